@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A ZooKeeper client on a libuv loop, for zabfs and zabctl.
+ *
+ * All calls and callbacks are on the loop's thread. Requests are pipelined: they leave in the
+ * order of the calls, all those of one loop turn in one write, and are answered in that order.
+ *
+ * The client keeps one session alive through the list of hosts. When the connection is lost it
+ * connects to the next host and resumes; watches that it was asked for are set again
+ * (setWatches2), before any request that was queued meanwhile. When the session has expired it
+ * says so (CLIENT_EXPIRED), answers all that was outstanding, and begins a new session by itself,
+ * with the persistent watches set again.
+ *
+ * Requests made while there is no connection wait for one. Nothing waits longer than
+ * request_timeout_ms: the callback is called once for each request, always, later than the call. */
+#ifndef ZAB_CLIENT_H
+#define ZAB_CLIENT_H
+
+#include <uv.h>
+
+#include "zab/err.h"
+#include "zab/records.h"
+
+struct client;
+
+enum client_state {
+    CLIENT_CONNECTING,  /* no connection now; what the session held is still there */
+    CLIENT_CONNECTED,   /* a session, and every server promise that goes with it */
+    CLIENT_READ_ONLY,   /* connected to a server without a quorum */
+    CLIENT_EXPIRED,     /* the session is gone with its ephemeral nodes; CONNECTING follows */
+    CLIENT_AUTH_FAILED, /* an auth was refused: all requests are answered AUTHFAILED */
+    CLIENT_CLOSED,
+};
+
+const char *client_state_name(enum client_state state);
+
+struct client_config {
+    const char *hosts;      /* HOST:PORT[,HOST:PORT...][/CHROOT]; an IPv6 address in brackets */
+    int timeout_ms;         /* session timeout to ask for; 0: 30,000 */
+    int request_timeout_ms; /* 0: the session timeout */
+    bool read_only_ok;      /* be content with a server without a quorum */
+    void (*on_state)(void *arg, enum client_state state); /* may be NULL */
+    /* A watch fired. The path is below the chroot and valid during the call. May be NULL. */
+    void (*on_event)(void *arg, const struct zk_watcher_event *event);
+    void *arg;
+};
+
+/* Starts to connect; the first state to be told is CONNECTED, or CONNECTING after a failure.
+ * Error: a host list that cannot be parsed. */
+int client_open(uv_loop_t *loop, const struct client_config *config, struct client **out,
+                struct err *e);
+
+/* End the session (its ephemeral nodes go at once), answer what is outstanding with
+ * CONNECTIONLOSS, free. Waits at most a second for the server; `on_closed` may be NULL. */
+void client_close(struct client *c, void (*on_closed)(void *arg), void *arg);
+
+/* Authenticate now and after each reconnect. "digest" and "user:password". */
+void client_add_auth(struct client *c, const char *scheme, struct slice auth);
+
+enum client_state client_state(const struct client *c);
+int64_t client_session_id(const struct client *c);
+int client_timeout_ms(const struct client *c); /* as the server granted it */
+int64_t client_last_zxid(const struct client *c);
+const char *client_server(const struct client *c); /* "host:port", "" if none */
+
+/* Addresses that clients see: what is wrong with a host list, without connecting. */
+int client_check_hosts(const char *hosts, struct err *e);
+
+/* `err` is an enum zk_error. Of those that no server sends: CONNECTIONLOSS, the request was sent
+ * and the connection lost, so that it may have taken place or not; OPERATIONTIMEOUT, it was
+ * never sent; SESSIONEXPIRED. `body` is what follows the reply's header, valid during the call,
+ * empty if err is not 0 (except for a multi: its results, with err the first of them). */
+struct client_reply {
+    int32_t err;
+    int64_t zxid;
+    struct slice body;
+};
+
+typedef void client_done(void *arg, const struct client_reply *reply);
+
+/* Paths are below the chroot; a path that comes back in a create's body is too. A `done` of NULL
+ * is allowed. Slices are borrowed during the call only. */
+void client_get(struct client *c, struct slice path, bool watch, client_done *done, void *arg);
+void client_exists(struct client *c, struct slice path, bool watch, client_done *done, void *arg);
+void client_children(struct client *c, struct slice path, bool watch, client_done *done, void *arg);
+void client_set(struct client *c, struct slice path, struct slice data, int32_t version,
+                client_done *done, void *arg);
+
+/* create2: the body is a create2_response. `acl` NULL: world:anyone, all. `mode`: enum
+ * zk_create_mode; `ttl_ms` only for the two TTL modes. */
+void client_create(struct client *c, struct slice path, struct slice data,
+                   const struct jute_vector *acl, int32_t mode, int64_t ttl_ms, client_done *done,
+                   void *arg);
+void client_delete(struct client *c, struct slice path, int32_t version, client_done *done,
+                   void *arg);
+void client_sync(struct client *c, struct slice path, client_done *done, void *arg);
+void client_get_acl(struct client *c, struct slice path, client_done *done, void *arg);
+void client_set_acl(struct client *c, struct slice path, const struct jute_vector *acl,
+                    int32_t version, client_done *done, void *arg);
+
+/* Persistent watches stay, over reconnects and new sessions, until they are removed. */
+void client_add_watch(struct client *c, struct slice path, enum zk_watch_mode mode,
+                      client_done *done, void *arg);
+void client_remove_watch(struct client *c, struct slice path, enum zk_watcher_type type,
+                         client_done *done, void *arg);
+void client_who_am_i(struct client *c, client_done *done, void *arg);
+
+/* A multi: begin, add operations, submit. All or nothing. */
+struct client_multi {
+    struct client *client;
+    struct buf buf;
+    int n_ops;
+};
+
+void client_multi_begin(struct client_multi *m, struct client *c);
+void client_multi_create(struct client_multi *m, struct slice path, struct slice data,
+                         const struct jute_vector *acl, int32_t mode);
+void client_multi_set(struct client_multi *m, struct slice path, struct slice data,
+                      int32_t version);
+void client_multi_delete(struct client_multi *m, struct slice path, int32_t version);
+void client_multi_check(struct client_multi *m, struct slice path, int32_t version);
+
+/* The bytes that the request would have now, to be held against the packet limit. */
+size_t client_multi_size(const struct client_multi *m);
+
+/* Sends and closes `m`. */
+void client_multi_submit(struct client_multi *m, client_done *done, void *arg);
+
+/* The next result in a multi's body: its op (ZK_OP_error for a failed one, then *err says why) and
+ * its Stat where it has one (create2, setData). False at the end. */
+bool client_multi_next(struct jute_reader *body, int32_t *op, int32_t *err, struct zk_stat *stat);
+
+/* A four-letter word, sent to one server outside of any session; `done` gets the text as body, or
+ * err CONNECTIONLOSS. At most `timeout_ms`, at most 1 MiB. */
+int client_four_letter(uv_loop_t *loop, const char *host_port, const char *word, int timeout_ms,
+                       client_done *done, void *arg, struct err *e);
+
+#endif

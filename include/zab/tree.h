@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The tree of znodes with its sessions: what all replicas agree on.
+ *
+ * tree_apply() is the only way to change it, and a function of (tree, transaction) alone: two
+ * trees that applied the same transactions dump to the same bytes. The rules are those of
+ * ZooKeeper's DataTree and DataNode.
+ *
+ * Reads borrow: what is returned stays valid until the next tree_apply() or tree_close().
+ * Nothing here checks permissions; the ACL of each node is there for the caller to check. */
+#ifndef ZAB_TREE_H
+#define ZAB_TREE_H
+
+#include "zab/err.h"
+#include "zab/records.h"
+
+struct tree;
+struct znode;
+
+/* `seed` keys the hash of paths, so that nobody outside can choose colliding names. It has no
+ * influence on anything that can be seen. A new tree has /, /zookeeper, /zookeeper/quota and
+ * /zookeeper/config, as a new ZooKeeper has. */
+struct tree *tree_open(uint64_t seed);
+void tree_close(struct tree *t);
+
+/* The zxid of the last transaction applied or loaded. */
+int64_t tree_last_zxid(const struct tree *t);
+void tree_set_last_zxid(struct tree *t, int64_t zxid);
+
+/* What mntr and srvr show. The data size counts paths and data, as ZooKeeper's
+ * approximateDataSize does. */
+size_t tree_count(const struct tree *t);
+size_t tree_ephemeral_count(const struct tree *t);
+uint64_t tree_data_size(const struct tree *t);
+
+/* ---- Reading ---- */
+
+/* NULL if there is none. The path needs no check before. */
+const struct znode *tree_find(const struct tree *t, struct slice path);
+
+/* The Stat that clients see: its cversion counts creations and deletions of children
+ * (2 * StatPersisted.cversion - numChildren). */
+void znode_stat(const struct znode *n, struct zk_stat *stat);
+
+/* The Stat as it is stored: its cversion counts creations only; sequence numbers come from it. */
+void znode_stat_persisted(const struct znode *n, struct zk_stat_persisted *stat);
+uint32_t znode_num_children(const struct znode *n);
+
+/* Null data and empty data are different. */
+struct slice znode_data(const struct znode *n);
+struct slice znode_name(const struct znode *n);
+
+/* Interned ACLs: nodes with equal ACLs have equal ids. Id -1 is world:anyone with all
+ * permissions. */
+int64_t znode_acl_id(const struct znode *n);
+struct jute_vector tree_acl(const struct tree *t, int64_t acl_id);
+
+/* Children, in the order of their creation; NULL at the end. */
+const struct znode *tree_first_child(const struct tree *t, const struct znode *n);
+const struct znode *tree_next_child(const struct tree *t, const struct znode *child);
+
+/* Append the node's path. */
+void tree_path(const struct tree *t, const struct znode *n, struct buf *path);
+
+/* The number of all nodes below this one. */
+size_t tree_count_below(const struct tree *t, const struct znode *n);
+
+/* Ephemeral nodes of a session, in the order of their creation; NULL at the end. */
+const struct znode *tree_first_ephemeral(const struct tree *t, int64_t session_id);
+const struct znode *tree_next_ephemeral(const struct tree *t, const struct znode *n);
+
+/* What kind of lifetime an ephemeralOwner means (EphemeralType). */
+enum ephemeral_type {
+    EPHEMERAL_NONE,      /* 0 */
+    EPHEMERAL_SESSION,   /* a session id */
+    EPHEMERAL_CONTAINER, /* INT64_MIN */
+    EPHEMERAL_TTL,       /* 0xff in the top byte: the low 40 bits are milliseconds */
+};
+enum ephemeral_type ephemeral_type_of(int64_t owner);
+int64_t ephemeral_owner_of_ttl(int64_t ttl_ms);
+int64_t ephemeral_ttl_of(int64_t owner);
+
+/* Containers and TTL nodes that could be removed now: a container that is empty and has had a
+ * child, a TTL node that is empty and was not changed for its time. Appends each path as a jute
+ * string, at most `limit`; returns how many. `now_ms` is wall-clock time. */
+size_t tree_expired_nodes(const struct tree *t, int64_t now_ms, size_t limit, struct buf *paths);
+
+/* ---- Sessions, as transactions made them ---- */
+
+bool tree_session_timeout(const struct tree *t, int64_t session_id, int32_t *timeout_ms);
+size_t tree_session_count(const struct tree *t);
+
+/* Calls nothing back: start with *cursor = 0, until it returns false. No tree_apply() between. */
+bool tree_session_next(const struct tree *t, size_t *cursor, int64_t *session_id,
+                       int32_t *timeout_ms);
+
+/* ---- Applying ---- */
+
+/* What one operation did. In a multi there is one for each of its operations. */
+struct tree_result {
+    int32_t type;        /* enum zk_op; ZK_OP_error in a failed multi */
+    int32_t err;         /* enum zk_error */
+    struct slice path;   /* borrowed from the transaction; null where there is none */
+    struct zk_stat stat; /* right after this operation; create, create2, setData, setACL */
+};
+
+/* A change that watches may want to know, in the order in which watches must be told.
+ * `acl_id` is the node's ACL when it happened (for NodeDeleted: the one it had). */
+struct tree_event {
+    enum zk_event_type type;
+    struct slice path;
+    int64_t acl_id;
+};
+
+/* The caller's, all zero to begin with, used again for each call; slices in it stay valid until
+ * the next call or until the transaction's bytes go. */
+struct tree_outcome {
+    int32_t err; /* of the transaction as a whole */
+    struct tree_result *results;
+    size_t n_results, cap_results;
+    struct tree_event *events;
+    size_t n_events, cap_events;
+    struct buf scratch;
+};
+void tree_outcome_close(struct tree_outcome *out);
+
+/* Apply one committed transaction. `txn` is the record behind the header; what follows the record
+ * (ZooKeeper's TxnDigest) is ignored. Sets the last zxid.
+ *
+ * Operations that do not fit the tree (create of a node that is there, delete of one that is
+ * not) leave their error in the results and change what ZooKeeper's DataTree changes in that
+ * case (parent's cversion and pzxid, ACL), so that replaying a log over a fuzzy snapshot ends in
+ * the right tree.
+ *
+ * Returns 0, or -EBADMSG if the record cannot be parsed: then nothing was changed. */
+int tree_apply(struct tree *t, const struct zk_txn_header *header, struct slice txn,
+               struct tree_outcome *out);
+
+/* ---- Dump and load: SerializeUtils.serializeSnapshot ----
+ *
+ * The stream: sessions (count, then id and timeout each, by id), the ACL map (count, then id and
+ * vector<ACL> each, by id), the nodes (path, data, acl, StatPersisted; a parent before its
+ * children; the root's path is ""), and the path "/" as the end mark. */
+
+struct tree_dump {
+    const struct tree *tree;
+    int stage;
+    uint32_t node;
+    struct buf path;
+};
+
+void tree_dump_begin(struct tree_dump *d, const struct tree *t);
+
+/* Append about 64 KiB more (at least one whole node). False when that was the end; close then. */
+bool tree_dump_next(struct tree_dump *d, struct buf *out);
+void tree_dump_close(struct tree_dump *d);
+
+/* Loading replaces what is in the tree, piece by piece as bytes arrive. */
+struct tree_load;
+struct tree_load *tree_load_begin(struct tree *t);
+
+/* Take in `chunk`. *used: how much of it belongs to the tree's stream (less than all of it only
+ * at the end). Returns 0 for more, 1 at the end of the stream, or a negative errno with a
+ * sentence in `e` (bad path, no parent, unknown ACL, negative count, ...). A record is never
+ * larger than TREE_RECORD_MAX. */
+int tree_load_feed(struct tree_load *l, struct slice chunk, size_t *used, struct err *e);
+void tree_load_close(struct tree_load *l);
+
+enum {
+    TREE_RECORD_MAX = 64 << 20,
+};
+
+#endif

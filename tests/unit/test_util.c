@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "zab/buf.h"
+#include "zab/err.h"
+#include "zab/hmap.h"
+#include "zab/list.h"
+#include "zab/rng.h"
+
+static void buf_grows_and_keeps_its_bytes(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    for (int i = 0; i < 1000; i++)
+        buf_printf(&b, "%03d,", i);
+    assert_int_equal(b.len, 4000);
+    assert_memory_equal(b.data + 4 * 417, "417,", 4);
+    buf_consume(&b, 4 * 999);
+    assert_true(slice_eq_str(buf_slice(&b), "999,"));
+    buf_close(&b);
+}
+
+static void slices_tell_null_from_empty(void **state)
+{
+    (void)state;
+    assert_true(slice_is_null(SLICE_NULL));
+    assert_false(slice_is_null(SLICE_EMPTY));
+    assert_false(slice_eq(SLICE_NULL, SLICE_EMPTY));
+    assert_true(slice_starts_with(slice_str("/a/b"), slice_str("/a")));
+    assert_false(slice_starts_with(slice_str("/a"), slice_str("/a/b")));
+}
+
+struct item {
+    struct hmap_node by_hash;
+    struct list link;
+    uint64_t key;
+};
+
+static struct item *find(struct hmap *m, uint64_t key)
+{
+    HMAP_FOR_EACH_WITH_HASH (it, m, key % 97, struct item, by_hash) {
+        if (it->key == key)
+            return it;
+    }
+    return NULL;
+}
+
+static void hmap_finds_what_was_inserted_and_no_more(void **state)
+{
+    (void)state;
+    struct hmap m = {0};
+    struct item items[500];
+    for (uint64_t i = 0; i < ARRAY_LEN(items); i++) {
+        items[i].key = i;
+        hmap_insert(&m, &items[i].by_hash, i % 97); /* many of one hash */
+    }
+    for (uint64_t i = 0; i < ARRAY_LEN(items); i += 2)
+        hmap_remove(&m, &items[i].by_hash);
+    for (uint64_t i = 0; i < ARRAY_LEN(items); i++)
+        assert_ptr_equal(find(&m, i), i % 2 ? &items[i] : NULL);
+    size_t n = 0;
+    HMAP_FOR_EACH_SAFE (it, &m, struct item, by_hash) {
+        hmap_remove(&m, &it->by_hash);
+        n++;
+    }
+    assert_int_equal(n, 250);
+    assert_int_equal(m.count, 0);
+    hmap_close(&m);
+}
+
+static void list_keeps_order(void **state)
+{
+    (void)state;
+    struct list head;
+    struct item items[3];
+    list_init(&head);
+    for (uint64_t i = 0; i < 3; i++) {
+        items[i].key = i;
+        list_append(&head, &items[i].link);
+    }
+    list_remove(&items[1].link);
+    list_remove(&items[1].link); /* twice does no harm */
+    uint64_t expect = 0;
+    LIST_FOR_EACH (it, &head, struct item, link) {
+        assert_int_equal(it->key, expect);
+        expect += 2;
+    }
+    assert_int_equal(expect, 4);
+}
+
+static void one_seed_gives_one_sequence(void **state)
+{
+    (void)state;
+    struct rng a = {42}, b = {42};
+    for (int i = 0; i < 100; i++) {
+        uint64_t v = rng_below(&a, 10);
+        assert_true(v < 10);
+        assert_int_equal(v, rng_below(&b, 10));
+    }
+}
+
+static void err_set_keeps_the_sentence(void **state)
+{
+    (void)state;
+    struct err e;
+    assert_int_equal(err_set(&e, -5, "%s: %d", "port", 70000), -5);
+    assert_string_equal(e.text, "port: 70000");
+    assert_int_equal(err_set(NULL, -5, "nobody listens"), -5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(buf_grows_and_keeps_its_bytes),
+        cmocka_unit_test(slices_tell_null_from_empty),
+        cmocka_unit_test(hmap_finds_what_was_inserted_and_no_more),
+        cmocka_unit_test(list_keeps_order),
+        cmocka_unit_test(one_seed_gives_one_sequence),
+        cmocka_unit_test(err_set_keeps_the_sentence),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
