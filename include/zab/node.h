@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The replica as a pure core: sessions, the request pipeline, the tree and its watches.
+ *
+ * The contract for the shell (the daemon's loop, or the simulator):
+ *  1. One thread. The shell tells each thing that happens with node_step() and then carries out
+ *     the effects in their order. The core never waits, reads no clock and does no I/O.
+ *  2. After all events of one turn it sends NODE_FLUSH: only then are there NODE_APPEND and
+ *     NODE_SEND, one for each batch and connection.
+ *  3. NODE_APPEND lends a batch of log entries to the log. They go to disk in the order of the
+ *     effects. When all up to a zxid are durable, the shell says NODE_PERSISTED; nobody is told of
+ *     a transaction before that. The batch is the core's again after it. The log fills in
+ * checksums.
+ *  4. NODE_SEND says that conn->out has bytes. The shell takes from its front what it can send,
+ *     and keeps conn->in_flight at the bytes that it took and has not sent. When in_flight
+ *     falls to zero again it says NODE_CONN_DRAINED.
+ *  5. After NODE_CLOSE the shell sends what conn->out has, closes the socket and says
+ *     NODE_CONN_CLOSED; then it forgets the connection. It says NODE_CONN_CLOSED as well when the
+ *     peer closes or the socket fails. It reads nothing from a connection while conn->paused.
+ *  6. NODE_SNAPSHOT asks for the tree of this moment (node_tree()) to be written, and for the log
+ *     to go on in a new file behind the batches that were appended before; the shell says
+ *     NODE_SNAPSHOT_DONE when it has ended, well or not. One at a time.
+ *  7. NODE_TICK comes a few times a second; sessions expire in it.
+ *
+ * A write goes: request -> prepared against the tree and all changes in flight -> transaction ->
+ * appended -> committed -> applied -> watches told, then the reply. Between "appended" and
+ * "committed" is where consensus decides; a single replica commits what is persisted. */
+#ifndef ZAB_NODE_H
+#define ZAB_NODE_H
+
+#include "zab/buf.h"
+#include "zab/log.h"
+#include "zab/tree.h"
+
+struct node;
+struct node_conn;
+
+/* Limits that have a name in zoo.cfg are described in zabd.conf(5). Strings are borrowed and stay
+ * valid as long as the node. */
+struct node_config {
+    int64_t server_id; /* top byte of session ids */
+    int tick_ms;
+    int min_session_timeout_ms;
+    int max_session_timeout_ms;
+    uint32_t packet_max;       /* jute.maxbuffer */
+    uint32_t outstanding_max;  /* globalOutstandingLimit */
+    uint32_t snap_count;       /* snapCount */
+    uint32_t conns_max;        /* maxCnxns, 0: no limit */
+    uint32_t conns_per_ip_max; /* maxClientCnxns, 0: no limit */
+    uint32_t watches_max;      /* zab.maxWatches, for each connection */
+    size_t output_max;         /* zab.maxOutput: bytes that wait for a slow reader */
+    int handshake_ms;          /* zab.handshakeTimeout */
+    int container_check_ms;    /* znode.container.checkIntervalMs */
+    bool skip_acl;             /* skipACL */
+    bool enforce_quota;        /* enforceQuota */
+    bool extended_types;       /* extendedTypesEnabled: TTL nodes */
+    const char *super_digest;  /* DigestAuthenticationProvider.superDigest, or NULL */
+    const char *four_letter;   /* 4lw.commands.whitelist: "srvr, stat" or "*" */
+    const char *version;       /* as srvr and mntr show it */
+    const char *conf_text;     /* answers of conf and envi */
+    const char *envi_text;
+    uint64_t seed; /* hash keys, snapshot jitter */
+};
+
+/* What the shell alone can know; shown by mntr. */
+struct node_gauges {
+    int64_t open_fds;
+    int64_t max_fds;
+};
+
+enum node_event_type {
+    NODE_CONN_OPENED,
+    NODE_CONN_DATA,
+    NODE_CONN_DRAINED,
+    NODE_CONN_CLOSED,
+    NODE_PERSISTED,
+    NODE_SNAPSHOT_DONE,
+    NODE_TICK,
+    NODE_FLUSH,
+};
+
+struct node_event {
+    enum node_event_type type;
+    int64_t now_ms;         /* monotonic */
+    int64_t wall_ms;        /* since 1970: what transactions carry */
+    struct node_conn *conn; /* set by NODE_CONN_OPENED; needed for the other NODE_CONN events */
+    void *owner;            /* OPENED: the shell's own, kept in conn->owner */
+    const char *address;    /* OPENED: "1.2.3.4:5678" or "[::1]:5678" */
+    struct slice data;      /* DATA: bytes as they came */
+    int64_t zxid;           /* PERSISTED */
+};
+
+/* A batch of log entries (store.h), lent to the log between NODE_APPEND and NODE_PERSISTED. */
+struct node_batch {
+    struct buf entries;
+    int64_t first_zxid;
+    int64_t last_zxid;
+    struct node_batch *next;
+};
+
+enum node_effect_type {
+    NODE_APPEND,
+    NODE_SEND,
+    NODE_CLOSE,
+    NODE_RESUME, /* conn->paused has ended: read again */
+    NODE_SNAPSHOT,
+    NODE_LOG,
+};
+
+struct node_effect {
+    enum node_effect_type type;
+    struct node_conn *conn;   /* SEND, CLOSE, RESUME */
+    struct node_batch *batch; /* APPEND */
+    enum log_level level;     /* LOG */
+    const char *text;         /* LOG: valid until the next node_step() */
+};
+
+/* The caller's, all zero to begin with; each node_step() starts it anew. */
+struct node_effects {
+    struct node_effect *list;
+    size_t n, cap;
+    struct buf text;
+};
+void node_effects_close(struct node_effects *fx);
+
+/* What of a connection the shell may see and change. */
+struct node_conn_public {
+    void *owner;
+    struct buf out;
+    size_t in_flight;
+    bool paused;
+};
+
+/* `tree` is what recovery found; the node owns it from now on. Sessions in it get their whole
+ * timeout from `now_ms` on. */
+struct node *node_open(const struct node_config *config, struct tree *tree, int64_t now_ms);
+void node_close(struct node *n);
+
+void node_step(struct node *n, struct node_event *event, struct node_effects *fx);
+
+struct node_conn_public *node_conn_public(struct node_conn *conn);
+const struct tree *node_tree(const struct node *n);
+void node_set_gauges(struct node *n, const struct node_gauges *gauges);
+
+/* The last transaction that was given a number, and the last one that was applied. */
+int64_t node_last_proposed(const struct node *n);
+int64_t node_last_committed(const struct node *n);
+
+#endif

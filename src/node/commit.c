@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From committed transactions to the tree, the watchers and the answers.
+ *
+ * Batches come back from the log in order. Each transaction is read from the very bytes that were
+ * logged. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+#define RING_PUSH(ring, item)                                                                      \
+    do {                                                                                           \
+        if ((ring)->len == (ring)->cap)                                                            \
+            ring_grow((void **)&(ring)->items, &(ring)->head, &(ring)->cap, (ring)->len,           \
+                      sizeof(*(ring)->items));                                                     \
+        (ring)->items[((ring)->head + (ring)->len++) & ((ring)->cap - 1)] = (item);                \
+    } while (0)
+
+#define RING_POP(ring)                                                                             \
+    ((ring)->len--, (ring)->head = ((ring)->head + 1) & ((ring)->cap - 1),                         \
+     &(ring)->items[((ring)->head - 1) & ((ring)->cap - 1)])
+
+static void ring_grow(void **items, size_t *head, size_t *cap, size_t len, size_t size)
+{
+    size_t new_cap = *cap ? *cap * 2 : 64;
+    char *grown = mem_alloc(new_cap * size);
+    for (size_t i = 0; i < len; i++)
+        memcpy(grown + i * size, (char *)*items + ((*head + i) & (*cap - 1)) * size, size);
+    free(*items);
+    *items = grown;
+    *head = 0;
+    *cap = new_cap;
+}
+
+void proposal_push(struct node *n, int64_t zxid, struct node_conn *c)
+{
+    if (c)
+        c->refs++;
+    RING_PUSH(&n->proposals, ((struct proposal){zxid, c}));
+}
+
+/* Look at the connection's queue again when `zxid` is committed. */
+void wait_push(struct node *n, struct node_conn *c, int64_t zxid)
+{
+    c->refs++;
+    RING_PUSH(&n->waits, ((struct wait){zxid, c}));
+}
+
+void rings_close(struct node *n)
+{
+    while (n->proposals.len > 0) {
+        struct proposal *p = RING_POP(&n->proposals);
+        if (p->conn)
+            conn_unref(n, p->conn);
+    }
+    while (n->waits.len > 0)
+        conn_unref(n, RING_POP(&n->waits)->conn);
+    free(n->proposals.items);
+    free(n->waits.items);
+}
+
+/* ---- Batches ---- */
+
+/* Lend the open batch to the log. */
+void batch_append_open(struct node *n)
+{
+    struct node_batch *b = n->open;
+    if (!b || b->entries.len == 0)
+        return;
+    n->open = NULL;
+    if (n->in_flight_end)
+        n->in_flight_end->next = b;
+    else
+        n->in_flight = b;
+    n->in_flight_end = b;
+    n->in_flight_bytes += b->entries.len;
+    n->bytes_since_snapshot += b->entries.len;
+    node_effect(n, NODE_APPEND, NULL);
+    n->fx->list[n->fx->n - 1].batch = b;
+}
+
+static void batch_done(struct node *n, struct node_batch *b)
+{
+    n->in_flight = b->next;
+    if (!n->in_flight)
+        n->in_flight_end = NULL;
+    n->in_flight_bytes -= b->entries.len;
+    if (b->entries.cap > BATCH_KEEP_MAX)
+        buf_close(&b->entries);
+    buf_reset(&b->entries);
+    b->next = n->spare;
+    n->spare = b;
+}
+
+void batch_close_all(struct node *n)
+{
+    struct node_batch *lists[] = {n->open, n->in_flight, n->spare};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        for (struct node_batch *b = lists[i], *next; b; b = next) {
+            next = b->next;
+            buf_close(&b->entries);
+            free(b);
+        }
+    }
+}
+
+/* ---- Commit ---- */
+
+static void apply_to_sessions(struct node *n, const struct zk_txn_header *h)
+{
+    if (h->type == ZK_OP_createSession) {
+        int32_t timeout_ms;
+        bool there = tree_session_timeout(n->tree, h->client_id, &timeout_ms);
+        ensure(there);
+        tracker_add(n, h->client_id, timeout_ms);
+    } else if (h->type == ZK_OP_closeSession) {
+        struct session *s = tracker_find(n, h->client_id);
+        if (s)
+            tracker_remove(n, s);
+    }
+}
+
+static void answer_waits(struct node *n)
+{
+    while (n->waits.len > 0 && n->waits.items[n->waits.head].zxid <= n->last_committed) {
+        struct node_conn *c = RING_POP(&n->waits)->conn;
+        if (c->state < CONN_CLOSING)
+            request_drain(n, c);
+        conn_unref(n, c);
+    }
+}
+
+static void commit_txn(struct node *n, struct slice txn)
+{
+    struct jute_reader r = jute_reader_of(txn);
+    struct zk_txn_header *h = &n->applying;
+    zk_txn_header_read(&r, h);
+    ensure(jute_ok(&r) && h->zxid > n->last_committed);
+    int rc = tree_apply(n->tree, h, jute_read_rest(&r), &n->outcome);
+    ensure(rc == 0);
+    n->last_committed = h->zxid;
+    n->txns_since_snapshot++;
+    watch_tell(n);
+    apply_to_sessions(n, h);
+
+    ensure(n->proposals.len > 0);
+    struct proposal p = *RING_POP(&n->proposals);
+    ensure(p.zxid == h->zxid);
+    if (p.conn) {
+        request_committed(n, p.conn, p.zxid);
+        conn_unref(n, p.conn);
+    }
+    answer_waits(n);
+}
+
+/* All up to `zxid` is decided. */
+void commit_to(struct node *n, int64_t zxid)
+{
+    while (n->in_flight && n->in_flight->last_zxid <= zxid) {
+        struct node_batch *b = n->in_flight;
+        size_t pos = 0;
+        struct slice txn;
+        while (txn_batch_next(&b->entries, &pos, &txn))
+            commit_txn(n, txn);
+        batch_done(n, b);
+    }
+    change_forget(n, n->last_committed);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Connections: limits, frames, and how a connection gets a session.
+ *
+ * Bytes are taken from where the shell read them; only the beginning of a frame, or what comes
+ * while the connection is paused, is kept in conn->in. */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct peer *peer_find(struct node *n, const char *ip, uint64_t hash)
+{
+    HMAP_FOR_EACH_WITH_HASH (p, &n->peers, hash, struct peer, by_ip) {
+        if (strcmp(p->ip, ip) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+static struct peer *peer_ref(struct node *n, const char *address)
+{
+    char ip[CONN_ADDRESS_MAX];
+    snprintf(ip, sizeof(ip), "%s", address);
+    char *colon = strrchr(ip, ':');
+    if (colon)
+        *colon = '\0';
+    uint64_t hash = hash_bytes(ip, strlen(ip), n->hash_seed);
+    struct peer *p = peer_find(n, ip, hash);
+    if (!p) {
+        p = mem_zalloc(sizeof(*p));
+        memcpy(p->ip, ip, sizeof(ip));
+        hmap_insert(&n->peers, &p->by_ip, hash);
+    }
+    p->n_conns++;
+    return p;
+}
+
+static void peer_unref(struct node *n, struct peer *p)
+{
+    if (--p->n_conns > 0)
+        return;
+    hmap_remove(&n->peers, &p->by_ip);
+    free(p);
+}
+
+void conn_opened(struct node *n, struct node_event *event)
+{
+    struct node_conn *c = mem_zalloc(sizeof(*c));
+    c->pub.owner = event->owner;
+    c->refs = 1;
+    c->deadline_ms = n->now_ms + n->config.handshake_ms;
+    c->stats.established_ms = n->wall_ms;
+    c->stats.min_latency_ms = -1;
+    c->stats.last_cxid = -1;
+    snprintf(c->address, sizeof(c->address), "%s", event->address);
+    list_append(&n->conns, &c->link);
+    list_init(&c->dirty_link);
+    list_init(&c->pause_link);
+    watcher_init(&c->watcher);
+    auth_init(c);
+    c->peer = peer_ref(n, c->address);
+    n->n_conns++;
+    event->conn = c;
+
+    if (n->config.conns_per_ip_max > 0 && c->peer->n_conns > n->config.conns_per_ip_max) {
+        node_log(n, LOG_LEVEL_WARN,
+                 "%s: closed, this address has %u connections already (maxClientCnxns)", c->address,
+                 n->config.conns_per_ip_max);
+        conn_close(n, c);
+    } else if (n->config.conns_max > 0 && n->n_conns > n->config.conns_max) {
+        node_log(n, LOG_LEVEL_WARN, "%s: closed, there are %u connections already (maxCnxns)",
+                 c->address, n->config.conns_max);
+        conn_close(n, c);
+    }
+}
+
+void conn_unref(struct node *n, struct node_conn *c)
+{
+    (void)n;
+    if (--c->refs > 0)
+        return;
+    ensure(c->state == CONN_CLOSED);
+    buf_close(&c->pub.out);
+    buf_close(&c->in);
+    buf_close(&c->auth);
+    buf_close(&c->held);
+    free(c->queue);
+    free(c);
+}
+
+/* Leave the session to whoever connects next. */
+static void conn_detach(struct node *n, struct node_conn *c)
+{
+    watcher_drop(&n->watches, &c->watcher);
+    if (c->session)
+        c->session->conn = NULL;
+    c->session = NULL;
+    request_drop_all(n, c);
+}
+
+void conn_close(struct node *n, struct node_conn *c)
+{
+    if (c->state >= CONN_CLOSING)
+        return;
+    c->state = CONN_CLOSING;
+    conn_detach(n, c);
+    list_remove(&c->dirty_link);
+    list_remove(&c->pause_link);
+    node_effect(n, NODE_CLOSE, c);
+}
+
+void conn_closed(struct node *n, struct node_conn *c)
+{
+    ensure(c->state != CONN_CLOSED);
+    conn_detach(n, c);
+    c->state = CONN_CLOSED;
+    list_remove(&c->link);
+    list_remove(&c->dirty_link);
+    list_remove(&c->pause_link);
+    peer_unref(n, c->peer);
+    n->n_conns--;
+    conn_unref(n, c);
+}
+
+static void conn_pause(struct node *n, struct node_conn *c)
+{
+    if (c->pub.paused)
+        return;
+    c->pub.paused = true;
+    list_append(&n->paused, &c->pause_link);
+}
+
+static size_t conn_unsent(const struct node_conn *c)
+{
+    return c->pub.out.len + c->pub.in_flight;
+}
+
+/* May it be read from: it has a session, its reader keeps up, the replica keeps up? */
+static bool conn_may_go_on(const struct node *n, const struct node_conn *c)
+{
+    bool busy = n->outstanding > n->config.outstanding_max || n->in_flight_bytes > IN_FLIGHT_MAX;
+    return c->state != CONN_OPENING && conn_unsent(c) <= n->config.output_max / 4 &&
+           !(busy && c->queue_len > 0);
+}
+
+/* There is news in conn->out: have it sent at the next flush, unless the peer does not read. */
+void conn_touch_output(struct node *n, struct node_conn *c)
+{
+    if (c->state >= CONN_CLOSING)
+        return;
+    if (conn_unsent(c) > n->config.output_max) {
+        node_log(n, LOG_LEVEL_WARN,
+                 "%s: closed, it does not read and %zu bytes wait for it (zab.maxOutput)",
+                 c->address, conn_unsent(c));
+        buf_reset(&c->pub.out);
+        conn_close(n, c);
+        return;
+    }
+    if (list_is_empty(&c->dirty_link))
+        list_append(&n->dirty, &c->dirty_link);
+}
+
+void conn_check_deadlines(struct node *n)
+{
+    LIST_FOR_EACH_SAFE (c, &n->conns, struct node_conn, link) {
+        if (c->state == CONN_NEW && c->deadline_ms <= n->now_ms) {
+            node_log(n, LOG_LEVEL_INFO, "%s: closed, no session after %d ms (zab.handshakeTimeout)",
+                     c->address, n->config.handshake_ms);
+            conn_close(n, c);
+        }
+    }
+}
+
+/* ---- Sessions ---- */
+
+static void connect_response(struct node *n, struct node_conn *c, int64_t session_id,
+                             int32_t timeout_ms)
+{
+    uint8_t password[ZK_PASSWORD_SIZE] = {0};
+    if (session_id != 0)
+        tracker_password(session_id, password);
+    struct buf *out = &c->pub.out;
+    size_t start = out->len;
+    struct zk_connect_response r = {.timeout = timeout_ms,
+                                    .session_id = session_id,
+                                    .password = slice_of(password, sizeof(password))};
+    jute_write_int(out, 0);
+    zk_connect_response_write(out, &r);
+    if (c->has_read_only)
+        jute_write_bool(out, false);
+    reply_end(n, c, start);
+}
+
+void conn_refuse_session(struct node *n, struct node_conn *c)
+{
+    connect_response(n, c, 0, 0);
+    conn_close(n, c);
+}
+
+/* All that the session did before is committed: it may go on here. */
+void conn_session_opened(struct node *n, struct node_conn *c, int64_t session_id)
+{
+    struct session *s = tracker_find(n, session_id);
+    if (!s || s->closing) {
+        conn_refuse_session(n, c);
+        return;
+    }
+    if (s->conn && s->conn != c)
+        conn_close(n, s->conn);
+    s->conn = c;
+    s->timeout_ms = c->timeout_ms;
+    tracker_touch(n, s);
+    c->session = s;
+    c->state = CONN_ESTABLISHED;
+    connect_response(n, c, s->id, s->timeout_ms);
+}
+
+static void conn_resume_session(struct node *n, struct node_conn *c,
+                                const struct zk_connect_request *q)
+{
+    struct session *s = tracker_find(n, q->session_id);
+    if (!tracker_password_ok(q->session_id, q->password)) {
+        node_log(n, LOG_LEVEL_WARN, "%s: wrong password for session 0x%llx", c->address,
+                 (unsigned long long)q->session_id);
+        s = NULL;
+    }
+    if (!s || s->closing) {
+        conn_refuse_session(n, c);
+        return;
+    }
+    if (s->conn)
+        conn_close(n, s->conn);
+    tracker_touch(n, s);
+    uint8_t id[8];
+    be64_put(id, (uint64_t)s->id);
+    request_push(n, c, PENDING_READ, 0, ZK_OP_createSession, 0, n->last_proposed,
+                 slice_of(id, sizeof(id)));
+    request_drain(n, c);
+}
+
+static void conn_connect(struct node *n, struct node_conn *c, struct slice frame)
+{
+    struct jute_reader r = jute_reader_of(frame);
+    struct zk_connect_request q;
+    zk_connect_request_read(&r, &q);
+    if (!jute_ok(&r)) {
+        node_log(n, LOG_LEVEL_WARN, "%s: closed, its first frame is no ConnectRequest", c->address);
+        conn_close(n, c);
+        return;
+    }
+    c->has_read_only = jute_left(&r) > 0;
+    if (q.last_zxid_seen > n->last_committed) {
+        node_log(n, LOG_LEVEL_WARN,
+                 "%s: closed, it has seen zxid 0x%llx and the last one here is 0x%llx", c->address,
+                 (unsigned long long)q.last_zxid_seen, (unsigned long long)n->last_committed);
+        conn_close(n, c);
+        return;
+    }
+    c->timeout_ms =
+        MAX(n->config.min_session_timeout_ms, MIN(n->config.max_session_timeout_ms, q.timeout));
+    c->state = CONN_OPENING;
+    conn_pause(n, c);
+    if (q.session_id == 0)
+        propose_create_session(n, c, tracker_new_id(n), c->timeout_ms);
+    else
+        conn_resume_session(n, c, &q);
+}
+
+/* ---- Frames ---- */
+
+static void conn_frame(struct node *n, struct node_conn *c, struct slice frame)
+{
+    c->stats.received++;
+    n->stats.received++;
+    if (c->state == CONN_NEW)
+        conn_connect(n, c, frame);
+    else
+        request_receive(n, c, frame);
+    if (c->state < CONN_CLOSING && !conn_may_go_on(n, c))
+        conn_pause(n, c);
+}
+
+/* Handle the whole frames at the front of `data`; returns how many bytes they took. */
+static size_t conn_frames(struct node *n, struct node_conn *c, struct slice data)
+{
+    size_t pos = 0, len = slice_size(data);
+    while (c->state < CONN_CLOSING && !c->pub.paused && len - pos >= 4) {
+        if (c->state == CONN_NEW && four_letter_try(n, c, data.data + pos))
+            return len;
+        uint32_t size = be32_get(data.data + pos);
+        if (size > n->config.packet_max) {
+            node_log(n, LOG_LEVEL_WARN,
+                     "%s: closed, a frame of %u bytes, %u are allowed (jute.maxbuffer)", c->address,
+                     size, n->config.packet_max);
+            conn_close(n, c);
+            return len;
+        }
+        if (len - pos - 4 < size)
+            break;
+        conn_frame(n, c, slice_of(data.data + pos + 4, size));
+        pos += 4 + size;
+    }
+    return c->state < CONN_CLOSING ? pos : len;
+}
+
+void conn_data(struct node *n, struct node_conn *c, struct slice data)
+{
+    if (c->state >= CONN_CLOSING)
+        return;
+    if (c->in.len > 0) {
+        buf_append(&c->in, data.data, slice_size(data));
+        buf_consume(&c->in, conn_frames(n, c, buf_slice(&c->in)));
+    } else {
+        size_t used = conn_frames(n, c, data);
+        buf_append(&c->in, data.data + used, slice_size(data) - used);
+    }
+    if (c->in.len == 0 && c->in.cap > 4096)
+        buf_close(&c->in);
+}
+
+void conn_resume_paused(struct node *n)
+{
+    LIST_FOR_EACH_SAFE (c, &n->paused, struct node_conn, pause_link) {
+        if (!conn_may_go_on(n, c))
+            continue;
+        list_remove(&c->pause_link);
+        c->pub.paused = false;
+        if (c->in.len > 0)
+            buf_consume(&c->in, conn_frames(n, c, buf_slice(&c->in)));
+        if (!c->pub.paused && c->state < CONN_CLOSING)
+            node_effect(n, NODE_RESUME, c);
+    }
+}

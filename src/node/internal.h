@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the node share. See include/zab/node.h for the contract and the way of a
+ * write. */
+#ifndef ZAB_NODE_INTERNAL_H
+#define ZAB_NODE_INTERNAL_H
+
+#include "zab/hmap.h"
+#include "zab/list.h"
+#include "zab/node.h"
+#include "zab/records.h"
+#include "zab/rng.h"
+#include "zab/store.h"
+#include "zab/watch.h"
+
+enum {
+    CONN_ADDRESS_MAX = 64,
+    AUTH_MAX = 64,                /* identities of one connection */
+    HELD_SLACK = 256 << 10,       /* bytes of answered requests before conn->held is moved up */
+    FOUR_LETTER_MAX = 4 << 20,    /* bytes of one answer */
+    BATCH_KEEP_MAX = 4 << 20,     /* a larger batch gives its memory back */
+    IN_FLIGHT_MAX = 64 << 20,     /* bytes of transactions that are not committed */
+    CLOSE_PATHS_MAX = 512 << 10,  /* bytes of paths in one closeSession */
+    CONTAINERS_PER_CHECK = 10000, /* deleted in one round */
+};
+
+/* ---- Connections ---- */
+
+enum conn_state {
+    CONN_NEW,         /* no frame yet: a four-letter word or a session */
+    CONN_OPENING,     /* its createSession is on the way */
+    CONN_ESTABLISHED, /* a session */
+    CONN_CLOSING,     /* NODE_CLOSE was said; nothing more is taken from it */
+    CONN_CLOSED,      /* the shell has forgotten it */
+};
+
+/* A request that was not answered yet. All before it in the connection's queue are answered
+ * first; then it waits until `zxid` is committed. */
+enum pending_kind {
+    PENDING_WRITE, /* proposed as `zxid`; answered with what applying it gives */
+    PENDING_READ,  /* `body` is the request */
+    PENDING_ERROR, /* refused with `err`; `body` is the body of the answer */
+};
+
+struct pending {
+    enum pending_kind kind;
+    int32_t xid;
+    int32_t op;
+    int32_t err;
+    uint32_t body_len; /* bytes of conn->held */
+    int64_t zxid;
+    int64_t since_ms;
+};
+
+struct conn_stats {
+    uint64_t received;
+    uint64_t sent;
+    int64_t established_ms; /* wall clock */
+    int64_t last_zxid;
+    int64_t last_response_ms;
+    int64_t last_latency_ms;
+    int64_t min_latency_ms; /* -1: none yet */
+    int64_t max_latency_ms;
+    int64_t total_latency_ms;
+    uint64_t n_latencies;
+    int32_t last_cxid;
+    int32_t last_op;
+};
+
+struct node_conn {
+    struct node_conn_public pub;
+    struct list link;       /* node.conns */
+    struct list dirty_link; /* node.dirty, while pub.out has news */
+    struct list pause_link; /* node.paused */
+    struct watcher watcher;
+    enum conn_state state;
+    unsigned refs; /* proposals and waits that will come back to it */
+    char address[CONN_ADDRESS_MAX];
+    struct peer *peer;
+    int64_t deadline_ms; /* of the handshake */
+    int32_t timeout_ms;  /* negotiated */
+    bool has_read_only;  /* its ConnectRequest had the flag */
+    struct session *session;
+    struct buf in;   /* the beginning of a frame, or what came while paused */
+    struct buf auth; /* Ids, encoded */
+    int32_t n_auth;
+    struct pending *queue; /* a ring */
+    uint32_t queue_head, queue_len, queue_cap;
+    struct buf held; /* bodies of the queue, in order */
+    size_t held_pos;
+    struct conn_stats stats;
+};
+
+/* Connections of one address. */
+struct peer {
+    struct hmap_node by_ip;
+    char ip[CONN_ADDRESS_MAX];
+    uint32_t n_conns;
+};
+
+/* ---- Sessions ---- */
+
+struct session {
+    struct hmap_node by_id;
+    int64_t id;
+    int32_t timeout_ms;
+    int64_t expires_ms;
+    bool closing;           /* its closeSession was proposed */
+    struct node_conn *conn; /* NULL while no connection has it */
+};
+
+/* ---- Changes in flight ---- */
+
+/* A znode as it will be when all that was proposed is committed. */
+struct view {
+    bool exists;
+    bool acl_is_new; /* `acl` is not (yet) the tree's */
+    int32_t version, cversion, aversion;
+    uint32_t num_children;
+    int32_t data_len;
+    int64_t ephemeral_owner;
+    struct jute_vector acl; /* borrowed until the next view_put() or commit */
+};
+
+struct change {
+    struct hmap_node by_path;
+    struct list link; /* node.changes, in the order of zxids */
+    int64_t zxid;
+    struct view view; /* view.acl is unused: own_acl, or the tree's */
+    struct buf own_acl;
+    struct buf path;
+};
+
+/* What a multi must put back when one of its operations fails. */
+struct undo {
+    struct buf path;
+    bool was_there;
+    int64_t zxid;
+    struct view view;
+    struct buf own_acl;
+};
+
+/* A proposal on its way, in the order of zxids. */
+struct proposal {
+    int64_t zxid;
+    struct node_conn *conn; /* who is to be answered, or NULL */
+};
+
+/* A connection whose first pending request waits for a zxid that is not its own. */
+struct wait {
+    int64_t zxid;
+    struct node_conn *conn;
+};
+
+struct node_stats {
+    uint64_t received, sent;
+    int64_t min_latency_ms, max_latency_ms; /* min -1: none yet */
+    uint64_t total_latency_ms, n_latencies;
+};
+
+#define RING(type)                                                                                 \
+    struct {                                                                                       \
+        type *items;                                                                               \
+        size_t head, len, cap;                                                                     \
+    }
+
+struct node {
+    struct node_config config;
+    struct node_gauges gauges;
+    struct tree *tree;
+    struct watches watches;
+    struct hmap sessions;
+    struct hmap peers;
+    struct list conns;
+    struct list dirty;
+    struct list paused;
+    size_t n_conns;
+    uint64_t hash_seed;
+    struct rng rng;
+
+    struct hmap changes_by_path;
+    struct list changes;
+    struct list free_changes;
+    size_t n_free_changes;
+    struct undo *undo;
+    size_t n_undo, cap_undo;
+    bool undo_active;
+
+    int64_t last_proposed;
+    int64_t last_committed;
+    int64_t next_session_id;
+    struct node_batch *open;                      /* gathers proposals until NODE_FLUSH */
+    struct node_batch *in_flight, *in_flight_end; /* lent to the log */
+    struct node_batch *spare;
+    size_t in_flight_bytes;
+    RING(struct proposal) proposals;
+    RING(struct wait) waits;
+    size_t outstanding; /* requests in the queues of all connections */
+
+    uint32_t txns_since_snapshot;
+    uint64_t bytes_since_snapshot; /* of the log */
+    uint32_t snapshot_at;
+    bool snapshot_running;
+    int64_t next_container_check_ms;
+
+    struct zk_txn_header applying; /* the transaction whose outcome is in `outcome` */
+    struct tree_outcome outcome;
+    struct watch_fired fired;
+    struct buf path_scratch, acl_scratch; /* of the operation being prepared */
+    struct buf scratch;
+    struct node_stats stats;
+    int64_t started_ms;
+    int64_t now_ms, wall_ms; /* of the event being handled */
+    struct node_effects *fx;
+};
+
+/* node.c */
+void node_effect(struct node *n, enum node_effect_type type, struct node_conn *conn);
+void node_log(struct node *n, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* conn.c */
+void conn_opened(struct node *n, struct node_event *event);
+void conn_data(struct node *n, struct node_conn *c, struct slice data);
+void conn_closed(struct node *n, struct node_conn *c);
+void conn_close(struct node *n, struct node_conn *c);
+void conn_unref(struct node *n, struct node_conn *c);
+void conn_touch_output(struct node *n, struct node_conn *c);
+void conn_resume_paused(struct node *n);
+void conn_check_deadlines(struct node *n);
+void conn_session_opened(struct node *n, struct node_conn *c, int64_t session_id);
+void conn_refuse_session(struct node *n, struct node_conn *c);
+
+/* request.c: the queue of a connection */
+void request_receive(struct node *n, struct node_conn *c, struct slice frame);
+void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, int32_t xid,
+                  int32_t op, int32_t err, int64_t zxid, struct slice body);
+void request_committed(struct node *n, struct node_conn *c, int64_t zxid);
+void request_drain(struct node *n, struct node_conn *c);
+void request_drop_all(struct node *n, struct node_conn *c);
+
+/* reply.c */
+size_t reply_begin(struct node_conn *c, int32_t xid, int64_t zxid, int32_t err);
+void reply_end(struct node *n, struct node_conn *c, size_t start);
+void reply_empty(struct node *n, struct node_conn *c, int32_t xid, int32_t err);
+void reply_write(struct node *n, struct node_conn *c, const struct pending *p);
+
+/* read.c: requests that change nothing */
+bool read_is_known(int32_t op);
+int32_t read_execute(struct node *n, struct node_conn *c, int32_t op, struct slice body,
+                     struct buf *out);
+
+/* watchops.c */
+int32_t watchop_set(struct node *n, struct node_conn *c, bool second, struct slice body);
+int32_t watchop_add(struct node *n, struct node_conn *c, struct slice body, struct buf *out);
+int32_t watchop_check(struct node *n, struct node_conn *c, struct slice body, bool remove);
+bool watchop_room(struct node *n, struct node_conn *c);
+void watch_tell(struct node *n);
+
+/* propose.c: requests that become transactions */
+bool propose_is_known(int32_t op);
+int32_t propose_request(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                        struct slice body, struct buf *refusal);
+void propose_create_session(struct node *n, struct node_conn *c, int64_t session_id,
+                            int32_t timeout_ms);
+void propose_close_session(struct node *n, struct node_conn *c, int64_t session_id, int32_t xid);
+void propose_delete_container(struct node *n, struct slice path);
+
+/* prepare.c: one operation against the view of all that was proposed; appends its record */
+int32_t prepare_op(struct node *n, struct node_conn *c, int64_t zxid, int32_t op,
+                   struct jute_reader *r, struct buf *out);
+bool prepare_op_in_multi(int32_t op);
+int32_t prepare_delete_container(struct node *n, int64_t zxid, struct slice path, struct buf *out);
+void prepare_close_session(struct node *n, int64_t zxid, int64_t session_id, struct buf *out);
+
+/* change.c */
+bool view_get(struct node *n, struct slice path, struct view *v);
+void view_put(struct node *n, struct slice path, const struct view *v, int64_t zxid);
+void change_forget(struct node *n, int64_t committed_zxid);
+void change_close(struct node *n);
+void undo_begin(struct node *n);
+void undo_end(struct node *n, bool roll_back);
+
+/* commit.c */
+void commit_to(struct node *n, int64_t zxid);
+void batch_append_open(struct node *n);
+void batch_close_all(struct node *n);
+void rings_close(struct node *n);
+void wait_push(struct node *n, struct node_conn *c, int64_t zxid);
+void proposal_push(struct node *n, int64_t zxid, struct node_conn *c);
+
+/* tracker.c: the sessions that are alive */
+struct session *tracker_find(struct node *n, int64_t id);
+struct session *tracker_add(struct node *n, int64_t id, int32_t timeout_ms);
+void tracker_remove(struct node *n, struct session *s);
+void tracker_touch(struct node *n, struct session *s);
+void tracker_expire(struct node *n);
+int64_t tracker_new_id(struct node *n);
+void tracker_password(int64_t id, uint8_t password[ZK_PASSWORD_SIZE]);
+bool tracker_password_ok(int64_t id, struct slice password);
+
+/* acl.c */
+bool acl_allows(const struct node *n, const struct node_conn *c, const struct jute_vector *acl,
+                int32_t perms);
+int32_t acl_fixup(struct node_conn *c, const struct jute_vector *acl, struct buf *out);
+void acl_mask_digests(const struct jute_vector *acl, struct buf *out);
+int32_t auth_add(struct node *n, struct node_conn *c, struct slice scheme, struct slice auth);
+void auth_init(struct node_conn *c);
+
+/* fourletter.c */
+bool four_letter_try(struct node *n, struct node_conn *c, const uint8_t word[4]);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The entrance: each event goes to the file that knows it. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+void node_effect(struct node *n, enum node_effect_type type, struct node_conn *conn)
+{
+    struct node_effects *fx = n->fx;
+    if (fx->n == fx->cap) {
+        fx->cap = fx->cap ? fx->cap * 2 : 64;
+        fx->list = mem_realloc(fx->list, fx->cap * sizeof(*fx->list));
+    }
+    fx->list[fx->n++] = (struct node_effect){.type = type, .conn = conn};
+}
+
+/* The text is kept as an offset until the end of the step, since the buffer may move. */
+void node_log(struct node *n, enum log_level level, const char *fmt, ...)
+{
+    va_list ap;
+    node_effect(n, NODE_LOG, NULL);
+    struct node_effect *e = &n->fx->list[n->fx->n - 1];
+    e->level = level;
+    e->text = (const char *)n->fx->text.len;
+    va_start(ap, fmt);
+    buf_vprintf(&n->fx->text, fmt, ap);
+    va_end(ap);
+    *buf_extend(&n->fx->text, 1) = '\0';
+}
+
+static void effects_finish(struct node_effects *fx)
+{
+    for (size_t i = 0; i < fx->n; i++) {
+        if (fx->list[i].type == NODE_LOG)
+            fx->list[i].text = (const char *)fx->text.data + (size_t)fx->list[i].text;
+    }
+}
+
+void node_effects_close(struct node_effects *fx)
+{
+    free(fx->list);
+    buf_close(&fx->text);
+    *fx = (struct node_effects){0};
+}
+
+static void choose_next_snapshot(struct node *n)
+{
+    uint32_t half = MAX(n->config.snap_count / 2, 1);
+    n->snapshot_at = half + (uint32_t)rng_below(&n->rng, half);
+}
+
+static void load_sessions(struct node *n)
+{
+    size_t cursor = 0;
+    int64_t id;
+    int32_t timeout_ms;
+    while (tree_session_next(n->tree, &cursor, &id, &timeout_ms))
+        tracker_add(n, id, timeout_ms);
+}
+
+struct node *node_open(const struct node_config *config, struct tree *tree, int64_t now_ms)
+{
+    struct node *n = mem_zalloc(sizeof(*n));
+    n->config = *config;
+    n->tree = tree;
+    n->now_ms = n->started_ms = now_ms;
+    n->rng.state = config->seed;
+    n->hash_seed = rng_next(&n->rng);
+    watches_init(&n->watches, rng_next(&n->rng));
+    list_init(&n->conns);
+    list_init(&n->dirty);
+    list_init(&n->paused);
+    list_init(&n->changes);
+    list_init(&n->free_changes);
+    n->last_proposed = n->last_committed = tree_last_zxid(tree);
+    n->next_container_check_ms = now_ms + config->container_check_ms;
+    n->stats.min_latency_ms = -1;
+    choose_next_snapshot(n);
+    load_sessions(n);
+    return n;
+}
+
+void node_close(struct node *n)
+{
+    struct node_effects fx = {0};
+    n->fx = &fx;
+    LIST_FOR_EACH_SAFE (c, &n->conns, struct node_conn, link)
+        conn_closed(n, c);
+    rings_close(n);
+    HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id)
+        tracker_remove(n, s);
+    hmap_close(&n->sessions);
+    hmap_close(&n->peers);
+    watches_close(&n->watches);
+    change_close(n);
+    batch_close_all(n);
+    tree_outcome_close(&n->outcome);
+    free(n->fired.who);
+    buf_close(&n->scratch);
+    buf_close(&n->path_scratch);
+    buf_close(&n->acl_scratch);
+    tree_close(n->tree);
+    node_effects_close(&fx);
+    free(n);
+}
+
+/* A snapshot costs as much as the tree is large, reading a log as much as that is long: so not
+ * before the log behind the last one is half as large as the tree. */
+static void start_snapshot_if_due(struct node *n)
+{
+    if (n->snapshot_running || n->txns_since_snapshot < n->snapshot_at ||
+        n->bytes_since_snapshot < tree_data_size(n->tree) / 2)
+        return;
+    n->snapshot_running = true;
+    n->txns_since_snapshot = 0;
+    n->bytes_since_snapshot = 0;
+    choose_next_snapshot(n);
+    node_effect(n, NODE_SNAPSHOT, NULL);
+}
+
+static void flush(struct node *n)
+{
+    conn_resume_paused(n);
+    batch_append_open(n);
+    LIST_FOR_EACH_SAFE (c, &n->dirty, struct node_conn, dirty_link) {
+        list_remove(&c->dirty_link);
+        node_effect(n, NODE_SEND, c);
+    }
+    start_snapshot_if_due(n);
+}
+
+static void check_containers(struct node *n)
+{
+    if (n->now_ms < n->next_container_check_ms)
+        return;
+    n->next_container_check_ms = n->now_ms + n->config.container_check_ms;
+    struct buf paths = {0};
+    tree_expired_nodes(n->tree, n->wall_ms, CONTAINERS_PER_CHECK, &paths);
+    struct jute_reader r = jute_reader_of(buf_slice(&paths));
+    while (jute_left(&r) > 0)
+        propose_delete_container(n, jute_read_buffer(&r));
+    buf_close(&paths);
+}
+
+static void tick(struct node *n)
+{
+    conn_check_deadlines(n);
+    tracker_expire(n);
+    check_containers(n);
+}
+
+void node_step(struct node *n, struct node_event *event, struct node_effects *fx)
+{
+    fx->n = 0;
+    buf_reset(&fx->text);
+    n->fx = fx;
+    n->now_ms = event->now_ms;
+    n->wall_ms = event->wall_ms;
+    switch (event->type) {
+    case NODE_CONN_OPENED:
+        conn_opened(n, event);
+        break;
+    case NODE_CONN_DATA:
+        conn_data(n, event->conn, event->data);
+        break;
+    case NODE_CONN_DRAINED:
+        break; /* the flush that follows resumes who may go on */
+    case NODE_CONN_CLOSED:
+        conn_closed(n, event->conn);
+        break;
+    case NODE_PERSISTED:
+        commit_to(n, event->zxid);
+        break;
+    case NODE_SNAPSHOT_DONE:
+        n->snapshot_running = false;
+        break;
+    case NODE_TICK:
+        tick(n);
+        break;
+    case NODE_FLUSH:
+        flush(n);
+        break;
+    }
+    effects_finish(fx);
+}
+
+struct node_conn_public *node_conn_public(struct node_conn *conn)
+{
+    return &conn->pub;
+}
+
+const struct tree *node_tree(const struct node *n)
+{
+    return n->tree;
+}
+
+void node_set_gauges(struct node *n, const struct node_gauges *gauges)
+{
+    n->gauges = *gauges;
+}
+
+int64_t node_last_proposed(const struct node *n)
+{
+    return n->last_proposed;
+}
+
+int64_t node_last_committed(const struct node *n)
+{
+    return n->last_committed;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Requests that change nothing: answered from the tree of the last committed transaction. */
+#include "internal.h"
+
+/* The node, if it is there and may be read. */
+static int32_t find_readable(struct node *n, struct node_conn *c, struct slice path, int32_t perms,
+                             const struct znode **out)
+{
+    const struct znode *z = tree_find(n->tree, path);
+    if (!z)
+        return ZK_NONODE;
+    struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z));
+    if (!acl_allows(n, c, &acl, perms))
+        return ZK_NOAUTH;
+    *out = z;
+    return ZK_OK;
+}
+
+static int32_t read_exists(struct node *n, struct node_conn *c, struct jute_reader *r,
+                           struct buf *out)
+{
+    struct zk_watched_read q;
+    const struct znode *z;
+    struct zk_stat stat;
+    zk_watched_read_read(r, &q);
+    if (!jute_ok(r))
+        return ZK_MARSHALLINGERROR;
+    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
+    if (err == ZK_NOAUTH)
+        return err;
+    if (q.watch && !watchop_room(n, c))
+        return ZK_THROTTLEDOP;
+    if (q.watch)
+        watch_add(&n->watches, &c->watcher, q.path, WATCH_DATA);
+    if (err != ZK_OK)
+        return err;
+    znode_stat(z, &stat);
+    zk_stat_write(out, &stat);
+    return ZK_OK;
+}
+
+static int32_t read_data(struct node *n, struct node_conn *c, struct jute_reader *r,
+                         struct buf *out)
+{
+    struct zk_watched_read q;
+    const struct znode *z;
+    struct zk_stat stat;
+    zk_watched_read_read(r, &q);
+    if (!jute_ok(r))
+        return ZK_MARSHALLINGERROR;
+    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
+    if (err != ZK_OK)
+        return err;
+    if (q.watch && !watchop_room(n, c))
+        return ZK_THROTTLEDOP;
+    if (q.watch)
+        watch_add(&n->watches, &c->watcher, q.path, WATCH_DATA);
+    jute_write_buffer(out, znode_data(z));
+    znode_stat(z, &stat);
+    zk_stat_write(out, &stat);
+    return ZK_OK;
+}
+
+static int32_t read_children(struct node *n, struct node_conn *c, struct jute_reader *r,
+                             bool with_stat, struct buf *out)
+{
+    struct zk_watched_read q;
+    const struct znode *z;
+    zk_watched_read_read(r, &q);
+    if (!jute_ok(r))
+        return ZK_MARSHALLINGERROR;
+    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
+    if (err != ZK_OK)
+        return err;
+    if (q.watch && !watchop_room(n, c))
+        return ZK_THROTTLEDOP;
+    if (q.watch)
+        watch_add(&n->watches, &c->watcher, q.path, WATCH_CHILD);
+    struct jute_builder vb = jute_vector_begin(out);
+    for (const struct znode *k = tree_first_child(n->tree, z); k; k = tree_next_child(n->tree, k)) {
+        jute_write_buffer(out, znode_name(k));
+        vb.count++;
+    }
+    jute_vector_end(&vb);
+    if (with_stat) {
+        struct zk_stat stat;
+        znode_stat(z, &stat);
+        zk_stat_write(out, &stat);
+    }
+    return ZK_OK;
+}
+
+static int32_t read_acl(struct node *n, struct node_conn *c, struct jute_reader *r, struct buf *out)
+{
+    struct zk_path q;
+    const struct znode *z;
+    struct zk_stat stat;
+    zk_path_read(r, &q);
+    if (!jute_ok(r))
+        return ZK_MARSHALLINGERROR;
+    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ | ZK_PERM_ADMIN, &z);
+    if (err != ZK_OK)
+        return err;
+    struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z));
+    if (acl_allows(n, c, &acl, ZK_PERM_ADMIN))
+        jute_write_vector(out, &acl);
+    else
+        acl_mask_digests(&acl, out);
+    znode_stat(z, &stat);
+    zk_stat_write(out, &stat);
+    return ZK_OK;
+}
+
+static int32_t read_count_below(struct node *n, struct node_conn *c, struct jute_reader *r,
+                                struct buf *out)
+{
+    struct zk_path q;
+    const struct znode *z;
+    zk_path_read(r, &q);
+    if (!jute_ok(r))
+        return ZK_MARSHALLINGERROR;
+    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
+    if (err == ZK_OK)
+        jute_write_int(out, (int32_t)MIN(tree_count_below(n->tree, z), INT32_MAX));
+    return err;
+}
+
+static int32_t read_ephemerals(struct node *n, struct node_conn *c, struct jute_reader *r,
+                               struct buf *out)
+{
+    struct zk_path q;
+    zk_path_read(r, &q);
+    if (!jute_ok(r))
+        return ZK_MARSHALLINGERROR;
+    struct jute_builder vb = jute_vector_begin(out);
+    for (const struct znode *z = tree_first_ephemeral(n->tree, c->session->id); z;
+         z = tree_next_ephemeral(n->tree, z)) {
+        buf_reset(&n->scratch);
+        tree_path(n->tree, z, &n->scratch);
+        if (slice_size(q.path) > 0 && !slice_starts_with(buf_slice(&n->scratch), q.path))
+            continue;
+        jute_write_buffer(out, buf_slice(&n->scratch));
+        vb.count++;
+    }
+    jute_vector_end(&vb);
+    return ZK_OK;
+}
+
+static int32_t read_sync(struct jute_reader *r, struct buf *out)
+{
+    struct zk_path q;
+    zk_path_read(r, &q);
+    if (!jute_ok(r))
+        return ZK_MARSHALLINGERROR;
+    jute_write_buffer(out, q.path);
+    return ZK_OK;
+}
+
+/* A check outside of a multi changes nothing, so that it is a read (ZOOKEEPER-2623). */
+static int32_t read_check(struct node *n, struct node_conn *c, struct jute_reader *r)
+{
+    struct zk_path_version q;
+    const struct znode *z;
+    struct zk_stat stat;
+    zk_path_version_read(r, &q);
+    if (!jute_ok(r))
+        return ZK_MARSHALLINGERROR;
+    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
+    if (err != ZK_OK)
+        return err;
+    znode_stat(z, &stat);
+    return q.version == -1 || q.version == stat.version ? ZK_OK : ZK_BADVERSION;
+}
+
+/* AuthUtil.getClientInfos: a digest's user without its hash. */
+static int32_t read_who_am_i(struct node_conn *c, struct buf *out)
+{
+    struct jute_builder vb = jute_vector_begin(out);
+    struct jute_reader ids = jute_reader_of(buf_slice(&c->auth));
+    for (; vb.count < c->n_auth; vb.count++) {
+        struct zk_id id;
+        zk_id_read(&ids, &id);
+        const uint8_t *colon = id.id.len > 0 ? memchr(id.id.data, ':', (size_t)id.id.len) : NULL;
+        bool cut = colon && slice_eq_str(id.scheme, "digest");
+        struct zk_client_info info = {
+            .auth_scheme = id.scheme,
+            .user = cut ? slice_of(id.id.data, (size_t)(colon - id.id.data)) : id.id};
+        zk_client_info_write(out, &info);
+    }
+    jute_vector_end(&vb);
+    return ZK_OK;
+}
+
+/* The reads of a multiRead, each with an error of its own. */
+static int32_t read_multi(struct node *n, struct node_conn *c, struct jute_reader *r,
+                          struct buf *out)
+{
+    struct zk_multi_header mh;
+    for (;;) {
+        zk_multi_header_read(r, &mh);
+        if (!jute_ok(r) || (!mh.done && mh.type != ZK_OP_getData && mh.type != ZK_OP_getChildren))
+            return ZK_MARSHALLINGERROR;
+        if (mh.done)
+            break;
+        size_t start = out->len;
+        struct zk_multi_header reply = {.type = mh.type};
+        zk_multi_header_write(out, &reply);
+        int32_t err =
+            mh.type == ZK_OP_getData ? read_data(n, c, r, out) : read_children(n, c, r, false, out);
+        if (err == ZK_MARSHALLINGERROR)
+            return err;
+        if (err != ZK_OK) {
+            out->len = start;
+            reply = (struct zk_multi_header){.type = ZK_OP_error, .err = err};
+            zk_multi_header_write(out, &reply);
+            jute_write_int(out, err);
+        }
+        if (out->len > n->config.output_max)
+            return ZK_MARSHALLINGERROR; /* more than a reader could be made to take */
+    }
+    struct zk_multi_header end = {.type = -1, .done = true, .err = -1};
+    zk_multi_header_write(out, &end);
+    return ZK_OK;
+}
+
+bool read_is_known(int32_t op)
+{
+    switch (op) {
+    case ZK_OP_exists:
+    case ZK_OP_getData:
+    case ZK_OP_getChildren:
+    case ZK_OP_getChildren2:
+    case ZK_OP_getACL:
+    case ZK_OP_getAllChildrenNumber:
+    case ZK_OP_getEphemerals:
+    case ZK_OP_sync:
+    case ZK_OP_check:
+    case ZK_OP_whoAmI:
+    case ZK_OP_multiRead:
+    case ZK_OP_setWatches:
+    case ZK_OP_setWatches2:
+    case ZK_OP_addWatch:
+    case ZK_OP_checkWatches:
+    case ZK_OP_removeWatches:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Append the answer's body; on an error what was appended does not count. Not for setWatches,
+ * whose events must leave before the answer: watchop_set(). */
+int32_t read_execute(struct node *n, struct node_conn *c, int32_t op, struct slice body,
+                     struct buf *out)
+{
+    struct jute_reader r = jute_reader_of(body);
+    switch (op) {
+    case ZK_OP_exists:
+        return read_exists(n, c, &r, out);
+    case ZK_OP_getData:
+        return read_data(n, c, &r, out);
+    case ZK_OP_getChildren:
+        return read_children(n, c, &r, false, out);
+    case ZK_OP_getChildren2:
+        return read_children(n, c, &r, true, out);
+    case ZK_OP_getACL:
+        return read_acl(n, c, &r, out);
+    case ZK_OP_getAllChildrenNumber:
+        return read_count_below(n, c, &r, out);
+    case ZK_OP_getEphemerals:
+        return read_ephemerals(n, c, &r, out);
+    case ZK_OP_sync:
+        return read_sync(&r, out);
+    case ZK_OP_check:
+        return read_check(n, c, &r);
+    case ZK_OP_whoAmI:
+        return read_who_am_i(c, out);
+    case ZK_OP_multiRead:
+        return read_multi(n, c, &r, out);
+    case ZK_OP_addWatch:
+        return watchop_add(n, c, body, out);
+    case ZK_OP_checkWatches:
+    case ZK_OP_removeWatches:
+        return watchop_check(n, c, body, op == ZK_OP_removeWatches);
+    default:
+        ensure(!"a read that read_is_known() does not know");
+        return ZK_UNIMPLEMENTED;
+    }
+}

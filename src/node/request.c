@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The queue of a connection: requests are answered in the order in which they came.
+ *
+ * A read that finds the queue empty is answered at once. What must wait, waits for a zxid: a
+ * write for its own; a refusal for the last one that was proposed when it was decided, since what
+ * it was decided by may not be committed yet; a sync likewise. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+static struct pending *queue_at(struct node_conn *c, uint32_t i)
+{
+    return &c->queue[(c->queue_head + i) & (c->queue_cap - 1)];
+}
+
+static void queue_grow(struct node_conn *c)
+{
+    uint32_t cap = c->queue_cap ? c->queue_cap * 2 : 4;
+    struct pending *queue = mem_alloc(cap * sizeof(*queue));
+    for (uint32_t i = 0; i < c->queue_len; i++)
+        queue[i] = *queue_at(c, i);
+    free(c->queue);
+    c->queue = queue;
+    c->queue_head = 0;
+    c->queue_cap = cap;
+}
+
+void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, int32_t xid,
+                  int32_t op, int32_t err, int64_t zxid, struct slice body)
+{
+    if (c->queue_len == c->queue_cap)
+        queue_grow(c);
+    *queue_at(c, c->queue_len++) = (struct pending){.kind = kind,
+                                                    .xid = xid,
+                                                    .op = op,
+                                                    .err = err,
+                                                    .body_len = (uint32_t)slice_size(body),
+                                                    .zxid = zxid,
+                                                    .since_ms = n->now_ms};
+    buf_append(&c->held, body.data, slice_size(body));
+    n->outstanding++;
+    if (kind != PENDING_WRITE && zxid > n->last_committed)
+        wait_push(n, c, zxid);
+}
+
+static void queue_pop(struct node *n, struct node_conn *c)
+{
+    c->held_pos += queue_at(c, 0)->body_len;
+    c->queue_head = (c->queue_head + 1) & (c->queue_cap - 1);
+    c->queue_len--;
+    n->outstanding--;
+    if (c->queue_len == 0) {
+        buf_reset(&c->held);
+        c->held_pos = 0;
+    } else if (c->held_pos > HELD_SLACK) {
+        buf_consume(&c->held, c->held_pos);
+        c->held_pos = 0;
+    }
+}
+
+void request_drop_all(struct node *n, struct node_conn *c)
+{
+    while (c->queue_len > 0)
+        queue_pop(n, c);
+}
+
+static void count_latency(struct node *n, struct node_conn *c, const struct pending *p)
+{
+    int64_t ms = n->now_ms - p->since_ms;
+    struct conn_stats *cs = &c->stats;
+    struct node_stats *ns = &n->stats;
+    cs->last_latency_ms = ms;
+    cs->last_response_ms = n->now_ms;
+    cs->last_zxid = n->last_committed;
+    cs->last_op = p->op;
+    cs->last_cxid = p->xid;
+    cs->min_latency_ms = cs->min_latency_ms < 0 ? ms : MIN(cs->min_latency_ms, ms);
+    cs->max_latency_ms = MAX(cs->max_latency_ms, ms);
+    cs->total_latency_ms += ms;
+    cs->n_latencies++;
+    ns->min_latency_ms = ns->min_latency_ms < 0 ? ms : MIN(ns->min_latency_ms, ms);
+    ns->max_latency_ms = MAX(ns->max_latency_ms, ms);
+    ns->total_latency_ms += (uint64_t)ms;
+    ns->n_latencies++;
+}
+
+static void answer_read(struct node *n, struct node_conn *c, const struct pending *p,
+                        struct slice body)
+{
+    if (p->op == ZK_OP_createSession) {
+        conn_session_opened(n, c, (int64_t)be64_get(body.data));
+        return;
+    }
+    if (p->op == ZK_OP_setWatches || p->op == ZK_OP_setWatches2) {
+        int32_t set_err = watchop_set(n, c, p->op == ZK_OP_setWatches2, body);
+        if (c->state < CONN_CLOSING)
+            reply_empty(n, c, p->xid, set_err);
+        return;
+    }
+    struct buf *out = &c->pub.out;
+    size_t start = reply_begin(c, p->xid, n->last_committed, ZK_OK);
+    size_t body_start = out->len;
+    int32_t err = read_execute(n, c, p->op, body, out);
+    if (err != ZK_OK) {
+        out->len = body_start;
+        be32_put(out->data + body_start - 4, (uint32_t)err);
+    }
+    count_latency(n, c, p);
+    reply_end(n, c, start);
+}
+
+static void answer_error(struct node *n, struct node_conn *c, const struct pending *p,
+                         struct slice body)
+{
+    size_t start = reply_begin(c, p->xid, n->last_committed, p->err);
+    buf_append(&c->pub.out, body.data, slice_size(body));
+    count_latency(n, c, p);
+    reply_end(n, c, start);
+    if (p->err == ZK_UNIMPLEMENTED && !propose_is_known(p->op))
+        conn_close(n, c);
+}
+
+/* Answer all from the front of the queue that waits for nothing more. */
+void request_drain(struct node *n, struct node_conn *c)
+{
+    while (c->queue_len > 0) {
+        struct pending p = *queue_at(c, 0);
+        if (p.kind == PENDING_WRITE || p.zxid > n->last_committed)
+            return;
+        struct slice body = slice_of(c->held.data + c->held_pos, p.body_len);
+        if (p.kind == PENDING_READ)
+            answer_read(n, c, &p, body);
+        else
+            answer_error(n, c, &p, body);
+        if (c->queue_len > 0) /* else the connection was closed */
+            queue_pop(n, c);
+    }
+}
+
+/* The connection's proposal `zxid` has just been applied. */
+void request_committed(struct node *n, struct node_conn *c, int64_t zxid)
+{
+    if (c->state >= CONN_CLOSING)
+        return;
+    request_drain(n, c);
+    if (c->state >= CONN_CLOSING)
+        return;
+    ensure(c->queue_len > 0);
+    struct pending p = *queue_at(c, 0);
+    ensure(p.kind == PENDING_WRITE && p.zxid == zxid);
+    queue_pop(n, c);
+    count_latency(n, c, &p);
+    reply_write(n, c, &p);
+    request_drain(n, c);
+}
+
+static void receive_auth(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                         struct jute_reader *r)
+{
+    struct zk_auth_packet auth;
+    zk_auth_packet_read(r, &auth);
+    int32_t err = jute_ok(r) ? auth_add(n, c, auth.scheme, auth.auth) : ZK_AUTHFAILED;
+    reply_empty(n, c, h->xid, err);
+    if (err != ZK_OK) {
+        node_log(n, LOG_LEVEL_WARN, "%s: closed, authentication by scheme \"%.*s\" failed",
+                 c->address, SLICE_ARG(auth.scheme));
+        conn_close(n, c);
+    }
+}
+
+static void receive_read(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                         struct slice body)
+{
+    struct pending p = {.kind = PENDING_READ, .xid = h->xid, .op = h->type, .since_ms = n->now_ms};
+    int64_t zxid = h->type == ZK_OP_sync ? n->last_proposed : 0;
+    if (c->queue_len == 0 && zxid <= n->last_committed)
+        answer_read(n, c, &p, body);
+    else
+        request_push(n, c, PENDING_READ, h->xid, h->type, ZK_OK, zxid, body);
+}
+
+static void receive_write(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                          struct slice body)
+{
+    struct buf refusal = {0};
+    int32_t err = propose_request(n, c, h, body, &refusal);
+    if (err == ZK_OK && refusal.len == 0)
+        request_push(n, c, PENDING_WRITE, h->xid, h->type, ZK_OK, n->last_proposed, SLICE_EMPTY);
+    else
+        request_push(n, c, PENDING_ERROR, h->xid, h->type, err, n->last_proposed,
+                     buf_slice(&refusal));
+    buf_close(&refusal);
+    request_drain(n, c);
+}
+
+/* A frame on a connection that has a session. */
+void request_receive(struct node *n, struct node_conn *c, struct slice frame)
+{
+    struct jute_reader r = jute_reader_of(frame);
+    struct zk_request_header h;
+    zk_request_header_read(&r, &h);
+    if (!jute_ok(&r)) {
+        node_log(n, LOG_LEVEL_WARN, "%s: closed, a frame of %d bytes is too short for a request",
+                 c->address, (int)frame.len);
+        conn_close(n, c);
+        return;
+    }
+    struct slice body = slice_of(r.pos, jute_left(&r));
+    tracker_touch(n, c->session);
+    if (h.type == ZK_OP_ping)
+        reply_empty(n, c, ZK_XID_PING, ZK_OK);
+    else if (h.type == ZK_OP_auth)
+        receive_auth(n, c, &h, &r);
+    else if (c->session->closing)
+        request_push(n, c, PENDING_ERROR, h.xid, h.type, ZK_SESSIONEXPIRED, n->last_proposed,
+                     SLICE_EMPTY);
+    else if (h.type == ZK_OP_closeSession)
+        propose_close_session(n, c, c->session->id, h.xid);
+    else if (propose_is_known(h.type))
+        receive_write(n, c, &h, body);
+    else if (read_is_known(h.type))
+        receive_read(n, c, &h, body);
+    else {
+        request_push(n, c, PENDING_ERROR, h.xid, h.type, ZK_UNIMPLEMENTED, 0, SLICE_EMPTY);
+        request_drain(n, c);
+    }
+}

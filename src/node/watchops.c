@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Requests about watches, and telling the watchers.
+ *
+ * Events are written when their transaction is applied, so that a connection gets them before
+ * any answer that shows the new state. Whoever may not read the node is not told. */
+#include "internal.h"
+
+bool watchop_room(struct node *n, struct node_conn *c)
+{
+    return c->watcher.count < n->config.watches_max;
+}
+
+static void send_event(struct node *n, struct node_conn *c, enum zk_event_type type,
+                       struct slice path, int64_t zxid)
+{
+    struct zk_watcher_event ev = {.type = type, .state = ZK_STATE_SYNC_CONNECTED, .path = path};
+    size_t start = reply_begin(c, ZK_XID_WATCH, zxid, ZK_OK);
+    zk_watcher_event_write(&c->pub.out, &ev);
+    reply_end(n, c, start);
+}
+
+/* Tell whom the events of the applied transaction concern. */
+void watch_tell(struct node *n)
+{
+    for (size_t i = 0; i < n->outcome.n_events; i++) {
+        const struct tree_event *ev = &n->outcome.events[i];
+        watch_fire(&n->watches, ev->type, ev->path, &n->fired);
+        if (n->fired.n == 0)
+            continue;
+        struct jute_vector acl = tree_acl(n->tree, ev->acl_id);
+        for (size_t j = 0; j < n->fired.n; j++) {
+            struct node_conn *c = container_of(n->fired.who[j], struct node_conn, watcher);
+            if (acl_allows(n, c, &acl, ZK_PERM_READ))
+                send_event(n, c, ev->type, ev->path, n->applying.zxid);
+        }
+    }
+}
+
+enum list_kind { LIST_DATA, LIST_EXIST, LIST_CHILD };
+
+/* What happened to `path` since `zxid`, if the watch would have fired; else ZK_EVENT_NONE. */
+static enum zk_event_type missed(struct node *n, enum list_kind kind, struct slice path,
+                                 int64_t zxid)
+{
+    const struct znode *z = tree_find(n->tree, path);
+    struct zk_stat stat;
+    if (kind == LIST_EXIST)
+        return z ? ZK_EVENT_CREATED : ZK_EVENT_NONE;
+    if (!z)
+        return ZK_EVENT_DELETED;
+    znode_stat(z, &stat);
+    if (kind == LIST_DATA)
+        return stat.mzxid > zxid ? ZK_EVENT_DATA_CHANGED : ZK_EVENT_NONE;
+    return stat.pzxid > zxid ? ZK_EVENT_CHILDREN_CHANGED : ZK_EVENT_NONE;
+}
+
+static int32_t set_one_shot(struct node *n, struct node_conn *c, const struct jute_vector *paths,
+                            enum list_kind kind, int64_t zxid)
+{
+    struct jute_reader it = jute_vector_iter(paths);
+    for (int32_t i = 0; i < paths->count && c->state < CONN_CLOSING; i++) {
+        struct slice path = jute_read_buffer(&it);
+        enum zk_event_type ev = missed(n, kind, path, zxid);
+        if (ev != ZK_EVENT_NONE)
+            send_event(n, c, ev, path, n->last_committed);
+        else if (!watchop_room(n, c))
+            return ZK_THROTTLEDOP;
+        else
+            watch_add(&n->watches, &c->watcher, path,
+                      kind == LIST_CHILD ? WATCH_CHILD : WATCH_DATA);
+    }
+    return ZK_OK;
+}
+
+static int32_t set_persistent(struct node *n, struct node_conn *c, const struct jute_vector *paths,
+                              unsigned mode)
+{
+    struct jute_reader it = jute_vector_iter(paths);
+    for (int32_t i = 0; i < paths->count; i++) {
+        if (!watchop_room(n, c))
+            return ZK_THROTTLEDOP;
+        watch_add(&n->watches, &c->watcher, jute_read_buffer(&it), mode);
+    }
+    return ZK_OK;
+}
+
+/* After a reconnect: watches that would have fired meanwhile fire now, the others are set. */
+int32_t watchop_set(struct node *n, struct node_conn *c, bool second, struct slice body)
+{
+    struct jute_reader r = jute_reader_of(body);
+    struct zk_set_watches2 q = {0};
+    if (second) {
+        zk_set_watches2_read(&r, &q);
+    } else {
+        struct zk_set_watches q1;
+        zk_set_watches_read(&r, &q1);
+        q.relative_zxid = q1.relative_zxid;
+        q.data_watches = q1.data_watches;
+        q.exist_watches = q1.exist_watches;
+        q.child_watches = q1.child_watches;
+    }
+    if (!jute_ok(&r))
+        return ZK_MARSHALLINGERROR;
+    int32_t err = set_one_shot(n, c, &q.data_watches, LIST_DATA, q.relative_zxid);
+    if (err == ZK_OK)
+        err = set_one_shot(n, c, &q.exist_watches, LIST_EXIST, q.relative_zxid);
+    if (err == ZK_OK)
+        err = set_one_shot(n, c, &q.child_watches, LIST_CHILD, q.relative_zxid);
+    if (err == ZK_OK)
+        err = set_persistent(n, c, &q.persistent_watches, WATCH_PERSISTENT);
+    if (err == ZK_OK)
+        err = set_persistent(n, c, &q.persistent_recursive_watches, WATCH_RECURSIVE);
+    return err;
+}
+
+int32_t watchop_add(struct node *n, struct node_conn *c, struct slice body, struct buf *out)
+{
+    struct jute_reader r = jute_reader_of(body);
+    struct zk_watch_request q;
+    zk_watch_request_read(&r, &q);
+    if (!jute_ok(&r))
+        return ZK_MARSHALLINGERROR;
+    if (q.type != ZK_WATCH_PERSISTENT && q.type != ZK_WATCH_PERSISTENT_RECURSIVE)
+        return ZK_BADARGUMENTS;
+    if (zk_path_check(q.path, false))
+        return ZK_BADARGUMENTS;
+    if (!watchop_room(n, c))
+        return ZK_THROTTLEDOP;
+    watch_add(&n->watches, &c->watcher, q.path,
+              q.type == ZK_WATCH_PERSISTENT ? WATCH_PERSISTENT : WATCH_RECURSIVE);
+    jute_write_int(out, 0); /* ErrorResponse */
+    return ZK_OK;
+}
+
+static unsigned modes_of_type(int32_t type)
+{
+    switch (type) {
+    case ZK_WATCHER_CHILDREN:
+        return WATCH_CHILD;
+    case ZK_WATCHER_DATA:
+        return WATCH_DATA;
+    case ZK_WATCHER_PERSISTENT:
+        return WATCH_PERSISTENT;
+    case ZK_WATCHER_PERSISTENT_RECURSIVE:
+        return WATCH_RECURSIVE;
+    case ZK_WATCHER_ANY:
+        return WATCH_CHILD | WATCH_DATA | WATCH_PERSISTENT | WATCH_RECURSIVE;
+    default:
+        return 0;
+    }
+}
+
+int32_t watchop_check(struct node *n, struct node_conn *c, struct slice body, bool remove)
+{
+    struct jute_reader r = jute_reader_of(body);
+    struct zk_watch_request q;
+    zk_watch_request_read(&r, &q);
+    if (!jute_ok(&r))
+        return ZK_MARSHALLINGERROR;
+    unsigned modes = modes_of_type(q.type);
+    if (modes == 0)
+        return ZK_BADARGUMENTS;
+    if (remove)
+        return watch_remove(&n->watches, &c->watcher, q.path, modes) ? ZK_OK : ZK_NOWATCHER;
+    return watch_modes(&n->watches, &c->watcher, q.path) & modes ? ZK_OK : ZK_NOWATCHER;
+}

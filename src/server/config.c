@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One table says for each key its kind, bounds, default and meaning; parsing, --help-config and
+ * the word "conf" all go by it. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "zab/log.h"
+#include "zab/protocol.h"
+
+enum kind { INTEGER, BOOLEAN, STRING };
+
+struct key {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+    int64_t min, max;
+    const char *default_value; /* NULL: none */
+    const char *help;
+};
+
+#define AT(member) offsetof(struct config, member)
+
+static const struct key keys[] = {
+    {"dataDir", STRING, AT(data_dir), 0, 0, NULL, "directory of the snapshots; needed"},
+    {"dataLogDir", STRING, AT(log_dir), 0, 0, NULL, "directory of the log; default: dataDir"},
+    {"clientPort", INTEGER, AT(client_port), 1, 65535, "2181", "TCP port for clients"},
+    {"clientPortAddress", STRING, AT(client_address), 0, 0, NULL,
+     "address to listen on; default: all"},
+    {"clientPortListenBacklog", INTEGER, AT(backlog), -1, 65535, "-1",
+     "connections that may wait to be accepted; -1: the system's maximum"},
+    {"tickTime", INTEGER, AT(tick_ms), 1, INT32_MAX / 20, "3000",
+     "milliseconds of a tick, the unit of the session timeouts"},
+    {"minSessionTimeout", INTEGER, AT(min_session_timeout_ms), -1, INT32_MAX, "-1",
+     "milliseconds; -1: two ticks"},
+    {"maxSessionTimeout", INTEGER, AT(max_session_timeout_ms), -1, INT32_MAX, "-1",
+     "milliseconds; -1: twenty ticks"},
+    {"maxClientCnxns", INTEGER, AT(max_client_conns), 0, INT32_MAX, "60",
+     "connections of one address; 0: no limit"},
+    {"maxCnxns", INTEGER, AT(max_conns), 0, INT32_MAX, "0", "connections in all; 0: no limit"},
+    {"jute.maxbuffer", INTEGER, AT(packet_max), 1024, 64 << 20, "1048575",
+     "bytes of a packet, and so of a node's data"},
+    {"globalOutstandingLimit", INTEGER, AT(outstanding_max), 1, INT32_MAX, "1000",
+     "requests that may wait for the log before clients are slowed down"},
+    {"preAllocSize", INTEGER, AT(prealloc_kib), 64, 16 << 20, "65536",
+     "KiB that a log file is made longer by at a time"},
+    {"snapCount", INTEGER, AT(snap_count), 2, INT32_MAX, "100000",
+     "transactions between two snapshots; more while the log since is small beside the tree"},
+    {"autopurge.snapRetainCount", INTEGER, AT(purge_retain), 3, INT32_MAX, "3",
+     "snapshots to keep, with the logs that they need"},
+    {"autopurge.purgeInterval", INTEGER, AT(purge_hours), 0, 24 * 365, "1",
+     "hours between two purges, which also follow every tenth snapshot; 0: never"},
+    {"forceSync", BOOLEAN, AT(force_sync), 0, 0, "yes",
+     "wait for the disk before a write is answered; \"no\" loses writes when power fails"},
+    {"fsync.warningthresholdms", INTEGER, AT(fsync_warning_ms), 0, INT32_MAX, "1000",
+     "milliseconds of one sync of the log that are worth a warning"},
+    {"4lw.commands.whitelist", STRING, AT(four_letter), 0, 0, "srvr",
+     "four-letter words that are answered, separated by commas; \"*\": all"},
+    {"skipACL", BOOLEAN, AT(skip_acl), 0, 0, "no", "everybody may do everything"},
+    {"enforceQuota", BOOLEAN, AT(enforce_quota), 0, 0, "no", "refuse writes beyond a quota"},
+    {"extendedTypesEnabled", BOOLEAN, AT(extended_types), 0, 0, "no", "allow TTL nodes"},
+    {"znode.container.checkIntervalMs", INTEGER, AT(container_check_ms), 100, INT32_MAX, "60000",
+     "milliseconds between two looks for empty containers and old TTL nodes"},
+    {"DigestAuthenticationProvider.superDigest", STRING, AT(super_digest), 0, 0, NULL,
+     "user:base64(sha1(user:password)) of who may do everything"},
+    {"tcpKeepAlive", BOOLEAN, AT(keep_alive), 0, 0, "no", "keep-alive on client connections"},
+    {"zab.handshakeTimeout", INTEGER, AT(handshake_ms), 100, INT32_MAX, "10000",
+     "milliseconds for a new connection to open a session"},
+    {"zab.maxWatches", INTEGER, AT(max_watches), 1, INT32_MAX, "1000000",
+     "watches of one connection"},
+    {"zab.maxOutput", INTEGER, AT(max_output), 1 << 20, 1 << 30, "67108864",
+     "bytes that may wait for a client that does not read"},
+    {"zab.logLevel", STRING, AT(log_level), 0, 0, "info", "error, warn, info or debug"},
+};
+
+/* Keys of ZooKeeper that need no answer here: what they ask for is so already. */
+static const char *const accepted[] = {"admin.enableServer", "initLimit", "syncLimit"};
+
+void config_print_keys(bool roff)
+{
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct key *k = &keys[i];
+        const char *value = k->default_value ? k->default_value : "";
+        printf(roff ? ".TP\n.B %s=%s\n%s.\n" : "%s=%s\n    %s\n", k->name, value, k->help);
+    }
+}
+
+static const struct key *key_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    }
+    return NULL;
+}
+
+static bool is_accepted(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(accepted); i++) {
+        if (strcmp(accepted[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int set_integer(struct config *c, const struct key *k, const char *value, const char *where,
+                       struct err *e)
+{
+    char *end;
+    errno = 0;
+    int64_t v = strtoll(value, &end, 10);
+    if (errno || end == value || *end || v < k->min || v > k->max)
+        return err_set(e, -EINVAL,
+                       "%s: %s: \"%s\" is not a whole number from %" PRId64 " to %" PRId64, where,
+                       k->name, value, k->min, k->max);
+    *(int64_t *)((char *)c + k->offset) = v;
+    return 0;
+}
+
+static int set_boolean(struct config *c, const struct key *k, const char *value, const char *where,
+                       struct err *e)
+{
+    bool yes = strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0;
+    if (!yes && strcasecmp(value, "no") != 0 && strcasecmp(value, "false") != 0)
+        return err_set(e, -EINVAL, "%s: %s: \"%s\" is neither yes nor no", where, k->name, value);
+    *(bool *)((char *)c + k->offset) = yes;
+    return 0;
+}
+
+static int set_string(struct config *c, const struct key *k, const char *value, const char *where,
+                      struct err *e)
+{
+    char **at = (char **)((char *)c + k->offset);
+    if (!*value)
+        return err_set(e, -EINVAL, "%s: %s: the value is empty", where, k->name);
+    free(*at);
+    *at = mem_strdup(value);
+    return 0;
+}
+
+static int set_key(struct config *c, const struct key *k, const char *value, const char *where,
+                   struct err *e)
+{
+    switch (k->kind) {
+    case INTEGER:
+        return set_integer(c, k, value, where, e);
+    case BOOLEAN:
+        return set_boolean(c, k, value, where, e);
+    default:
+        return set_string(c, k, value, where, e);
+    }
+}
+
+static char *trim(char *s)
+{
+    while (*s == ' ' || *s == '\t')
+        s++;
+    size_t len = strlen(s);
+    while (len > 0 && strchr(" \t\r\n", s[len - 1]))
+        s[--len] = '\0';
+    return s;
+}
+
+static int parse_line(struct config *c, char *line, unsigned line_no, struct err *e)
+{
+    char where[300];
+    snprintf(where, sizeof(where), "%s:%u", c->path, line_no);
+    line = trim(line);
+    if (*line == '\0' || *line == '#' || *line == '!')
+        return 0;
+    char *sep = strpbrk(line, "=:");
+    if (!sep)
+        return err_set(e, -EINVAL, "%s: \"%s\" is not of the form key=value", where, line);
+    *sep = '\0';
+    const char *name = trim(line), *value = trim(sep + 1);
+    const struct key *k = key_find(name);
+    if (k) {
+        if (strcmp(name, "DigestAuthenticationProvider.superDigest") != 0)
+            buf_printf(&c->text, "%s=%s\n", name, value);
+        return set_key(c, k, value, where, e);
+    }
+    if (strncmp(name, "server.", 7) == 0)
+        return err_set(e, -ENOTSUP,
+                       "%s: %s: this version runs a single replica; remove the server lines", where,
+                       name);
+    if (!is_accepted(name))
+        log_warn("%s: unknown key \"%s\" is ignored", where, name);
+    return 0;
+}
+
+static int parse_file(struct config *c, FILE *f, struct err *e)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    unsigned line_no = 0;
+    int rc = 0;
+    while (rc == 0 && getline(&line, &cap, f) >= 0)
+        rc = parse_line(c, line, ++line_no, e);
+    if (rc == 0 && ferror(f))
+        rc = err_set(e, -EIO, "%s: cannot be read", c->path);
+    free(line);
+    return rc;
+}
+
+static int check(struct config *c, struct err *e)
+{
+    if (!c->data_dir)
+        return err_set(e, -EINVAL, "%s: dataDir is not set; name the directory for the data",
+                       c->path);
+    if (c->min_session_timeout_ms < 0)
+        c->min_session_timeout_ms = 2 * c->tick_ms;
+    if (c->max_session_timeout_ms < 0)
+        c->max_session_timeout_ms = 20 * c->tick_ms;
+    if (c->min_session_timeout_ms > c->max_session_timeout_ms)
+        return err_set(e, -EINVAL,
+                       "%s: minSessionTimeout %" PRId64
+                       " is larger than maxSessionTimeout %" PRId64,
+                       c->path, c->min_session_timeout_ms, c->max_session_timeout_ms);
+    if (log_level_parse(c->log_level) < 0)
+        return err_set(e, -EINVAL, "%s: zab.logLevel: \"%s\" is none of error, warn, info, debug",
+                       c->path, c->log_level);
+    return 0;
+}
+
+static void set_defaults(struct config *c)
+{
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        struct err e;
+        if (keys[i].default_value &&
+            set_key(c, &keys[i], keys[i].default_value, "default", &e) != 0)
+            ensure(!"a default is within its bounds");
+    }
+}
+
+int config_load(struct config *c, const char *path, struct err *e)
+{
+    *c = (struct config){.path = mem_strdup(path)};
+    set_defaults(c);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return err_set(e, -errno, "%s: %s; name a configuration file that can be read", path,
+                       strerror(errno));
+    int rc = parse_file(c, f, e);
+    fclose(f);
+    return rc ? rc : check(c, e);
+}
+
+void config_close(struct config *c)
+{
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (keys[i].kind == STRING)
+            free(*(char **)((char *)c + keys[i].offset));
+    }
+    free(c->path);
+    buf_close(&c->text);
+}

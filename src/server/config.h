@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* zoo.cfg: ZooKeeper's keys with its defaults, and ours, which begin with "zab.". */
+#ifndef ZAB_SERVER_CONFIG_H
+#define ZAB_SERVER_CONFIG_H
+
+#include "zab/buf.h"
+#include "zab/err.h"
+
+struct config {
+    char *path; /* of the file */
+    int64_t tick_ms;
+    char *data_dir;
+    char *log_dir;
+    int64_t client_port;
+    char *client_address;
+    int64_t backlog;
+    int64_t max_client_conns;
+    int64_t max_conns;
+    int64_t min_session_timeout_ms;
+    int64_t max_session_timeout_ms;
+    int64_t packet_max;
+    int64_t outstanding_max;
+    int64_t prealloc_kib;
+    int64_t snap_count;
+    int64_t purge_retain;
+    int64_t purge_hours;
+    int64_t fsync_warning_ms;
+    int64_t container_check_ms;
+    bool force_sync;
+    bool skip_acl;
+    bool enforce_quota;
+    bool extended_types;
+    bool keep_alive;
+    char *four_letter;
+    char *super_digest;
+    int64_t max_watches;
+    int64_t max_output;
+    int64_t handshake_ms;
+    char *log_level;
+    struct buf text; /* what was set, for the word "conf" */
+};
+
+/* Read and check the file. Unknown keys are logged as warnings with their line; the first wrong
+ * value is the error. Close in either case. */
+int config_load(struct config *c, const char *path, struct err *e);
+void config_close(struct config *c);
+
+/* All keys with their defaults, for --help-config, or for the man page. */
+void config_print_keys(bool roff);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "logthread.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* What waits, in order: a batch, or NULL for a new file. */
+struct order {
+    struct node_batch *batch;
+};
+
+struct log_thread {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct order *waiting, *taken; /* swapped, so that the lock is held for moments only */
+    size_t n_waiting, cap_waiting, cap_taken;
+    bool stop;
+    bool sync;
+    int64_t warning_ms;
+    struct txnlog log;
+    void (*persisted)(void *arg, int64_t zxid);
+    void *arg;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static _Noreturn void die(const struct err *e)
+{
+    log_error("%s; stopping, since no write can be promised any more", e->text);
+    _exit(1);
+}
+
+static void sync_log(struct log_thread *t)
+{
+    struct err e;
+    int64_t start = now_ms();
+    if (txnlog_sync(&t->log, &e) != 0)
+        die(&e);
+    int64_t took = now_ms() - start;
+    if (took > t->warning_ms)
+        log_warn("syncing the log took %" PRId64 " ms; a slow disk makes every write slow", took);
+}
+
+static void carry_out(struct log_thread *t, size_t n)
+{
+    struct err e;
+    int64_t last = -1;
+    for (size_t i = 0; i < n; i++) {
+        struct node_batch *b = t->taken[i].batch;
+        int rc = b ? txnlog_append(&t->log, &b->entries, b->first_zxid, b->last_zxid, &e)
+                   : txnlog_roll(&t->log, &e);
+        if (rc != 0)
+            die(&e);
+        if (b)
+            last = b->last_zxid;
+    }
+    if (last < 0)
+        return;
+    if (t->sync)
+        sync_log(t);
+    t->persisted(t->arg, last);
+}
+
+static void *log_main(void *arg)
+{
+    struct log_thread *t = arg;
+    pthread_mutex_lock(&t->lock);
+    for (;;) {
+        while (t->n_waiting == 0 && !t->stop)
+            pthread_cond_wait(&t->wake, &t->lock);
+        size_t n = t->n_waiting;
+        if (n == 0)
+            break;
+        struct order *taken = t->waiting;
+        size_t cap = t->cap_waiting;
+        t->waiting = t->taken;
+        t->cap_waiting = t->cap_taken;
+        t->taken = taken;
+        t->cap_taken = cap;
+        t->n_waiting = 0;
+        pthread_mutex_unlock(&t->lock);
+        carry_out(t, n);
+        pthread_mutex_lock(&t->lock);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return NULL;
+}
+
+struct log_thread *log_thread_start(struct store *store, uint64_t prealloc_bytes, bool sync,
+                                    int64_t warning_ms, void (*persisted)(void *arg, int64_t zxid),
+                                    void *arg)
+{
+    struct log_thread *t = mem_zalloc(sizeof(*t));
+    sigset_t all, before;
+    t->sync = sync;
+    t->warning_ms = warning_ms;
+    t->persisted = persisted;
+    t->arg = arg;
+    txnlog_init(&t->log, store, prealloc_bytes);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->wake, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+    int rc = pthread_create(&t->thread, NULL, log_main, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    ensure(rc == 0);
+    return t;
+}
+
+static void push(struct log_thread *t, struct order order)
+{
+    pthread_mutex_lock(&t->lock);
+    if (t->n_waiting == t->cap_waiting) {
+        t->cap_waiting = t->cap_waiting ? t->cap_waiting * 2 : 64;
+        t->waiting = mem_realloc(t->waiting, t->cap_waiting * sizeof(*t->waiting));
+    }
+    t->waiting[t->n_waiting++] = order;
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void log_thread_append(struct log_thread *t, struct node_batch *batch)
+{
+    push(t, (struct order){batch});
+}
+
+void log_thread_roll(struct log_thread *t)
+{
+    push(t, (struct order){NULL});
+}
+
+void log_thread_stop(struct log_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->stop = true;
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+    pthread_join(t->thread, NULL);
+    txnlog_close(&t->log);
+    pthread_mutex_destroy(&t->lock);
+    pthread_cond_destroy(&t->wake);
+    free(t->waiting);
+    free(t->taken);
+    free(t);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The thread that writes the log: takes all batches that wait, appends them, syncs once, and says
+ * up to which zxid. A failed write or sync ends the process: what was promised is on disk, and
+ * what the disk does after a failure nobody knows. */
+#ifndef ZAB_SERVER_LOGTHREAD_H
+#define ZAB_SERVER_LOGTHREAD_H
+
+#include "zab/node.h"
+#include "zab/store.h"
+
+struct log_thread;
+
+/* `persisted` is called on the log thread, after all up to `zxid` is durable. */
+struct log_thread *log_thread_start(struct store *store, uint64_t prealloc_bytes, bool sync,
+                                    int64_t warning_ms, void (*persisted)(void *arg, int64_t zxid),
+                                    void *arg);
+
+/* Any thread. The batch is the log thread's until its last zxid is persisted. */
+void log_thread_append(struct log_thread *t, struct node_batch *batch);
+
+/* The batches appended from now on go to a new file. */
+void log_thread_roll(struct log_thread *t);
+
+/* Everything appended is written before this returns. */
+void log_thread_stop(struct log_thread *t);
+
+#endif
