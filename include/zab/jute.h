@@ -30,7 +30,7 @@ struct jute_vector {
 
 static inline struct jute_reader jute_reader_of(struct slice s)
 {
-    return (struct jute_reader){s.data, s.data + slice_size(s), false};
+    return (struct jute_reader){s.data, s.data ? s.data + slice_size(s) : NULL, false};
 }
 
 static inline bool jute_ok(const struct jute_reader *r)

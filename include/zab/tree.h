@@ -5,7 +5,8 @@
  * trees that applied the same transactions dump to the same bytes. The rules are those of
  * ZooKeeper's DataTree and DataNode.
  *
- * Reads borrow: what is returned stays valid until the next tree_apply() or tree_close().
+ * Reads borrow: what is returned stays valid until the next tree_apply(), tree_load_begin() or
+ * tree_close().
  * Nothing here checks permissions; the ACL of each node is there for the caller to check. */
 #ifndef ZAB_TREE_H
 #define ZAB_TREE_H
@@ -26,8 +27,8 @@ void tree_close(struct tree *t);
 int64_t tree_last_zxid(const struct tree *t);
 void tree_set_last_zxid(struct tree *t, int64_t zxid);
 
-/* What mntr and srvr show. The data size counts paths and data, as ZooKeeper's
- * approximateDataSize does. */
+/* What mntr and srvr show. As in ZooKeeper, where the root has two names, it counts twice: a new
+ * tree has 5 nodes. The data size is that of all paths and data, in bytes: 44 in a new tree. */
 size_t tree_count(const struct tree *t);
 size_t tree_ephemeral_count(const struct tree *t);
 uint64_t tree_data_size(const struct tree *t);
@@ -50,11 +51,12 @@ struct slice znode_data(const struct znode *n);
 struct slice znode_name(const struct znode *n);
 
 /* Interned ACLs: nodes with equal ACLs have equal ids. Id -1 is world:anyone with all
- * permissions. */
+ * permissions. An id in an event of tree_apply() can be asked for until the next tree_apply(),
+ * even if no node has it any more. */
 int64_t znode_acl_id(const struct znode *n);
 struct jute_vector tree_acl(const struct tree *t, int64_t acl_id);
 
-/* Children, in the order of their creation; NULL at the end. */
+/* Children, in the order of their creation (a dump keeps it); NULL at the end. */
 const struct znode *tree_first_child(const struct tree *t, const struct znode *n);
 const struct znode *tree_next_child(const struct tree *t, const struct znode *child);
 
@@ -64,7 +66,8 @@ void tree_path(const struct tree *t, const struct znode *n, struct buf *path);
 /* The number of all nodes below this one. */
 size_t tree_count_below(const struct tree *t, const struct znode *n);
 
-/* Ephemeral nodes of a session, in the order of their creation; NULL at the end. */
+/* Ephemeral nodes of a session, in the order of their creation or, in a loaded tree, of the
+ * stream; NULL at the end. */
 const struct znode *tree_first_ephemeral(const struct tree *t, int64_t session_id);
 const struct znode *tree_next_ephemeral(const struct tree *t, const struct znode *n);
 
@@ -73,9 +76,10 @@ enum ephemeral_type {
     EPHEMERAL_NONE,      /* 0 */
     EPHEMERAL_SESSION,   /* a session id */
     EPHEMERAL_CONTAINER, /* INT64_MIN */
-    EPHEMERAL_TTL,       /* 0xff in the top byte: the low 40 bits are milliseconds */
+    EPHEMERAL_TTL,       /* 0xff, two bytes of zero, 40 bits of milliseconds */
 };
 enum ephemeral_type ephemeral_type_of(int64_t owner);
+bool ephemeral_ttl_is_valid(int64_t ttl_ms); /* 1 .. 2^40 - 1 */
 int64_t ephemeral_owner_of_ttl(int64_t ttl_ms);
 int64_t ephemeral_ttl_of(int64_t owner);
 
@@ -83,6 +87,14 @@ int64_t ephemeral_ttl_of(int64_t owner);
  * child, a TTL node that is empty and was not changed for its time. Appends each path as a jute
  * string, at most `limit`; returns how many. `now_ms` is wall-clock time. */
 size_t tree_expired_nodes(const struct tree *t, int64_t now_ms, size_t limit, struct buf *paths);
+
+/* Would a change at `path` by so many bytes and nodes go beyond a hard limit that is set in
+ * /zookeeper/quota for it or for a node above it (ZooKeeperServer.checkQuota)? Of several quotas
+ * the deepest counts. Costs nothing in a tree without quotas.
+ *
+ * The stats nodes are kept by tree_apply() and counted anew by a load. ZooKeeper's tools allow no
+ * quota inside of another; where there is one, only the inner one is kept until the next load. */
+bool tree_quota_exceeded(const struct tree *t, struct slice path, int64_t bytes, int64_t count);
 
 /* ---- Sessions, as transactions made them ---- */
 
@@ -100,7 +112,7 @@ struct tree_result {
     int32_t type;        /* enum zk_op; ZK_OP_error in a failed multi */
     int32_t err;         /* enum zk_error */
     struct slice path;   /* borrowed from the transaction; null where there is none */
-    struct zk_stat stat; /* right after this operation; create, create2, setData, setACL */
+    struct zk_stat stat; /* right after this operation: all creates, setData, setACL */
 };
 
 /* A change that watches may want to know, in the order in which watches must be told.
@@ -129,9 +141,10 @@ void tree_outcome_close(struct tree_outcome *out);
  * Operations that do not fit the tree (create of a node that is there, delete of one that is
  * not) leave their error in the results and change what ZooKeeper's DataTree changes in that
  * case (parent's cversion and pzxid, ACL), so that replaying a log over a fuzzy snapshot ends in
- * the right tree.
+ * the right tree. For the same reason a node that is deleted takes with it what is below it.
  *
- * Returns 0, or -EBADMSG if the record cannot be parsed: then nothing was changed. */
+ * Returns 0, or -EBADMSG if the record cannot be parsed or is of no type that ZooKeeper logs:
+ * then nothing was changed. */
 int tree_apply(struct tree *t, const struct zk_txn_header *header, struct slice txn,
                struct tree_outcome *out);
 
@@ -154,14 +167,20 @@ void tree_dump_begin(struct tree_dump *d, const struct tree *t);
 bool tree_dump_next(struct tree_dump *d, struct buf *out);
 void tree_dump_close(struct tree_dump *d);
 
-/* Loading replaces what is in the tree, piece by piece as bytes arrive. */
+/* Loading replaces what is in the tree, piece by piece as bytes arrive: it is empty from the
+ * beginning, complete at the end, and after an error fit only to be closed or loaded again. The
+ * last zxid is for the caller to set. */
 struct tree_load;
 struct tree_load *tree_load_begin(struct tree *t);
 
 /* Take in `chunk`. *used: how much of it belongs to the tree's stream (less than all of it only
  * at the end). Returns 0 for more, 1 at the end of the stream, or a negative errno with a
- * sentence in `e` (bad path, no parent, unknown ACL, negative count, ...). A record is never
- * larger than TREE_RECORD_MAX. */
+ * sentence in `e` (bad path, no parent, negative count, ...). A record is never larger than
+ * TREE_RECORD_MAX.
+ *
+ * What ZooKeeper's snapshots may have is accepted: ACLs that no node has are dropped, a node whose
+ * ACL is missing is closed to all until the log sets its ACL, and built-in nodes that ZooKeeper
+ * did not have yet are added. */
 int tree_load_feed(struct tree_load *l, struct slice chunk, size_t *used, struct err *e);
 void tree_load_close(struct tree_load *l);
 

@@ -22,13 +22,16 @@ enum watch_mode {
 struct watcher {
     struct list watches;
     size_t count; /* paths watched */
+    uint64_t last_event;
 };
 
 struct watches {
     struct hmap paths;
+    struct hmap pairs; /* of a path and a watcher */
     uint64_t seed;
+    uint64_t n_events;
     size_t n_paths;
-    size_t n_watches;
+    size_t n_watches;   /* pairs */
     size_t n_recursive; /* without any, an event needs to look at its own path alone */
 };
 
@@ -48,11 +51,12 @@ unsigned watch_modes(const struct watches *w, const struct watcher *who, struct 
 /* Take `modes` away; returns those of them that were there. */
 unsigned watch_remove(struct watches *w, struct watcher *who, struct slice path, unsigned modes);
 
-/* Those who are told, reused from call to call. */
+/* Those who are told: the caller's, all zero to begin with, reused from call to call. */
 struct watch_fired {
     struct watcher **who;
     size_t n, cap;
 };
+void watch_fired_close(struct watch_fired *out);
 
 /* Who is to be told of `type` at `path`, each once, in the order in which they began to watch
  * (own path first, then its parents'); their standard watches that match are gone after it. */

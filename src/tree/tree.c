@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The tree as a whole, and what readers see of it. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+#include "path.h"
+
+static void tree_init(struct tree *t, uint64_t seed)
+{
+    *t = (struct tree){.seed = seed};
+    acls_init(&t->acls, seed);
+    nodes_init(t);
+}
+
+static void tree_drop(struct tree *t)
+{
+    sessions_clear(t);
+    nodes_close(t);
+    acls_close(&t->acls);
+}
+
+struct tree *tree_open(uint64_t seed)
+{
+    struct tree *t = mem_alloc(sizeof(*t));
+    tree_init(t, seed);
+    tree_add_builtin(t);
+    return t;
+}
+
+void tree_close(struct tree *t)
+{
+    tree_drop(t);
+    free(t);
+}
+
+void tree_clear(struct tree *t)
+{
+    uint64_t seed = t->seed;
+    tree_drop(t);
+    tree_init(t, seed);
+}
+
+/* True if it had to be added. */
+static bool builtin_add(struct tree *t, struct slice path)
+{
+    uint64_t hash;
+    if (node_find(t, path, &hash) != NODE_NONE)
+        return false;
+    uint32_t parent = node_find(t, zk_path_parent(path), &hash);
+    struct slice name = zk_path_name(path);
+    node_add(t, parent, path_hash_child(hash, name), name, SLICE_EMPTY);
+    return true;
+}
+
+/* The configuration may be read by anyone; its aversion begins at -1. */
+static void config_protect(struct tree *t)
+{
+    struct znode *n = node_at(t, node_find(t, slice_str("/zookeeper/config"), &(uint64_t){0}));
+    const struct zk_acl read_only = {ZK_PERM_READ, {slice_str("world"), slice_str("anyone")}};
+    struct buf acl = {0};
+    zk_acl_write(&acl, &read_only);
+    node_set_acl(t, n, &(struct jute_vector){1, buf_slice(&acl)});
+    node_make_extra(n)->aversion = -1;
+    buf_close(&acl);
+}
+
+/* In the order in which ZooKeeper's first snapshot has them. */
+void tree_add_builtin(struct tree *t)
+{
+    builtin_add(t, slice_str("/zookeeper"));
+    if (builtin_add(t, slice_str("/zookeeper/config")))
+        config_protect(t);
+    builtin_add(t, slice_str("/zookeeper/quota"));
+}
+
+int64_t tree_last_zxid(const struct tree *t)
+{
+    return t->last_zxid;
+}
+
+void tree_set_last_zxid(struct tree *t, int64_t zxid)
+{
+    t->last_zxid = zxid;
+}
+
+size_t tree_count(const struct tree *t)
+{
+    return (size_t)t->n_nodes + 1;
+}
+
+uint64_t tree_data_size(const struct tree *t)
+{
+    return t->data_size;
+}
+
+const struct znode *tree_find(const struct tree *t, struct slice path)
+{
+    uint64_t hash;
+    uint32_t i = node_find(t, path, &hash);
+    return i != NODE_NONE ? node_at(t, i) : NULL;
+}
+
+uint32_t znode_num_children(const struct znode *n)
+{
+    const struct extra *e = node_extra(n);
+    return e ? e->num_children : 0;
+}
+
+void znode_stat_persisted(const struct znode *n, struct zk_stat_persisted *stat)
+{
+    const struct extra *e = node_extra(n);
+    *stat = (struct zk_stat_persisted){
+        .czxid = n->czxid,
+        .mzxid = n->mzxid,
+        .ctime = n->ctime,
+        .mtime = n->mtime,
+        .version = n->version,
+        .cversion = e ? e->cversion : 0,
+        .aversion = e ? e->aversion : 0,
+        .ephemeral_owner = node_owner(n),
+        .pzxid = node_pzxid(n),
+    };
+}
+
+void znode_stat(const struct znode *n, struct zk_stat *stat)
+{
+    const struct extra *e = node_extra(n);
+    uint32_t num_children = znode_num_children(n);
+    bool ephemeral = ephemeral_type_of(node_owner(n)) == EPHEMERAL_SESSION;
+    *stat = (struct zk_stat){
+        .czxid = n->czxid,
+        .mzxid = n->mzxid,
+        .ctime = n->ctime,
+        .mtime = n->mtime,
+        .version = n->version,
+        .cversion = (int32_t)((e ? (uint32_t)e->cversion : 0) * 2 - num_children),
+        .aversion = e ? e->aversion : 0,
+        .ephemeral_owner = ephemeral ? node_owner(n) : 0,
+        .data_length = MAX(n->data_len, 0),
+        .num_children = (int32_t)num_children,
+        .pzxid = node_pzxid(n),
+    };
+}
+
+int64_t znode_acl_id(const struct znode *n)
+{
+    return acl_id(n->acl);
+}
+
+const struct znode *tree_first_child(const struct tree *t, const struct znode *n)
+{
+    uint32_t child = node_first_child(t, n);
+    return child != NODE_NONE ? node_at(t, child) : NULL;
+}
+
+const struct znode *tree_next_child(const struct tree *t, const struct znode *child)
+{
+    const struct extra *e = node_extra(node_at(t, child->parent));
+    return node_at(t, e->last_child) != child ? node_at(t, child->next) : NULL;
+}
+
+/* Written from its end, since the links lead upwards. */
+void tree_path(const struct tree *t, const struct znode *n, struct buf *path)
+{
+    size_t len = node_path_len(t, n);
+    uint8_t *start = buf_extend(path, len), *end = start + len;
+    *start = '/';
+    for (; n->parent != NODE_NONE; n = node_at(t, n->parent)) {
+        struct slice name = znode_name(n);
+        end -= name.len;
+        memcpy(end, name.data, (size_t)name.len);
+        *--end = '/';
+    }
+}
+
+size_t tree_count_below(const struct tree *t, const struct znode *n)
+{
+    if (n->parent == NODE_NONE)
+        return (size_t)t->n_nodes - 1;
+    uint32_t child = node_first_child(t, n);
+    if (child == NODE_NONE)
+        return 0;
+    uint32_t top = node_at(t, child)->parent;
+    size_t count = 0;
+    for (uint32_t i = child; i != NODE_NONE; i = node_walk(t, top, i))
+        count++;
+    return count;
+}
