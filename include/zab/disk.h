@@ -28,12 +28,12 @@ struct disk_ops {
     /* Make sure that `len` bytes from `offset` are zeros on disk, so that writing them later
      * changes no metadata. */
     int (*zero)(struct disk_file *f, uint64_t offset, uint64_t len);
-    int (*sync)(struct disk_file *f);
+    int (*sync)(struct disk_file *f); /* also of a file opened to read */
     int (*truncate)(struct disk_file *f, uint64_t size);
     void (*close)(struct disk_file *f);
     int (*rename)(struct disk *d, const char *from, const char *to);
     int (*unlink)(struct disk *d, const char *path);
-    int (*mkdir)(struct disk *d, const char *path); /* and its parents; fine if it is there */
+    int (*mkdir)(struct disk *d, const char *path); /* and its parents, durably; may be there */
     int (*sync_dir)(struct disk *d, const char *path);
     /* Append each name in the directory, NUL-terminated, sorted. */
     int (*list)(struct disk *d, const char *path, struct buf *names);

@@ -4,9 +4,9 @@
  *
  * Files, all ZooKeeper's:
  *     LOGDIR/version-2/log.ZXID            transactions from ZXID on (hexadecimal)
- *     DATADIR/version-2/snapshot.ZXID.zst  the tree after ZXID, ZooKeeper's stream in one zstd
- * frame DATADIR/version-2/acceptedEpoch, currentEpoch DATADIR/myid Read as well: snapshot.ZXID
- * (plain), snapshot.ZXID.gz.
+ *     DATADIR/version-2/snapshot.ZXID.zst  the tree after ZXID, ZooKeeper's stream in a zstd frame
+ *     DATADIR/version-2/acceptedEpoch, currentEpoch
+ * Read as well: snapshot.ZXID (plain), snapshot.ZXID.gz; the content says which it is.
  *
  * Rules: bytes are fdatasynced before anybody is told; every create and rename that recovery needs
  * is followed by an fsync of its directory; a failed write or sync of the log is final, the
@@ -61,16 +61,25 @@ bool txn_batch_next(const struct buf *batch, size_t *pos, struct slice *txn);
 
 /* ---- The log ---- */
 
+enum {
+    TXN_SIZE_MAX = 64 << 20,       /* one transaction; a larger one is refused */
+    TXNLOG_UNSYNCED_MAX = 4 << 20, /* append syncs by itself before more than this waits for it */
+};
+
 struct txnlog {
     struct store *store;
     struct disk_file *file; /* NULL: the next append starts a new file */
-    uint64_t size;          /* bytes of entries and header in it */
-    uint64_t allocated;     /* bytes that are there, zeros behind `size` */
-    uint64_t prealloc;      /* grow by so much at a time */
+    char *path;
+    uint64_t size;      /* bytes of entries and header in it */
+    uint64_t allocated; /* zeros are written up to here */
+    uint64_t unsynced;  /* bytes appended since the last sync */
+    uint64_t prealloc;  /* write so many zeros ahead at a time, 512 KiB at most; 0: none */
     int64_t last_zxid;
+    int failed; /* the negative errno that ended it: every later call gives it again */
 };
 
-/* Writing starts a new file, named by the first zxid, as ZooKeeper does after a start. */
+/* Writing starts a new file, named by the first zxid, as ZooKeeper does after a start. On a
+ * directory that store_recover() has seen. */
 void txnlog_init(struct txnlog *l, struct store *s, uint64_t prealloc_bytes);
 void txnlog_close(struct txnlog *l);
 
@@ -80,28 +89,49 @@ int txnlog_append(struct txnlog *l, struct buf *batch, int64_t first_zxid, int64
                   struct err *e);
 int txnlog_sync(struct txnlog *l, struct err *e);
 
-/* End this file (cut the zeros off its end); the next append starts another. */
+/* End this file (cut the zeros off its end, sync it); the next append starts another. */
 int txnlog_roll(struct txnlog *l, struct err *e);
 
-/* Drop all behind `zxid` from the log on disk, durably: TRUNC. The log is closed first. */
+/* TRUNC: drop all behind `zxid` from the disk, durably, so that store_recover() ends at `zxid` or,
+ * if that was never here, at the last zxid below it. Snapshots newer than `zxid` go too.
+ * -ENODATA, and nothing is changed: no good snapshot is as old as that, so ask for a snapshot
+ * instead. The log is closed first. */
 int txnlog_truncate(struct txnlog *l, int64_t zxid, struct err *e);
 
-/* Reading entries of zxid > `after`, across files, in order. */
+/* SNAP: make the tree, as received from the leader, all that the disk remembers: drop the log
+ * behind the tree's last zxid, save it as a snapshot, drop snapshots that are newer. In this
+ * order, so that a crash leaves a history that is a prefix of the old one, or the new one. */
+int txnlog_install(struct txnlog *l, const struct tree *t, struct err *e);
+
+/* Reading entries of zxid > `after`, across files, in order; -1: from the first there is.
+ *
+ * zxids follow on: each is one more than the one before (the first: than `after`), or it is the
+ * first of a higher epoch. What does not is a gap, -EUCLEAN. An entry that is there twice in a
+ * row, byte for byte, as a ZooKeeper that met its leader again may have logged it, counts once;
+ * any other zxid that does not rise is -EUCLEAN. */
 struct txnlog_reader;
 int txnlog_read(struct store *s, int64_t after, struct txnlog_reader **out, struct err *e);
 
 /* 1 and the next transaction (valid until the next call), 0 at the end, or a negative errno:
  * -EUCLEAN for a bad entry before the tail, with file and offset in the sentence. A torn tail of
- * the last file is the end; its place is remembered for txnlog_reader_tail(). */
+ * the last file is the end; so is one of an earlier file if the next file goes on with the very
+ * next zxid. */
 int txnlog_reader_next(struct txnlog_reader *r, struct slice *txn, struct err *e);
 void txnlog_reader_close(struct txnlog_reader *r);
 
 /* ---- Snapshots ---- */
 
 /* Write the tree as snapshot.ZXID.zst, ZXID its last zxid: to a temporary name, synced, renamed,
- * directory synced. `*bytes`: the size of the file. `nice`: called in a child process that may
- * take its time. */
+ * directory synced. `*bytes` (or NULL): the size of the file. */
 int snapshot_save(struct store *s, const struct tree *t, uint64_t *bytes, struct err *e);
+
+/* The same with buffers that the caller made before, for a child process that was forked from a
+ * process with threads. */
+struct snapshot_writer;
+struct snapshot_writer *snapshot_writer_open(void);
+void snapshot_writer_close(struct snapshot_writer *w);
+int snapshot_save_with(struct snapshot_writer *w, struct store *s, const struct tree *t,
+                       uint64_t *bytes, struct err *e);
 
 /* Load that one file into the tree, checksums and end verified. */
 int snapshot_load(struct store *s, const char *name, struct tree *t, struct err *e);
@@ -109,22 +139,30 @@ int snapshot_load(struct store *s, const char *name, struct tree *t, struct err 
 /* ---- Recovery and purge ---- */
 
 struct store_recovery {
-    int64_t snapshot_zxid; /* -1: none */
+    int64_t snapshot_zxid; /* that it started from */
     int64_t last_zxid;
     uint64_t n_txns; /* replayed */
     bool torn_tail;  /* bytes behind the last whole entry were cut off */
-    char note[256];  /* what an operator should know, "" if nothing */
+    char note[512];  /* what an operator should know, "" if nothing */
 };
 
-/* Load the newest good snapshot and replay the log behind it.
+/* Load the newest good snapshot, replay the log behind it, and sync what was read: what a killed
+ * process left in the page cache may not be taken back any more. Cuts a torn tail off the log and
+ * removes temporary files. The tree must be new.
  *
- * Refused, with file, place and remedy: a bad log entry before the tail; a gap between the
- * snapshot and the log; log files without any snapshot whose first is not the beginning of
- * history; snapshots of which none can be read. A snapshot that is bad is named in a note and the
- * one before it is taken if the log reaches back to it. */
+ * A directory with nothing in it is a new replica: zxid 0, and a snapshot of the empty tree is
+ * written at once, as ZooKeeper does. So no snapshot means that one was lost, as soon as there is
+ * a transaction or an epoch file.
+ *
+ * Refused, with file, place and remedy: a bad log entry before the tail, or one that is whole but
+ * for one byte; a gap between the snapshot and the log, or in the log; transactions or an epoch
+ * without any snapshot; snapshots of which none can be read; log files in DATADIR when LOGDIR is
+ * another. A snapshot that is bad is named in the note and the one before it is taken, if the log
+ * from there reaches at least the zxid of the bad one. */
 int store_recover(struct store *s, struct tree *t, struct store_recovery *r, struct err *e);
 
-/* Remove snapshots older than the newest `retain` good ones and the logs that only they need.
+/* Remove snapshots older than the newest `retain` (1 or more) good ones and the logs that only
+ * they need; good is one that was read to its end. May run while the log is appended to.
  * Returns how many files, or a negative errno. */
 int store_purge(struct store *s, unsigned retain, struct err *e);
 

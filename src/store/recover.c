@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From the files to the tree. */
+#include "store_impl.h"
+
+#include <stdio.h>
+
+/* A wrong dataLogDir would hide acknowledged transactions. */
+static int check_places(struct store *s, struct err *e)
+{
+    struct store_files stray;
+    if (strcmp(s->data_dir, s->log_dir) == 0)
+        return 0;
+    int rc = store_files_list(s, s->data_dir, LOG_PREFIX, &stray, e);
+    if (rc == 0 && stray.n > 0)
+        rc = err_set(e, -EINVAL,
+                     "%s has the log file %s, but the log is to be in %s: correct dataLogDir, or "
+                     "move the log files there",
+                     s->data_dir, stray.at[0].name, s->log_dir);
+    store_files_close(&stray);
+    return rc;
+}
+
+static bool is_temporary(const char *name)
+{
+    static const char *const prefixes[] = {SNAPSHOT_PREFIX, "acceptedEpoch", "currentEpoch"};
+    size_t len = strlen(name), suffix = strlen(TEMPORARY_SUFFIX);
+    if (len < suffix || strcmp(name + len - suffix, TEMPORARY_SUFFIX) != 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What a crash left half written. */
+static int remove_temporaries(struct store *s, struct err *e)
+{
+    struct buf names = {0};
+    int rc = disk_list(s->disk, s->data_dir, &names);
+    if (rc < 0)
+        store_io_error(s, e, rc, "list", s->data_dir);
+    for (size_t i = 0; rc == 0 && i < names.len; i += strlen((char *)names.data + i) + 1) {
+        const char *name = (char *)names.data + i;
+        if (is_temporary(name))
+            rc = store_remove(s, s->data_dir, name, e);
+    }
+    buf_close(&names);
+    return rc;
+}
+
+/* Nothing is there that a replica with a history would have. */
+static int check_new(struct store *s, struct err *e)
+{
+    static const char *const epochs[] = {"currentEpoch", "acceptedEpoch"};
+    struct txnlog_reader *log;
+    struct slice txn;
+    int rc = txnlog_read(s, -1, &log, e);
+    if (rc < 0)
+        return rc;
+    rc = txnlog_reader_next(log, &txn, e);
+    txnlog_reader_close(log);
+    if (rc == 1)
+        return err_set(e, -EUCLEAN, "%s has transactions, but %s has no snapshot: " REMEDY,
+                       s->log_dir, s->data_dir);
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(epochs); i++) {
+        int64_t epoch;
+        rc = store_epoch_read(s, epochs[i], &epoch, e);
+        if (rc == 0)
+            return err_set(e, -EUCLEAN, "%s has the file %s, but no snapshot: " REMEDY, s->data_dir,
+                           epochs[i]);
+        rc = rc == -ENOENT ? 0 : rc;
+    }
+    return rc;
+}
+
+/* The first start: a snapshot of the empty tree tells every later start that there was one. */
+static int start_new(struct store *s, struct tree *t, struct store_recovery *r, struct err *e)
+{
+    int rc = check_new(s, e);
+    if (rc < 0)
+        return rc;
+    tree_set_last_zxid(t, 0);
+    r->snapshot_zxid = 0;
+    return snapshot_save(s, t, NULL, e);
+}
+
+/* Load the newest snapshot that is good. The newest bad one is remembered in the note. */
+static int load_newest(struct store *s, const struct store_files *snapshots, struct tree *t,
+                       struct store_recovery *r, struct err *e)
+{
+    struct err why = {0};
+    int rc = -ENOENT;
+    for (size_t i = snapshots->n; rc < 0 && i > 0; i--) {
+        rc = snapshot_load(s, snapshots->at[i - 1].name, t, r->note[0] ? NULL : &why);
+        if (rc < 0 && !r->note[0])
+            snprintf(r->note, sizeof(r->note), "%.*s", (int)sizeof(r->note) - 1, why.text);
+        if (rc == 0)
+            r->snapshot_zxid = snapshots->at[i - 1].zxid;
+    }
+    return rc < 0 ? err_set(e, why.code, "no snapshot can be read; the newest: %s", why.text) : 0;
+}
+
+static int replay_txn(struct txnlog_reader *log, struct slice txn, struct tree *t,
+                      struct tree_outcome *outcome, struct err *e)
+{
+    struct zk_txn_header header;
+    struct jute_reader in = jute_reader_of(txn);
+    zk_txn_header_read(&in, &header);
+    if (tree_apply(t, &header, jute_read_rest(&in), outcome) < 0)
+        return txnlog_reader_corrupt(log, e, "a transaction that cannot be parsed");
+    return 0;
+}
+
+/* What was only in the page cache so far will be counted on from now on. */
+static int sync_logs(struct store *s, struct err *e)
+{
+    struct store_files logs;
+    int rc = store_files_list(s, s->log_dir, LOG_PREFIX, &logs, e);
+    for (size_t i = logs.n > 2 ? logs.n - 2 : 0; rc == 0 && i < logs.n; i++) {
+        struct disk_file *file = NULL;
+        char *path = store_path(s->log_dir, logs.at[i].name);
+        rc = disk_open(s->disk, path, DISK_READ, &file);
+        if (rc == 0) {
+            rc = disk_sync(file);
+            disk_close(file);
+        }
+        if (rc < 0)
+            store_io_error(s, e, rc, "sync", path);
+        free(path);
+    }
+    store_files_close(&logs);
+    const char *dirs[] = {s->log_dir, s->data_dir};
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(dirs); i++) {
+        rc = disk_sync_dir(s->disk, dirs[i]);
+        if (rc < 0)
+            store_io_error(s, e, rc, "sync", dirs[i]);
+    }
+    return rc;
+}
+
+static int replay(struct store *s, struct tree *t, struct store_recovery *r, struct err *e)
+{
+    struct tree_outcome outcome = {0};
+    struct txnlog_reader *log;
+    struct slice txn;
+    int rc = txnlog_read(s, r->snapshot_zxid, &log, e);
+    if (rc < 0)
+        return rc;
+    while ((rc = txnlog_reader_next(log, &txn, e)) == 1) {
+        rc = replay_txn(log, txn, t, &outcome, e);
+        if (rc < 0)
+            break;
+        r->n_txns++;
+    }
+    if (rc == 0)
+        rc = txnlog_cut_tail(s, log, &r->torn_tail, e);
+    tree_outcome_close(&outcome);
+    txnlog_reader_close(log);
+    return rc;
+}
+
+int store_recover(struct store *s, struct tree *t, struct store_recovery *r, struct err *e)
+{
+    struct store_files snapshots = {0};
+    *r = (struct store_recovery){.snapshot_zxid = -1};
+    int rc = check_places(s, e);
+    if (rc == 0)
+        rc = remove_temporaries(s, e);
+    if (rc == 0)
+        rc = store_files_list(s, s->data_dir, SNAPSHOT_PREFIX, &snapshots, e);
+    if (rc == 0)
+        rc = snapshots.n > 0 ? load_newest(s, &snapshots, t, r, e) : start_new(s, t, r, e);
+    if (rc == 0)
+        rc = replay(s, t, r, e);
+    if (rc == 0)
+        rc = sync_logs(s, e);
+    if (rc < 0)
+        goto out;
+    r->last_zxid = tree_last_zxid(t);
+    if (snapshots.n > 0 && snapshots.at[snapshots.n - 1].zxid > r->last_zxid)
+        rc = err_set(e, -EUCLEAN, "the log ends at zxid 0x%" PRIx64 ", before the snapshot: %s",
+                     (uint64_t)r->last_zxid, r->note);
+out:
+    store_files_close(&snapshots);
+    return rc;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the store share. */
+#ifndef STORE_IMPL_H
+#define STORE_IMPL_H
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "zab/store.h"
+
+#define LOG_PREFIX "log."
+#define SNAPSHOT_PREFIX "snapshot."
+#define TEMPORARY_SUFFIX ".tmp"
+
+/* What an operator can do about a file that cannot be trusted. */
+#define REMEDY                                                                                     \
+    "restore the file from a backup, or move the replica's version-2 directories away so that it " \
+    "fetches the tree from another replica"
+
+enum {
+    FILE_HEADER_SIZE = 16,
+    TXN_HEADER_SIZE = 32,
+    TXN_ZXID_AT = 12, /* behind client id and cxid */
+};
+
+/* The two kinds of file header. */
+enum {
+    LOG_MAGIC = 0x5a4b4c47,      /* "ZKLG" */
+    SNAPSHOT_MAGIC = 0x5a4b534e, /* "ZKSN" */
+    FILE_VERSION = 2,
+};
+
+/* "dir/name", the caller's to free. */
+char *store_path(const char *dir, const char *name);
+
+/* The zxid in PREFIX ZXID [.EXTENSION], or -1 if the name is another one or a temporary one. */
+int64_t store_zxid_of_name(const char *name, const char *prefix);
+
+/* Files named PREFIX ZXID [.EXTENSION], by rising zxid. */
+struct store_file {
+    int64_t zxid;
+    char *name;
+};
+
+struct store_files {
+    struct store_file *at;
+    size_t n;
+};
+
+int store_files_list(struct store *s, const char *dir, const char *prefix,
+                     struct store_files *files, struct err *e);
+void store_files_close(struct store_files *files);
+
+/* The index of the last file that starts at or below `zxid`; 0 if there is none. */
+size_t store_files_before(const struct store_files *files, int64_t zxid);
+
+/* Remove a file, durably. */
+int store_remove(struct store *s, const char *dir, const char *name, struct err *e);
+
+/* A file that appears whole or not at all: begin gives the temporary file, publish syncs it and
+ * gives it its name, durably; abandon removes it. Both close it. */
+int store_replace_begin(struct store *s, const char *path, struct disk_file **file, struct err *e);
+int store_replace_publish(struct store *s, const char *path, struct disk_file *file, struct err *e);
+void store_replace_abandon(struct store *s, const char *path, struct disk_file *file);
+
+/* Name the file, what was tried and the reason; -ENOSPC with the bytes that are free. */
+int store_io_error(struct store *s, struct err *e, int code, const char *doing, const char *path);
+
+/* ---- The log's entries ---- */
+
+/* The size of the whole entry at `p` if it is well formed, its checksum right; else 0. */
+size_t txn_entry_check(const uint8_t *p, size_t left);
+
+static inline int64_t txn_zxid(const uint8_t *txn)
+{
+    return (int64_t)be64_get(txn + TXN_ZXID_AT);
+}
+
+/* True if a power loss explains the bytes at `data`, which begin where an entry should and end at
+ * the last byte of the file that is not zero; false if they are corrupt. `offset` is their place
+ * in the file, `last_zxid` that of the last good entry. */
+bool txnlog_tail_is_torn(const uint8_t *data, size_t len, uint64_t offset, int64_t last_zxid);
+
+/* Is there a good entry of a zxid above `last_zxid` anywhere in these bytes? */
+bool txnlog_has_entry(const uint8_t *data, size_t len, int64_t last_zxid);
+
+/* As txnlog_read(). In the order of the log, without the rule that nothing may be missing. */
+int txnlog_read_loosely(struct store *s, int64_t after, struct txnlog_reader **out, struct err *e);
+
+/* Where the transaction that was read last is: index into the reader's files, offset. */
+const struct store_files *txnlog_reader_files(const struct txnlog_reader *r);
+size_t txnlog_reader_file(const struct txnlog_reader *r);
+uint64_t txnlog_reader_offset(const struct txnlog_reader *r);
+
+/* Where the last file's good entries end, and if a torn tail is behind them. */
+uint64_t txnlog_reader_end(const struct txnlog_reader *r, bool *torn);
+
+/* -EUCLEAN that names the place of the transaction that was read last. */
+int txnlog_reader_corrupt(const struct txnlog_reader *r, struct err *e, const char *what);
+
+/* The reader came to the end: cut off, durably, the torn tail that it met there, if it met one; a
+ * file without an entry goes, so that its name is free again. */
+int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, bool *torn, struct err *e);
+
+/* Close the file so that history can be cut; the next append starts another, at any zxid. */
+int txnlog_end(struct txnlog *l, struct err *e);
+
+/* ---- Snapshots ---- */
+
+/* Read it all and check its checksums and its end; then sync it, since it will be counted on. */
+int snapshot_verify(struct store *s, const char *name, struct err *e);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Writing the log.
+ *
+ * A file is made with its header durable and its name too, before the first entry is written.
+ * Zeros are written ahead of the entries, in steps, so that a sync behind an entry has no
+ * metadata to write. What is not synced yet is never more than TXNLOG_UNSYNCED_MAX bytes or one
+ * entry: what reading takes for a torn tail is bounded by that.
+ *
+ * The first failure is final. */
+#include "store_impl.h"
+
+#include <zlib.h>
+
+enum {
+    ZERO_STEP_MAX = 512 << 10,
+};
+
+bool txn_batch_next(const struct buf *batch, size_t *pos, struct slice *txn)
+{
+    if (*pos == batch->len)
+        return false;
+    ensure(batch->len - *pos >= TXN_ENTRY_HEAD + TXN_ENTRY_TAIL);
+    size_t len = be32_get(batch->data + *pos + 8);
+    ensure(batch->len - *pos - TXN_ENTRY_HEAD - TXN_ENTRY_TAIL >= len);
+    *txn = slice_of(batch->data + *pos + TXN_ENTRY_HEAD, len);
+    *pos += TXN_ENTRY_HEAD + len + TXN_ENTRY_TAIL;
+    return true;
+}
+
+void txnlog_init(struct txnlog *l, struct store *s, uint64_t prealloc_bytes)
+{
+    *l = (struct txnlog){.store = s, .prealloc = prealloc_bytes, .last_zxid = -1};
+}
+
+static void txnlog_close_file(struct txnlog *l)
+{
+    if (l->file)
+        disk_close(l->file);
+    free(l->path);
+    l->file = NULL;
+    l->path = NULL;
+    l->size = l->allocated = l->unsynced = 0;
+}
+
+void txnlog_close(struct txnlog *l)
+{
+    txnlog_close_file(l);
+}
+
+static int txnlog_fail(struct txnlog *l, int code, const char *doing, struct err *e)
+{
+    l->failed = code;
+    return store_io_error(l->store, e, code, doing, l->path);
+}
+
+static int txnlog_check(const struct txnlog *l, struct err *e)
+{
+    if (l->failed == 0)
+        return 0;
+    return err_set(e, l->failed, "the log failed before (%s): start the replica again",
+                   strerror(-l->failed));
+}
+
+/* Zeros behind `end`, up to which the next write goes. They are only there for speed: without space
+ * for them the entry may still fit. */
+static int txnlog_allocate(struct txnlog *l, uint64_t end)
+{
+    if (l->prealloc == 0 || end <= l->allocated)
+        return 0;
+    uint64_t step = MIN(l->prealloc, (uint64_t)ZERO_STEP_MAX);
+    int rc = disk_zero(l->file, end, step);
+    if (rc == 0)
+        l->allocated = end + step;
+    return rc == -ENOSPC ? 0 : rc;
+}
+
+static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
+{
+    struct buf text = {0};
+    buf_printf(&text, "%s/" LOG_PREFIX "%" PRIx64, l->store->log_dir, (uint64_t)first_zxid);
+    l->path = (char *)text.data;
+    int rc = disk_open(l->store->disk, l->path, DISK_WRITE | DISK_CREATE, &l->file);
+    if (rc < 0) {
+        l->file = NULL;
+        return txnlog_fail(l, rc, "create", e);
+    }
+    struct buf header = {0};
+    zk_file_header_write(&header, &(struct zk_file_header){LOG_MAGIC, FILE_VERSION, 0});
+    rc = disk_write(l->file, header.data, header.len, 0);
+    l->size = header.len;
+    buf_close(&header);
+    if (rc == 0)
+        rc = txnlog_allocate(l, l->size);
+    if (rc == 0)
+        rc = disk_sync(l->file);
+    if (rc == 0)
+        rc = disk_sync_dir(l->store->disk, l->store->log_dir);
+    return rc < 0 ? txnlog_fail(l, rc, "create", e) : 0;
+}
+
+/* Fill in the checksums of some entries from `*pos` on: as many as may wait for one sync, at
+ * least one. -EMSGSIZE: an entry is too large to be read again. */
+static int txnlog_seal(struct buf *batch, size_t *pos)
+{
+    size_t start = *pos, next = *pos;
+    struct slice txn;
+    while (txn_batch_next(batch, &next, &txn)) {
+        if (next - start > TXNLOG_UNSYNCED_MAX && *pos > start)
+            break;
+        ensure(txn.len >= TXN_HEADER_SIZE);
+        if (txn.len > TXN_SIZE_MAX)
+            return -EMSGSIZE;
+        uint32_t sum = (uint32_t)adler32(1, txn.data, (uInt)txn.len);
+        be64_put(batch->data + *pos, sum);
+        *pos = next;
+    }
+    return 0;
+}
+
+/* Write bytes start .. end of the batch. */
+static int txnlog_write(struct txnlog *l, const struct buf *batch, size_t start, size_t end,
+                        struct err *e)
+{
+    size_t len = end - start;
+    if (l->unsynced > 0 && l->unsynced + len > TXNLOG_UNSYNCED_MAX) {
+        int rc = txnlog_sync(l, e);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = txnlog_allocate(l, l->size + len);
+    if (rc == 0)
+        rc = disk_write(l->file, batch->data + start, len, l->size);
+    if (rc < 0)
+        return txnlog_fail(l, rc, "write", e);
+    l->size += len;
+    l->unsynced += len;
+    return 0;
+}
+
+int txnlog_append(struct txnlog *l, struct buf *batch, int64_t first_zxid, int64_t last_zxid,
+                  struct err *e)
+{
+    ensure(batch->len > 0 && first_zxid <= last_zxid && first_zxid > l->last_zxid);
+    int rc = txnlog_check(l, e);
+    if (rc == 0 && !l->file)
+        rc = txnlog_create(l, first_zxid, e);
+    for (size_t pos = 0; rc == 0 && pos < batch->len;) {
+        size_t start = pos;
+        rc = txnlog_seal(batch, &pos);
+        rc = rc < 0 ? txnlog_fail(l, rc, "write a transaction to", e)
+                    : txnlog_write(l, batch, start, pos, e);
+    }
+    if (rc == 0)
+        l->last_zxid = last_zxid;
+    return rc;
+}
+
+int txnlog_sync(struct txnlog *l, struct err *e)
+{
+    int rc = txnlog_check(l, e);
+    if (rc < 0 || l->unsynced == 0)
+        return rc;
+    rc = disk_sync(l->file);
+    if (rc < 0)
+        return txnlog_fail(l, rc, "sync", e);
+    l->unsynced = 0;
+    return 0;
+}
+
+int txnlog_roll(struct txnlog *l, struct err *e)
+{
+    int rc = txnlog_check(l, e);
+    if (rc < 0 || !l->file)
+        return rc;
+    rc = disk_truncate(l->file, l->size);
+    if (rc == 0)
+        rc = disk_sync(l->file);
+    if (rc < 0)
+        return txnlog_fail(l, rc, "end", e);
+    txnlog_close_file(l);
+    return 0;
+}
+
+int txnlog_end(struct txnlog *l, struct err *e)
+{
+    int rc = txnlog_roll(l, e);
+    if (rc == 0)
+        l->last_zxid = -1;
+    return rc;
+}
