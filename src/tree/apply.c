@@ -49,7 +49,7 @@ void tree_outcome_close(struct tree_outcome *out)
 /* Creations are counted. A replay may be behind what a fuzzy snapshot has already. */
 static void raise_cversion(struct znode *parent, int32_t cversion, int64_t zxid)
 {
-    struct extra *e = node_make_extra(parent);
+    struct extra *e = znode_make_extra(parent);
     if (cversion == -1)
         cversion = (int32_t)((uint32_t)e->cversion + 1);
     if (cversion > e->cversion) {
@@ -60,8 +60,8 @@ static void raise_cversion(struct znode *parent, int32_t cversion, int64_t zxid)
 
 static void raise_pzxid(struct znode *parent, int64_t zxid)
 {
-    if (zxid > node_pzxid(parent))
-        node_make_extra(parent)->pzxid = zxid;
+    if (zxid > znode_pzxid(parent))
+        znode_make_extra(parent)->pzxid = zxid;
 }
 
 static int32_t apply_create(struct apply *a, const struct op *op, struct tree_result *result)
@@ -72,29 +72,29 @@ static int32_t apply_create(struct apply *a, const struct op *op, struct tree_re
     uint64_t hash;
     if (!path_split(op->path, &parent_path, &name))
         return ZK_BADARGUMENTS;
-    uint32_t parent = node_find(t, parent_path, &hash);
+    uint32_t parent = znode_find(t, parent_path, &hash);
     if (parent == NODE_NONE)
         return ZK_NONODE;
     hash = path_hash_child(hash, name);
-    uint32_t child = node_find_child(t, parent, hash, name);
+    uint32_t child = znode_find_child(t, parent, hash, name);
     if (child != NODE_NONE) {
-        node_set_acl(t, node_at(t, child), &op->acl);
+        znode_set_acl(t, znode_at(t, child), &op->acl);
         if (op->type == ZK_OP_create)
-            raise_cversion(node_at(t, parent), op->version, zxid);
+            raise_cversion(znode_at(t, parent), op->version, zxid);
         return ZK_NODEEXISTS;
     }
-    raise_cversion(node_at(t, parent), op->version, zxid);
-    child = node_add(t, parent, hash, name, op->data);
-    struct znode *n = node_at(t, child);
+    raise_cversion(znode_at(t, parent), op->version, zxid);
+    child = znode_add(t, parent, hash, name, op->data);
+    struct znode *n = znode_at(t, child);
     n->czxid = n->mzxid = zxid;
     n->ctime = n->mtime = a->header->time;
     n->acl = acl_intern(&t->acls, &op->acl);
-    node_set_owner(t, child, op->owner);
+    znode_set_owner(t, child, op->owner);
     znode_stat(n, &result->stat);
     quota_node_created(t, child, op->path);
     quota_add(t, op->path, (int64_t)slice_size(op->data), 1);
     event_add(a->out, ZK_EVENT_CREATED, op->path, acl_id(n->acl));
-    event_add(a->out, ZK_EVENT_CHILDREN_CHANGED, parent_path, acl_id(node_at(t, parent)->acl));
+    event_add(a->out, ZK_EVENT_CHILDREN_CHANGED, parent_path, acl_id(znode_at(t, parent)->acl));
     return ZK_OK;
 }
 
@@ -105,12 +105,12 @@ static void remove_subtree(struct tree *t, uint32_t top, struct slice path)
     int64_t bytes = 0, count = 0;
     for (uint32_t i = top, up; i != NODE_NONE; i = up) {
         uint32_t child;
-        while ((child = node_first_child(t, node_at(t, i))) != NODE_NONE)
+        while ((child = znode_first_child(t, znode_at(t, i))) != NODE_NONE)
             i = child;
-        up = i == top ? NODE_NONE : node_at(t, i)->parent;
-        bytes += MAX(node_at(t, i)->data_len, 0);
+        up = i == top ? NODE_NONE : znode_at(t, i)->parent;
+        bytes += MAX(znode_at(t, i)->data_len, 0);
         count++;
-        node_remove(t, i);
+        znode_remove(t, i);
     }
     quota_add(t, path, -bytes, -count);
 }
@@ -122,15 +122,15 @@ static int32_t apply_delete(struct apply *a, struct slice path)
     uint64_t hash;
     if (!path_split(path, &parent_path, &name))
         return ZK_BADARGUMENTS;
-    uint32_t parent = node_find(t, parent_path, &hash);
+    uint32_t parent = znode_find(t, parent_path, &hash);
     if (parent == NODE_NONE)
         return ZK_NONODE;
-    raise_pzxid(node_at(t, parent), a->header->zxid);
-    uint32_t child = node_find_child(t, parent, path_hash_child(hash, name), name);
+    raise_pzxid(znode_at(t, parent), a->header->zxid);
+    uint32_t child = znode_find_child(t, parent, path_hash_child(hash, name), name);
     if (child == NODE_NONE)
         return ZK_NONODE;
-    event_add(a->out, ZK_EVENT_DELETED, path, acl_id(node_at(t, child)->acl));
-    event_add(a->out, ZK_EVENT_CHILDREN_CHANGED, parent_path, acl_id(node_at(t, parent)->acl));
+    event_add(a->out, ZK_EVENT_DELETED, path, acl_id(znode_at(t, child)->acl));
+    event_add(a->out, ZK_EVENT_CHILDREN_CHANGED, parent_path, acl_id(znode_at(t, parent)->acl));
     remove_subtree(t, child, path);
     return ZK_OK;
 }
@@ -138,12 +138,12 @@ static int32_t apply_delete(struct apply *a, struct slice path)
 static int32_t apply_set_data(struct apply *a, const struct op *op, struct tree_result *result)
 {
     struct tree *t = a->tree;
-    uint32_t i = node_find(t, op->path, &(uint64_t){0});
+    uint32_t i = znode_find(t, op->path, &(uint64_t){0});
     if (i == NODE_NONE)
         return ZK_NONODE;
-    struct znode *n = node_at(t, i);
+    struct znode *n = znode_at(t, i);
     int64_t old_size = MAX(n->data_len, 0);
-    node_set_data(t, n, op->data);
+    znode_set_data(t, n, op->data);
     n->mtime = a->header->time;
     n->mzxid = a->header->zxid;
     n->version = op->version;
@@ -155,12 +155,12 @@ static int32_t apply_set_data(struct apply *a, const struct op *op, struct tree_
 
 static int32_t apply_set_acl(struct apply *a, const struct op *op, struct tree_result *result)
 {
-    uint32_t i = node_find(a->tree, op->path, &(uint64_t){0});
+    uint32_t i = znode_find(a->tree, op->path, &(uint64_t){0});
     if (i == NODE_NONE)
         return ZK_NONODE;
-    struct znode *n = node_at(a->tree, i);
-    node_set_acl(a->tree, n, &op->acl);
-    node_make_extra(n)->aversion = op->version;
+    struct znode *n = znode_at(a->tree, i);
+    znode_set_acl(a->tree, n, &op->acl);
+    znode_make_extra(n)->aversion = op->version;
     znode_stat(n, &result->stat);
     return ZK_OK;
 }
@@ -171,9 +171,9 @@ static void reserve_paths(struct apply *a, const struct session *s)
 {
     size_t size = 0;
     for (uint32_t i = s->owned.first; i != NODE_NONE;) {
-        const struct znode *n = node_at(a->tree, i);
-        size += node_path_len(a->tree, n);
-        i = node_extra(n)->owned_next;
+        const struct znode *n = znode_at(a->tree, i);
+        size += znode_path_len(a->tree, n);
+        i = znode_extra(n)->owned_next;
     }
     buf_reserve(&a->out->scratch, size);
 }
@@ -185,7 +185,7 @@ static void apply_close_session(struct apply *a, const struct op *op)
     struct jute_reader r = jute_vector_iter(&op->parts);
     for (int32_t i = 0; i < op->parts.count; i++)
         apply_delete(a, jute_read_buffer(&r));
-    const struct session *s = session_find(t, id);
+    const struct session *s = tree_session_find(t, id);
     if (s)
         reserve_paths(a, s);
     const struct znode *n;
@@ -195,7 +195,7 @@ static void apply_close_session(struct apply *a, const struct op *op)
         tree_path(t, n, scratch);
         apply_delete(a, slice_of(scratch->data + start, scratch->len - start));
     }
-    session_close(t, id);
+    tree_session_close(t, id);
 }
 
 static void apply_op(struct apply *a, const struct op *op)
@@ -220,7 +220,7 @@ static void apply_op(struct apply *a, const struct op *op)
         result->err = apply_set_acl(a, op, result);
         break;
     case ZK_OP_createSession:
-        session_open(a->tree, a->header->client_id, op->timeout_ms);
+        tree_session_open(a->tree, a->header->client_id, op->timeout_ms);
         break;
     case ZK_OP_closeSession:
         apply_close_session(a, op);

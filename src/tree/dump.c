@@ -73,12 +73,12 @@ static void dump_node(const struct znode *n, const struct buf *path, struct buf 
 static bool dump_advance(struct tree_dump *d)
 {
     const struct tree *t = d->tree;
-    uint32_t next = node_walk(t, NODE_ROOT, d->node);
+    uint32_t next = znode_walk(t, NODE_ROOT, d->node);
     if (next == NODE_NONE)
         return false;
-    for (uint32_t i = d->node; i != node_at(t, next)->parent; i = node_at(t, i)->parent)
-        d->path.len -= node_at(t, i)->name_len + 1u;
-    struct slice name = znode_name(node_at(t, next));
+    for (uint32_t i = d->node; i != znode_at(t, next)->parent; i = znode_at(t, i)->parent)
+        d->path.len -= znode_at(t, i)->name_len + 1u;
+    struct slice name = znode_name(znode_at(t, next));
     buf_append(&d->path, "/", 1);
     buf_append(&d->path, name.data, slice_size(name));
     d->node = next;
@@ -94,7 +94,7 @@ bool tree_dump_next(struct tree_dump *d, struct buf *out)
         d->stage = DUMP_NODES;
     }
     do {
-        dump_node(node_at(d->tree, d->node), &d->path, out);
+        dump_node(znode_at(d->tree, d->node), &d->path, out);
         if (!dump_advance(d)) {
             jute_write_buffer(out, slice_str("/"));
             return false;

@@ -53,7 +53,7 @@ static inline struct jute_vector acl_vector(const struct acl *acl)
     return (struct jute_vector){acl->count, slice_of(acl->bytes, (size_t)acl->size)};
 }
 
-/* ---- Nodes (node.c) ---- */
+/* ---- Nodes (znode.c) ---- */
 
 /* Nodes are addressed by 32-bit numbers, which are slots in chunks. */
 enum {
@@ -128,52 +128,52 @@ struct tree {
     struct acls acls;
 };
 
-static inline struct znode *node_at(const struct tree *t, uint32_t i)
+static inline struct znode *znode_at(const struct tree *t, uint32_t i)
 {
     return &t->chunks[i >> CHUNK_BITS][i & (CHUNK_NODES - 1)];
 }
 
-static inline const struct extra *node_extra(const struct znode *n)
+static inline const struct extra *znode_extra(const struct znode *n)
 {
     return n->has_extra ? (const struct extra *)(const void *)n->bytes : NULL;
 }
 
-static inline int64_t node_pzxid(const struct znode *n)
+static inline int64_t znode_pzxid(const struct znode *n)
 {
-    const struct extra *e = node_extra(n);
+    const struct extra *e = znode_extra(n);
     return e ? e->pzxid : n->czxid;
 }
 
-static inline int64_t node_owner(const struct znode *n)
+static inline int64_t znode_owner(const struct znode *n)
 {
-    const struct extra *e = node_extra(n);
+    const struct extra *e = znode_extra(n);
     return e ? e->owner : 0;
 }
 
-void nodes_init(struct tree *t);
-void nodes_close(struct tree *t);
+void znodes_init(struct tree *t);
+void znodes_close(struct tree *t);
 
 /* The number of the node at `path` and, if it is there, the hash of the path. */
-uint32_t node_find(const struct tree *t, struct slice path, uint64_t *hash);
-uint32_t node_find_child(const struct tree *t, uint32_t parent, uint64_t hash, struct slice name);
+uint32_t znode_find(const struct tree *t, struct slice path, uint64_t *hash);
+uint32_t znode_find_child(const struct tree *t, uint32_t parent, uint64_t hash, struct slice name);
 
 /* A new last child of `parent`; `hash` is that of its path. Its Stat is zero. */
-uint32_t node_add(struct tree *t, uint32_t parent, uint64_t hash, struct slice name,
-                  struct slice data);
+uint32_t znode_add(struct tree *t, uint32_t parent, uint64_t hash, struct slice name,
+                   struct slice data);
 
 /* The node has no children. */
-void node_remove(struct tree *t, uint32_t i);
+void znode_remove(struct tree *t, uint32_t i);
 
 /* The node's extra part, made if there is none. Pointers into the node's bytes go stale. */
-struct extra *node_make_extra(struct znode *n);
-void node_set_data(struct tree *t, struct znode *n, struct slice data);
-void node_set_acl(struct tree *t, struct znode *n, const struct jute_vector *acl);
+struct extra *znode_make_extra(struct znode *n);
+void znode_set_data(struct tree *t, struct znode *n, struct slice data);
+void znode_set_acl(struct tree *t, struct znode *n, const struct jute_vector *acl);
 
-uint32_t node_first_child(const struct tree *t, const struct znode *n);
-size_t node_path_len(const struct tree *t, const struct znode *n);
+uint32_t znode_first_child(const struct tree *t, const struct znode *n);
+size_t znode_path_len(const struct tree *t, const struct znode *n);
 
 /* The node behind `i` in a walk, parents first, of all that is below `top`. */
-uint32_t node_walk(const struct tree *t, uint32_t top, uint32_t i);
+uint32_t znode_walk(const struct tree *t, uint32_t top, uint32_t i);
 
 /* Add those of /zookeeper, /zookeeper/quota and /zookeeper/config that are missing. */
 void tree_add_builtin(struct tree *t);
@@ -183,13 +183,13 @@ void tree_clear(struct tree *t);
 
 /* ---- Sessions and other owners (session.c) ---- */
 
-struct session *session_find(const struct tree *t, int64_t id);
-void session_open(struct tree *t, int64_t id, int32_t timeout_ms);
-void session_close(struct tree *t, int64_t id); /* it owns nothing any more */
-void sessions_clear(struct tree *t);
+struct session *tree_session_find(const struct tree *t, int64_t id);
+void tree_session_open(struct tree *t, int64_t id, int32_t timeout_ms);
+void tree_session_close(struct tree *t, int64_t id); /* it owns nothing any more */
+void tree_sessions_clear(struct tree *t);
 
-void node_set_owner(struct tree *t, uint32_t i, int64_t owner);
-void node_clear_owner(struct tree *t, uint32_t i);
+void znode_set_owner(struct tree *t, uint32_t i, int64_t owner);
+void znode_clear_owner(struct tree *t, uint32_t i);
 
 /* ---- Transactions as they are read (op.c) ---- */
 
@@ -215,7 +215,7 @@ bool op_check_multi(const struct op *multi, int64_t client_id, bool *failed);
 
 /* ---- Quotas (quota.c) ---- */
 
-/* True for a limit node, which node_add() and node_remove() count. */
+/* True for a limit node, which znode_add() and znode_remove() count. */
 bool quota_is_limit(const struct tree *t, uint32_t parent, struct slice name);
 void quota_node_created(struct tree *t, uint32_t i, struct slice path);
 

@@ -120,7 +120,7 @@ static int take_count(struct tree_load *l, struct jute_reader *r, enum unit unit
 static int take_session(struct tree_load *l, struct jute_reader *r)
 {
     int64_t id = jute_read_long(r);
-    session_open(l->tree, id, jute_read_int(r));
+    tree_session_open(l->tree, id, jute_read_int(r));
     l->left--;
     return 0;
 }
@@ -198,10 +198,10 @@ static struct acl *acl_of_node(struct tree_load *l, int64_t id)
     return found->acl;
 }
 
-static void node_fill(struct tree_load *l, uint32_t i, int64_t acl,
-                      const struct zk_stat_persisted *stat)
+static void znode_fill(struct tree_load *l, uint32_t i, int64_t acl,
+                       const struct zk_stat_persisted *stat)
 {
-    struct znode *n = node_at(l->tree, i);
+    struct znode *n = znode_at(l->tree, i);
     n->acl = acl_of_node(l, acl);
     n->czxid = stat->czxid;
     n->mzxid = stat->mzxid;
@@ -209,13 +209,13 @@ static void node_fill(struct tree_load *l, uint32_t i, int64_t acl,
     n->mtime = stat->mtime;
     n->version = stat->version;
     if (stat->pzxid != stat->czxid || stat->cversion != 0 || stat->aversion != 0) {
-        struct extra *e = node_make_extra(n);
+        struct extra *e = znode_make_extra(n);
         e->pzxid = stat->pzxid;
         e->cversion = stat->cversion;
         e->aversion = stat->aversion;
     }
     if (i != NODE_ROOT)
-        node_set_owner(l->tree, i, stat->ephemeral_owner);
+        znode_set_owner(l->tree, i, stat->ephemeral_owner);
 }
 
 /* The node's slot, added below its parent; NODE_NONE with the reason in `e`. */
@@ -224,21 +224,21 @@ static uint32_t place_node(struct tree_load *l, struct slice path, struct slice 
     struct tree *t = l->tree;
     if (path.len == 0 && !l->have_root) {
         l->have_root = true;
-        node_set_data(t, node_at(t, NODE_ROOT), data);
+        znode_set_data(t, znode_at(t, NODE_ROOT), data);
         return NODE_ROOT;
     }
     const char *problem = "bad path";
     struct slice parent_path, name;
     if (l->have_root && path_split(path, &parent_path, &name)) {
         uint64_t hash = 0;
-        uint32_t parent = node_find(t, parent_path, &hash);
+        uint32_t parent = znode_find(t, parent_path, &hash);
         hash = path_hash_child(hash, name);
         if (parent == NODE_NONE)
             problem = "no parent before";
-        else if (node_find_child(t, parent, hash, name) != NODE_NONE)
+        else if (znode_find_child(t, parent, hash, name) != NODE_NONE)
             problem = "a second node";
         else
-            return node_add(t, parent, hash, name, data);
+            return znode_add(t, parent, hash, name, data);
     }
     err_set(e, -EBADMSG, "snapshot: %s \"%.*s\"", problem, SLICE_ARG(path));
     return NODE_NONE;
@@ -261,7 +261,7 @@ static int take_node(struct tree_load *l, struct jute_reader *r, struct err *e)
     uint32_t i = place_node(l, path, data, e);
     if (i == NODE_NONE)
         return -EBADMSG;
-    node_fill(l, i, acl, &stat);
+    znode_fill(l, i, acl, &stat);
     return 0;
 }
 

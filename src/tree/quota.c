@@ -84,7 +84,7 @@ static void stats_write(struct tree *t, uint32_t node, const struct stats *s)
         buf_printf(&text, ";byteHardLimit=%lld", (long long)s->byte_hard_limit);
     if (s->has_count_hard_limit)
         buf_printf(&text, ";countHardLimit=%lld", (long long)s->count_hard_limit);
-    node_set_data(t, node_at(t, node), buf_slice(&text));
+    znode_set_data(t, znode_at(t, node), buf_slice(&text));
     buf_close(&text);
 }
 
@@ -95,9 +95,9 @@ static int64_t add_wrapping(int64_t a, int64_t b)
 
 static bool is_below_quota_root(const struct tree *t, uint32_t i)
 {
-    uint32_t root = node_find(t, slice_str(QUOTA_ROOT), &(uint64_t){0});
+    uint32_t root = znode_find(t, slice_str(QUOTA_ROOT), &(uint64_t){0});
     while (i != NODE_NONE && i != root)
-        i = node_at(t, i)->parent;
+        i = znode_at(t, i)->parent;
     return i != NODE_NONE;
 }
 
@@ -116,7 +116,7 @@ static uint32_t quota_child(const struct tree *t, const struct quota *q, struct 
                             uint64_t *hash)
 {
     *hash = path_hash_child(q->hash, name);
-    return node_find_child(t, q->node, *hash, name);
+    return znode_find_child(t, q->node, *hash, name);
 }
 
 static uint32_t quota_file(const struct tree *t, const struct quota *q, const char *name)
@@ -131,7 +131,7 @@ static bool quota_of(const struct tree *t, struct slice path, struct quota *foun
     struct slice name;
     struct quota q;
     found->node = NODE_NONE;
-    q.node = node_find(t, slice_str(QUOTA_ROOT), &q.hash);
+    q.node = znode_find(t, slice_str(QUOTA_ROOT), &q.hash);
     while (q.node != NODE_NONE && path_parts_next(&parts, &name)) {
         q.node = quota_child(t, &q, name, &q.hash);
         if (q.node != NODE_NONE && quota_file(t, &q, LIMITS_NAME) != NODE_NONE)
@@ -148,7 +148,7 @@ void quota_add(struct tree *t, struct slice path, int64_t bytes, int64_t count)
     uint32_t node = quota_file(t, &q, STATS_NAME);
     if (node == NODE_NONE)
         return;
-    struct stats s = stats_parse(znode_data(node_at(t, node)));
+    struct stats s = stats_parse(znode_data(znode_at(t, node)));
     s.count = add_wrapping(s.count, count);
     s.bytes = add_wrapping(s.bytes, bytes);
     stats_write(t, node, &s);
@@ -161,34 +161,34 @@ static void quota_recompute(struct tree *t, uint32_t stats_node, struct slice st
     ensure((size_t)stats_path.len >= skip + tail);
     struct slice path = slice_of(stats_path.data + skip, (size_t)stats_path.len - skip - tail);
     struct stats s = {0};
-    uint32_t top = node_find(t, path.len > 0 ? path : slice_str("/"), &(uint64_t){0});
-    for (uint32_t i = top; i != NODE_NONE; i = node_walk(t, top, i)) {
+    uint32_t top = znode_find(t, path.len > 0 ? path : slice_str("/"), &(uint64_t){0});
+    for (uint32_t i = top; i != NODE_NONE; i = znode_walk(t, top, i)) {
         s.count++;
-        s.bytes += MAX(node_at(t, i)->data_len, 0);
+        s.bytes += MAX(znode_at(t, i)->data_len, 0);
     }
     stats_write(t, stats_node, &s);
 }
 
 void quota_node_created(struct tree *t, uint32_t i, struct slice path)
 {
-    const struct znode *n = node_at(t, i);
+    const struct znode *n = znode_at(t, i);
     if (slice_eq_str(znode_name(n), STATS_NAME) && is_below_quota_root(t, n->parent))
         quota_recompute(t, i, path);
 }
 
 void quota_recompute_all(struct tree *t)
 {
-    uint32_t top = node_find(t, slice_str(QUOTA_ROOT), &(uint64_t){0});
+    uint32_t top = znode_find(t, slice_str(QUOTA_ROOT), &(uint64_t){0});
     struct buf path = {0};
     size_t left = top != NODE_NONE ? t->n_quotas : 0;
-    for (uint32_t i = top; left > 0 && i != NODE_NONE; i = node_walk(t, top, i)) {
-        struct quota q = {.node = node_at(t, i)->parent};
-        if (i == top || !slice_eq_str(znode_name(node_at(t, i)), LIMITS_NAME))
+    for (uint32_t i = top; left > 0 && i != NODE_NONE; i = znode_walk(t, top, i)) {
+        struct quota q = {.node = znode_at(t, i)->parent};
+        if (i == top || !slice_eq_str(znode_name(znode_at(t, i)), LIMITS_NAME))
             continue;
         left--;
         buf_reset(&path);
-        tree_path(t, node_at(t, q.node), &path);
-        q.node = node_find(t, buf_slice(&path), &q.hash);
+        tree_path(t, znode_at(t, q.node), &path);
+        q.node = znode_find(t, buf_slice(&path), &q.hash);
         buf_append(&path, "/" STATS_NAME, strlen("/" STATS_NAME));
         uint32_t stats = quota_file(t, &q, STATS_NAME);
         if (stats != NODE_NONE)
@@ -211,8 +211,8 @@ bool tree_quota_exceeded(const struct tree *t, struct slice path, int64_t bytes,
     uint32_t stats_node = quota_file(t, &q, STATS_NAME);
     if (stats_node == NODE_NONE)
         return false;
-    struct stats now = stats_parse(znode_data(node_at(t, stats_node)));
-    struct stats max = stats_parse(znode_data(node_at(t, quota_file(t, &q, LIMITS_NAME))));
+    struct stats now = stats_parse(znode_data(znode_at(t, stats_node)));
+    struct stats max = stats_parse(znode_data(znode_at(t, quota_file(t, &q, LIMITS_NAME))));
     return limit_exceeded(max.count_hard_limit, now.count, count) ||
            limit_exceeded(max.byte_hard_limit, now.bytes, bytes);
 }

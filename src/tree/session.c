@@ -36,7 +36,7 @@ int64_t ephemeral_ttl_of(int64_t owner)
 
 /* ---- Sessions ---- */
 
-struct session *session_find(const struct tree *t, int64_t id)
+struct session *tree_session_find(const struct tree *t, int64_t id)
 {
     HMAP_FOR_EACH_WITH_HASH (s, &t->sessions, hash_u64((uint64_t)id), struct session, by_id) {
         if (s->id == id)
@@ -47,7 +47,7 @@ struct session *session_find(const struct tree *t, int64_t id)
 
 static struct session *session_get(struct tree *t, int64_t id)
 {
-    struct session *s = session_find(t, id);
+    struct session *s = tree_session_find(t, id);
     if (!s) {
         s = mem_zalloc(sizeof(*s));
         s->id = id;
@@ -64,7 +64,7 @@ static void session_free_unused(struct tree *t, struct session *s)
     }
 }
 
-void session_open(struct tree *t, int64_t id, int32_t timeout_ms)
+void tree_session_open(struct tree *t, int64_t id, int32_t timeout_ms)
 {
     struct session *s = session_get(t, id);
     t->n_sessions += !s->open;
@@ -72,9 +72,9 @@ void session_open(struct tree *t, int64_t id, int32_t timeout_ms)
     s->timeout_ms = timeout_ms;
 }
 
-void session_close(struct tree *t, int64_t id)
+void tree_session_close(struct tree *t, int64_t id)
 {
-    struct session *s = session_find(t, id);
+    struct session *s = tree_session_find(t, id);
     if (!s)
         return;
     t->n_sessions -= s->open;
@@ -82,7 +82,7 @@ void session_close(struct tree *t, int64_t id)
     session_free_unused(t, s);
 }
 
-void sessions_clear(struct tree *t)
+void tree_sessions_clear(struct tree *t)
 {
     HMAP_FOR_EACH_SAFE (s, &t->sessions, struct session, by_id)
         free(s);
@@ -92,7 +92,7 @@ void sessions_clear(struct tree *t)
 
 bool tree_session_timeout(const struct tree *t, int64_t session_id, int32_t *timeout_ms)
 {
-    const struct session *s = session_find(t, session_id);
+    const struct session *s = tree_session_find(t, session_id);
     if (!s || !s->open)
         return false;
     *timeout_ms = s->timeout_ms;
@@ -140,10 +140,10 @@ static struct node_list *owned_list(struct tree *t, int64_t owner)
 
 static struct extra *owned_at(struct tree *t, uint32_t i)
 {
-    return node_make_extra(node_at(t, i));
+    return znode_make_extra(znode_at(t, i));
 }
 
-void node_set_owner(struct tree *t, uint32_t i, int64_t owner)
+void znode_set_owner(struct tree *t, uint32_t i, int64_t owner)
 {
     struct node_list *list = owned_list(t, owner);
     if (!list)
@@ -160,9 +160,9 @@ void node_set_owner(struct tree *t, uint32_t i, int64_t owner)
     t->n_ephemerals += ephemeral_type_of(owner) == EPHEMERAL_SESSION;
 }
 
-void node_clear_owner(struct tree *t, uint32_t i)
+void znode_clear_owner(struct tree *t, uint32_t i)
 {
-    int64_t owner = node_owner(node_at(t, i));
+    int64_t owner = znode_owner(znode_at(t, i));
     struct node_list *list = owned_list(t, owner);
     if (!list)
         return;
@@ -178,7 +178,7 @@ void node_clear_owner(struct tree *t, uint32_t i)
     e->owner = e->owned_prev = e->owned_next = NODE_NONE;
     if (ephemeral_type_of(owner) == EPHEMERAL_SESSION) {
         t->n_ephemerals--;
-        session_free_unused(t, session_find(t, owner));
+        session_free_unused(t, tree_session_find(t, owner));
     }
 }
 
@@ -187,27 +187,27 @@ size_t tree_ephemeral_count(const struct tree *t)
     return t->n_ephemerals;
 }
 
-static const struct znode *node_or_null(const struct tree *t, uint32_t i)
+static const struct znode *znode_or_null(const struct tree *t, uint32_t i)
 {
-    return i != NODE_NONE ? node_at(t, i) : NULL;
+    return i != NODE_NONE ? znode_at(t, i) : NULL;
 }
 
 const struct znode *tree_first_ephemeral(const struct tree *t, int64_t session_id)
 {
-    const struct session *s = session_find(t, session_id);
-    return s ? node_or_null(t, s->owned.first) : NULL;
+    const struct session *s = tree_session_find(t, session_id);
+    return s ? znode_or_null(t, s->owned.first) : NULL;
 }
 
 const struct znode *tree_next_ephemeral(const struct tree *t, const struct znode *n)
 {
-    return node_or_null(t, node_extra(n)->owned_next);
+    return znode_or_null(t, znode_extra(n)->owned_next);
 }
 
 /* ---- What may be removed ---- */
 
-static bool node_is_expired(const struct znode *n, int64_t now_ms)
+static bool znode_is_expired(const struct znode *n, int64_t now_ms)
 {
-    const struct extra *e = node_extra(n);
+    const struct extra *e = znode_extra(n);
     if (e->num_children > 0)
         return false;
     if (e->owner == INT64_MIN)
@@ -221,13 +221,13 @@ static size_t expired_in(const struct tree *t, uint32_t first, int64_t now_ms, s
 {
     size_t found = 0;
     for (uint32_t i = first; i != NODE_NONE && found < limit;) {
-        const struct znode *n = node_at(t, i);
-        if (node_is_expired(n, now_ms)) {
-            jute_write_int(paths, (int32_t)node_path_len(t, n));
+        const struct znode *n = znode_at(t, i);
+        if (znode_is_expired(n, now_ms)) {
+            jute_write_int(paths, (int32_t)znode_path_len(t, n));
             tree_path(t, n, paths);
             found++;
         }
-        i = node_extra(n)->owned_next;
+        i = znode_extra(n)->owned_next;
     }
     return found;
 }

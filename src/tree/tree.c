@@ -10,13 +10,13 @@ static void tree_init(struct tree *t, uint64_t seed)
 {
     *t = (struct tree){.seed = seed};
     acls_init(&t->acls, seed);
-    nodes_init(t);
+    znodes_init(t);
 }
 
 static void tree_drop(struct tree *t)
 {
-    sessions_clear(t);
-    nodes_close(t);
+    tree_sessions_clear(t);
+    znodes_close(t);
     acls_close(&t->acls);
 }
 
@@ -45,23 +45,23 @@ void tree_clear(struct tree *t)
 static bool builtin_add(struct tree *t, struct slice path)
 {
     uint64_t hash;
-    if (node_find(t, path, &hash) != NODE_NONE)
+    if (znode_find(t, path, &hash) != NODE_NONE)
         return false;
-    uint32_t parent = node_find(t, zk_path_parent(path), &hash);
+    uint32_t parent = znode_find(t, zk_path_parent(path), &hash);
     struct slice name = zk_path_name(path);
-    node_add(t, parent, path_hash_child(hash, name), name, SLICE_EMPTY);
+    znode_add(t, parent, path_hash_child(hash, name), name, SLICE_EMPTY);
     return true;
 }
 
 /* The configuration may be read by anyone; its aversion begins at -1. */
 static void config_protect(struct tree *t)
 {
-    struct znode *n = node_at(t, node_find(t, slice_str("/zookeeper/config"), &(uint64_t){0}));
+    struct znode *n = znode_at(t, znode_find(t, slice_str("/zookeeper/config"), &(uint64_t){0}));
     const struct zk_acl read_only = {ZK_PERM_READ, {slice_str("world"), slice_str("anyone")}};
     struct buf acl = {0};
     zk_acl_write(&acl, &read_only);
-    node_set_acl(t, n, &(struct jute_vector){1, buf_slice(&acl)});
-    node_make_extra(n)->aversion = -1;
+    znode_set_acl(t, n, &(struct jute_vector){1, buf_slice(&acl)});
+    znode_make_extra(n)->aversion = -1;
     buf_close(&acl);
 }
 
@@ -97,19 +97,19 @@ uint64_t tree_data_size(const struct tree *t)
 const struct znode *tree_find(const struct tree *t, struct slice path)
 {
     uint64_t hash;
-    uint32_t i = node_find(t, path, &hash);
-    return i != NODE_NONE ? node_at(t, i) : NULL;
+    uint32_t i = znode_find(t, path, &hash);
+    return i != NODE_NONE ? znode_at(t, i) : NULL;
 }
 
 uint32_t znode_num_children(const struct znode *n)
 {
-    const struct extra *e = node_extra(n);
+    const struct extra *e = znode_extra(n);
     return e ? e->num_children : 0;
 }
 
 void znode_stat_persisted(const struct znode *n, struct zk_stat_persisted *stat)
 {
-    const struct extra *e = node_extra(n);
+    const struct extra *e = znode_extra(n);
     *stat = (struct zk_stat_persisted){
         .czxid = n->czxid,
         .mzxid = n->mzxid,
@@ -118,16 +118,16 @@ void znode_stat_persisted(const struct znode *n, struct zk_stat_persisted *stat)
         .version = n->version,
         .cversion = e ? e->cversion : 0,
         .aversion = e ? e->aversion : 0,
-        .ephemeral_owner = node_owner(n),
-        .pzxid = node_pzxid(n),
+        .ephemeral_owner = znode_owner(n),
+        .pzxid = znode_pzxid(n),
     };
 }
 
 void znode_stat(const struct znode *n, struct zk_stat *stat)
 {
-    const struct extra *e = node_extra(n);
+    const struct extra *e = znode_extra(n);
     uint32_t num_children = znode_num_children(n);
-    bool ephemeral = ephemeral_type_of(node_owner(n)) == EPHEMERAL_SESSION;
+    bool ephemeral = ephemeral_type_of(znode_owner(n)) == EPHEMERAL_SESSION;
     *stat = (struct zk_stat){
         .czxid = n->czxid,
         .mzxid = n->mzxid,
@@ -136,10 +136,10 @@ void znode_stat(const struct znode *n, struct zk_stat *stat)
         .version = n->version,
         .cversion = (int32_t)((e ? (uint32_t)e->cversion : 0) * 2 - num_children),
         .aversion = e ? e->aversion : 0,
-        .ephemeral_owner = ephemeral ? node_owner(n) : 0,
+        .ephemeral_owner = ephemeral ? znode_owner(n) : 0,
         .data_length = MAX(n->data_len, 0),
         .num_children = (int32_t)num_children,
-        .pzxid = node_pzxid(n),
+        .pzxid = znode_pzxid(n),
     };
 }
 
@@ -150,23 +150,23 @@ int64_t znode_acl_id(const struct znode *n)
 
 const struct znode *tree_first_child(const struct tree *t, const struct znode *n)
 {
-    uint32_t child = node_first_child(t, n);
-    return child != NODE_NONE ? node_at(t, child) : NULL;
+    uint32_t child = znode_first_child(t, n);
+    return child != NODE_NONE ? znode_at(t, child) : NULL;
 }
 
 const struct znode *tree_next_child(const struct tree *t, const struct znode *child)
 {
-    const struct extra *e = node_extra(node_at(t, child->parent));
-    return node_at(t, e->last_child) != child ? node_at(t, child->next) : NULL;
+    const struct extra *e = znode_extra(znode_at(t, child->parent));
+    return znode_at(t, e->last_child) != child ? znode_at(t, child->next) : NULL;
 }
 
 /* Written from its end, since the links lead upwards. */
 void tree_path(const struct tree *t, const struct znode *n, struct buf *path)
 {
-    size_t len = node_path_len(t, n);
+    size_t len = znode_path_len(t, n);
     uint8_t *start = buf_extend(path, len), *end = start + len;
     *start = '/';
-    for (; n->parent != NODE_NONE; n = node_at(t, n->parent)) {
+    for (; n->parent != NODE_NONE; n = znode_at(t, n->parent)) {
         struct slice name = znode_name(n);
         end -= name.len;
         memcpy(end, name.data, (size_t)name.len);
@@ -178,12 +178,12 @@ size_t tree_count_below(const struct tree *t, const struct znode *n)
 {
     if (n->parent == NODE_NONE)
         return (size_t)t->n_nodes - 1;
-    uint32_t child = node_first_child(t, n);
+    uint32_t child = znode_first_child(t, n);
     if (child == NODE_NONE)
         return 0;
-    uint32_t top = node_at(t, child)->parent;
+    uint32_t top = znode_at(t, child)->parent;
     size_t count = 0;
-    for (uint32_t i = child; i != NODE_NONE; i = node_walk(t, top, i))
+    for (uint32_t i = child; i != NODE_NONE; i = znode_walk(t, top, i))
         count++;
     return count;
 }

@@ -13,24 +13,24 @@ enum {
     BUCKETS_MIN = 1024,
 };
 
-static size_t node_head(const struct znode *n)
+static size_t znode_head(const struct znode *n)
 {
     return n->has_extra ? sizeof(struct extra) : 0;
 }
 
-static size_t node_data_size(const struct znode *n)
+static size_t znode_data_size(const struct znode *n)
 {
     return n->data_len > 0 ? (size_t)n->data_len : 0;
 }
 
 struct slice znode_name(const struct znode *n)
 {
-    return slice_of(n->bytes + node_head(n), n->name_len);
+    return slice_of(n->bytes + znode_head(n), n->name_len);
 }
 
 struct slice znode_data(const struct znode *n)
 {
-    return (struct slice){n->bytes + node_head(n) + n->name_len, n->data_len};
+    return (struct slice){n->bytes + znode_head(n) + n->name_len, n->data_len};
 }
 
 /* ---- Slots and buckets ---- */
@@ -39,7 +39,7 @@ static uint32_t slot_take(struct tree *t)
 {
     uint32_t i = t->free_slot;
     if (i != NODE_NONE) {
-        t->free_slot = node_at(t, i)->hash_next;
+        t->free_slot = znode_at(t, i)->hash_next;
         return i;
     }
     ensure(t->n_slots < UINT32_MAX);
@@ -54,7 +54,7 @@ static uint32_t slot_take(struct tree *t)
 
 static void bucket_insert(struct tree *t, uint32_t i)
 {
-    struct znode *n = node_at(t, i);
+    struct znode *n = znode_at(t, i);
     uint32_t *bucket = &t->buckets[n->hash & t->bucket_mask];
     n->hash_next = *bucket;
     *bucket = i;
@@ -62,11 +62,11 @@ static void bucket_insert(struct tree *t, uint32_t i)
 
 static void bucket_remove(struct tree *t, uint32_t i)
 {
-    struct znode *n = node_at(t, i);
+    struct znode *n = znode_at(t, i);
     uint32_t *link = &t->buckets[n->hash & t->bucket_mask];
     while (*link != i) {
         ensure(*link != NODE_NONE);
-        link = &node_at(t, *link)->hash_next;
+        link = &znode_at(t, *link)->hash_next;
     }
     *link = n->hash_next;
 }
@@ -77,17 +77,17 @@ static void buckets_resize(struct tree *t, uint32_t n_buckets)
     t->buckets = mem_zalloc(n_buckets * sizeof(*t->buckets));
     t->bucket_mask = n_buckets - 1;
     for (uint32_t i = NODE_ROOT; i < t->n_slots; i++) {
-        if (node_at(t, i)->bytes)
+        if (znode_at(t, i)->bytes)
             bucket_insert(t, i);
     }
 }
 
 /* ---- One node ---- */
 
-struct extra *node_make_extra(struct znode *n)
+struct extra *znode_make_extra(struct znode *n)
 {
     if (!n->has_extra) {
-        size_t size = n->name_len + node_data_size(n);
+        size_t size = n->name_len + znode_data_size(n);
         uint8_t *bytes = mem_alloc(sizeof(struct extra) + size);
         *(struct extra *)(void *)bytes = (struct extra){.pzxid = n->czxid};
         memcpy(bytes + sizeof(struct extra), n->bytes, size);
@@ -98,10 +98,10 @@ struct extra *node_make_extra(struct znode *n)
     return (struct extra *)(void *)n->bytes;
 }
 
-void node_set_data(struct tree *t, struct znode *n, struct slice data)
+void znode_set_data(struct tree *t, struct znode *n, struct slice data)
 {
-    size_t old_size = node_data_size(n), size = slice_size(data);
-    size_t offset = node_head(n) + n->name_len;
+    size_t old_size = znode_data_size(n), size = slice_size(data);
+    size_t offset = znode_head(n) + n->name_len;
     if (size != old_size)
         n->bytes = mem_realloc(n->bytes, offset + size);
     if (size > 0)
@@ -110,7 +110,7 @@ void node_set_data(struct tree *t, struct znode *n, struct slice data)
     t->data_size += size - old_size;
 }
 
-void node_set_acl(struct tree *t, struct znode *n, const struct jute_vector *acl)
+void znode_set_acl(struct tree *t, struct znode *n, const struct jute_vector *acl)
 {
     struct acl *old = n->acl;
     n->acl = acl_intern(&t->acls, acl);
@@ -121,15 +121,15 @@ void node_set_acl(struct tree *t, struct znode *n, const struct jute_vector *acl
 
 static void child_link(struct tree *t, uint32_t parent, uint32_t child)
 {
-    struct znode *n = node_at(t, child);
-    struct extra *e = node_make_extra(node_at(t, parent));
+    struct znode *n = znode_at(t, child);
+    struct extra *e = znode_make_extra(znode_at(t, parent));
     n->parent = parent;
     n->next = n->prev = child;
     if (e->last_child != NODE_NONE) {
-        struct znode *last = node_at(t, e->last_child);
+        struct znode *last = znode_at(t, e->last_child);
         n->next = last->next;
         n->prev = e->last_child;
-        node_at(t, last->next)->prev = child;
+        znode_at(t, last->next)->prev = child;
         last->next = child;
     }
     e->last_child = child;
@@ -138,20 +138,20 @@ static void child_link(struct tree *t, uint32_t parent, uint32_t child)
 
 static void child_unlink(struct tree *t, uint32_t child)
 {
-    struct znode *n = node_at(t, child);
-    struct extra *e = node_make_extra(node_at(t, n->parent));
+    struct znode *n = znode_at(t, child);
+    struct extra *e = znode_make_extra(znode_at(t, n->parent));
     ensure(e->num_children > 0);
-    node_at(t, n->next)->prev = n->prev;
-    node_at(t, n->prev)->next = n->next;
+    znode_at(t, n->next)->prev = n->prev;
+    znode_at(t, n->prev)->next = n->next;
     if (e->last_child == child)
         e->last_child = n->prev == child ? NODE_NONE : n->prev;
     e->num_children--;
 }
 
-static uint32_t node_new(struct tree *t, uint64_t hash, struct slice name, struct slice data)
+static uint32_t znode_new(struct tree *t, uint64_t hash, struct slice name, struct slice data)
 {
     uint32_t i = slot_take(t);
-    struct znode *n = node_at(t, i);
+    struct znode *n = znode_at(t, i);
     size_t name_size = slice_size(name), size = slice_size(data);
     *n = (struct znode){.hash = (uint32_t)hash, .name_len = (uint32_t)name_size};
     n->bytes = mem_alloc(name_size + size);
@@ -164,27 +164,27 @@ static uint32_t node_new(struct tree *t, uint64_t hash, struct slice name, struc
     return i;
 }
 
-uint32_t node_add(struct tree *t, uint32_t parent, uint64_t hash, struct slice name,
-                  struct slice data)
+uint32_t znode_add(struct tree *t, uint32_t parent, uint64_t hash, struct slice name,
+                   struct slice data)
 {
-    uint32_t i = node_new(t, hash, name, data);
+    uint32_t i = znode_new(t, hash, name, data);
     if (t->n_nodes > t->bucket_mask)
         buckets_resize(t, (t->bucket_mask + 1) * 2);
     else
         bucket_insert(t, i);
     child_link(t, parent, i);
-    t->data_size += node_path_len(t, node_at(t, i)) + slice_size(data);
+    t->data_size += znode_path_len(t, znode_at(t, i)) + slice_size(data);
     t->n_quotas += quota_is_limit(t, parent, name);
     return i;
 }
 
-void node_remove(struct tree *t, uint32_t i)
+void znode_remove(struct tree *t, uint32_t i)
 {
-    struct znode *n = node_at(t, i);
+    struct znode *n = znode_at(t, i);
     ensure(i != NODE_ROOT && znode_num_children(n) == 0);
     t->n_quotas -= quota_is_limit(t, n->parent, znode_name(n));
-    t->data_size -= node_path_len(t, n) + node_data_size(n);
-    node_clear_owner(t, i);
+    t->data_size -= znode_path_len(t, n) + znode_data_size(n);
+    znode_clear_owner(t, i);
     child_unlink(t, i);
     bucket_remove(t, i);
     acl_unref(&t->acls, n->acl);
@@ -194,20 +194,20 @@ void node_remove(struct tree *t, uint32_t i)
     t->n_nodes--;
 }
 
-uint32_t node_first_child(const struct tree *t, const struct znode *n)
+uint32_t znode_first_child(const struct tree *t, const struct znode *n)
 {
-    const struct extra *e = node_extra(n);
-    return e && e->last_child != NODE_NONE ? node_at(t, e->last_child)->next : NODE_NONE;
+    const struct extra *e = znode_extra(n);
+    return e && e->last_child != NODE_NONE ? znode_at(t, e->last_child)->next : NODE_NONE;
 }
 
-uint32_t node_walk(const struct tree *t, uint32_t top, uint32_t i)
+uint32_t znode_walk(const struct tree *t, uint32_t top, uint32_t i)
 {
-    uint32_t child = node_first_child(t, node_at(t, i));
+    uint32_t child = znode_first_child(t, znode_at(t, i));
     if (child != NODE_NONE)
         return child;
-    for (; i != top; i = node_at(t, i)->parent) {
-        const struct znode *n = node_at(t, i);
-        if (node_extra(node_at(t, n->parent))->last_child != i)
+    for (; i != top; i = znode_at(t, i)->parent) {
+        const struct znode *n = znode_at(t, i);
+        if (znode_extra(znode_at(t, n->parent))->last_child != i)
             return n->next;
     }
     return NODE_NONE;
@@ -215,29 +215,29 @@ uint32_t node_walk(const struct tree *t, uint32_t top, uint32_t i)
 
 /* ---- Paths ---- */
 
-size_t node_path_len(const struct tree *t, const struct znode *n)
+size_t znode_path_len(const struct tree *t, const struct znode *n)
 {
     size_t len = 0;
-    for (; n->parent != NODE_NONE; n = node_at(t, n->parent))
+    for (; n->parent != NODE_NONE; n = znode_at(t, n->parent))
         len += n->name_len + 1u;
     return len > 0 ? len : 1;
 }
 
-static bool node_is_at(const struct tree *t, const struct znode *n, struct slice path)
+static bool znode_is_at(const struct tree *t, const struct znode *n, struct slice path)
 {
     size_t left = slice_size(path);
-    for (; n->parent != NODE_NONE; n = node_at(t, n->parent)) {
+    for (; n->parent != NODE_NONE; n = znode_at(t, n->parent)) {
         if (left < n->name_len + 1u)
             return false;
         left -= n->name_len + 1u;
         if (path.data[left] != '/' ||
-            memcmp(path.data + left + 1, n->bytes + node_head(n), n->name_len) != 0)
+            memcmp(path.data + left + 1, n->bytes + znode_head(n), n->name_len) != 0)
             return false;
     }
     return left == 0;
 }
 
-uint32_t node_find(const struct tree *t, struct slice path, uint64_t *hash)
+uint32_t znode_find(const struct tree *t, struct slice path, uint64_t *hash)
 {
     if (path.len < 1 || path.data[0] != '/')
         return NODE_NONE;
@@ -249,19 +249,19 @@ uint32_t node_find(const struct tree *t, struct slice path, uint64_t *hash)
     while (path_parts_next(&parts, &name))
         *hash = path_hash_child(*hash, name);
     uint32_t i = t->buckets[(uint32_t)*hash & t->bucket_mask];
-    for (; i != NODE_NONE; i = node_at(t, i)->hash_next) {
-        const struct znode *n = node_at(t, i);
-        if (n->hash == (uint32_t)*hash && node_is_at(t, n, path))
+    for (; i != NODE_NONE; i = znode_at(t, i)->hash_next) {
+        const struct znode *n = znode_at(t, i);
+        if (n->hash == (uint32_t)*hash && znode_is_at(t, n, path))
             break;
     }
     return i;
 }
 
-uint32_t node_find_child(const struct tree *t, uint32_t parent, uint64_t hash, struct slice name)
+uint32_t znode_find_child(const struct tree *t, uint32_t parent, uint64_t hash, struct slice name)
 {
     uint32_t i = t->buckets[(uint32_t)hash & t->bucket_mask];
-    for (; i != NODE_NONE; i = node_at(t, i)->hash_next) {
-        const struct znode *n = node_at(t, i);
+    for (; i != NODE_NONE; i = znode_at(t, i)->hash_next) {
+        const struct znode *n = znode_at(t, i);
         if (n->hash == (uint32_t)hash && n->parent == parent && slice_eq(znode_name(n), name))
             break;
     }
@@ -271,21 +271,21 @@ uint32_t node_find_child(const struct tree *t, uint32_t parent, uint64_t hash, s
 /* ---- All of them ---- */
 
 /* A root, without anything. */
-void nodes_init(struct tree *t)
+void znodes_init(struct tree *t)
 {
     t->n_slots = NODE_ROOT;
     t->chunks = mem_alloc(sizeof(struct znode *));
     t->chunks[0] = mem_zalloc(CHUNK_NODES * sizeof(struct znode));
-    uint32_t root = node_new(t, t->seed, SLICE_EMPTY, SLICE_EMPTY);
+    uint32_t root = znode_new(t, t->seed, SLICE_EMPTY, SLICE_EMPTY);
     ensure(root == NODE_ROOT);
     buckets_resize(t, BUCKETS_MIN);
     t->data_size = 1;
 }
 
-void nodes_close(struct tree *t)
+void znodes_close(struct tree *t)
 {
     for (uint32_t i = NODE_ROOT; i < t->n_slots; i++)
-        free(node_at(t, i)->bytes);
+        free(znode_at(t, i)->bytes);
     for (uint32_t i = 0; i < t->n_slots; i += CHUNK_NODES)
         free(t->chunks[i >> CHUNK_BITS]);
     free(t->chunks);
