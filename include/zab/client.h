@@ -19,25 +19,15 @@
 
 #include "zab/err.h"
 #include "zab/records.h"
+#include "zab/session.h" /* enum client_state */
 
 struct client;
-
-enum client_state {
-    CLIENT_CONNECTING,  /* no connection now; what the session held is still there */
-    CLIENT_CONNECTED,   /* a session, and every server promise that goes with it */
-    CLIENT_READ_ONLY,   /* connected to a server without a quorum */
-    CLIENT_EXPIRED,     /* the session is gone with its ephemeral nodes; CONNECTING follows */
-    CLIENT_AUTH_FAILED, /* an auth was refused: all requests are answered AUTHFAILED */
-    CLIENT_CLOSED,
-};
-
-const char *client_state_name(enum client_state state);
 
 struct client_config {
     const char *hosts;      /* HOST:PORT[,HOST:PORT...][/CHROOT]; an IPv6 address in brackets */
     int timeout_ms;         /* session timeout to ask for; 0: 30,000 */
     int request_timeout_ms; /* 0: the session timeout */
-    bool read_only_ok;      /* be content with a server without a quorum */
+    bool read_only_ok;      /* be content with a server without a quorum, while looking for one */
     void (*on_state)(void *arg, enum client_state state); /* may be NULL */
     /* A watch fired. The path is below the chroot and valid during the call. May be NULL. */
     void (*on_event)(void *arg, const struct zk_watcher_event *event);
@@ -62,7 +52,21 @@ int client_timeout_ms(const struct client *c); /* as the server granted it */
 int64_t client_last_zxid(const struct client *c);
 const char *client_server(const struct client *c); /* "host:port", "" if none */
 
-/* Addresses that clients see: what is wrong with a host list, without connecting. */
+/* Why there is no connection: what became of the last attempt, "" while there is one. */
+const char *client_problem(const struct client *c);
+
+/* A host list taken apart; the port is always there, an IPv6 address keeps its brackets. */
+struct client_hosts {
+    char **host_port;
+    unsigned n;
+    char *chroot; /* "" if there is none */
+};
+
+/* Error: what is wrong with the list, and nothing to close. */
+int client_hosts_parse(struct client_hosts *h, const char *hosts, struct err *e);
+void client_hosts_close(struct client_hosts *h);
+
+/* What is wrong with a host list, without connecting. */
 int client_check_hosts(const char *hosts, struct err *e);
 
 /* `err` is an enum zk_error. Of those that no server sends: CONNECTIONLOSS, the request was sent
@@ -78,7 +82,8 @@ struct client_reply {
 typedef void client_done(void *arg, const struct client_reply *reply);
 
 /* Paths are below the chroot; a path that comes back in a create's body is too. A `done` of NULL
- * is allowed. Slices are borrowed during the call only. */
+ * is allowed. Slices are borrowed during the call only. client_children()'s body is a
+ * get_children2_response. No request may be made after client_close(). */
 void client_get(struct client *c, struct slice path, bool watch, client_done *done, void *arg);
 void client_exists(struct client *c, struct slice path, bool watch, client_done *done, void *arg);
 void client_children(struct client *c, struct slice path, bool watch, client_done *done, void *arg);
@@ -126,7 +131,8 @@ size_t client_multi_size(const struct client_multi *m);
 void client_multi_submit(struct client_multi *m, client_done *done, void *arg);
 
 /* The next result in a multi's body: its op (ZK_OP_error for a failed one, then *err says why) and
- * its Stat where it has one (create2, setData). False at the end. */
+ * its Stat where it has one (create2, setData; old servers answer a create without).
+ * False at the end, and then jute_done() tells whether it was the right one. */
 bool client_multi_next(struct jute_reader *body, int32_t *op, int32_t *err, struct zk_stat *stat);
 
 /* A four-letter word, sent to one server outside of any session; `done` gets the text as body, or

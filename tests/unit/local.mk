@@ -3,7 +3,9 @@
 if HAVE_CMOCKA
 UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
-unit_tests = %D%/test_util %D%/test_jute
+unit_tests = %D%/test_session %D%/test_client %D%/test_util %D%/test_jute
+unit_tests += %D%/test_disk %D%/test_txnlog %D%/test_snapshot %D%/test_recovery
+unit_tests += %D%/test_tree %D%/test_watch
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
@@ -14,4 +16,38 @@ TESTS += $(unit_tests)
 %C%_test_jute_SOURCES = %D%/test_jute.c
 %C%_test_jute_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_jute_LDADD = libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_session_SOURCES = %D%/test_session.c
+%C%_test_session_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_session_LDADD = libsession.a libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_client_SOURCES = %D%/test_client.c
+%C%_test_client_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_client_LDADD = libclient.a libjute.a libutil.a liblog.a $(UV_LIBS) $(CMOCKA_LIBS)
+
+STORE_LIBS = libstore.a libdiskmem.a libtree.a libjute.a libutil.a $(ZSTD_LIBS) $(ZLIB_LIBS)
+
+%C%_test_disk_SOURCES = %D%/test_disk.c
+%C%_test_disk_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_disk_LDADD = libstore.a libdiskmem.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_txnlog_SOURCES = %D%/test_txnlog.c %D%/store_lib.h
+%C%_test_txnlog_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_txnlog_LDADD = $(STORE_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_snapshot_SOURCES = %D%/test_snapshot.c %D%/store_lib.h
+%C%_test_snapshot_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_snapshot_LDADD = $(STORE_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_recovery_SOURCES = %D%/test_recovery.c %D%/store_lib.h
+%C%_test_recovery_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_recovery_LDADD = $(STORE_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_tree_SOURCES = %D%/test_tree.c %D%/tree_zookeeper.h
+%C%_test_tree_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_tree_LDADD = libtree.a libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_watch_SOURCES = %D%/test_watch.c
+%C%_test_watch_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_watch_LDADD = libtree.a libutil.a $(CMOCKA_LIBS)
 endif

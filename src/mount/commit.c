@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A draft becomes one transaction.
+ *
+ *   whole    create the node, or set it whatever its version is: the last writer wins
+ *   edit     set it if it still has the version that was edited; else ESTALE
+ *   append   read, set if that is still the version, and again until it is
+ *
+ * When the connection is lost over it, the node is read on the next one: if it has what was sent,
+ * the transaction took place; if it has the version of before, it did not, and is sent again. */
+#include "mount.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct commit {
+    struct handle *h;
+    struct mount *m;
+    struct buf sent;
+    struct buf acl;
+    size_t appended;
+    uint64_t changes; /* the handle's when it was sent */
+    uint64_t deadline_ms;
+    int32_t version; /* known before it was sent, -1: none */
+    bool exists;     /* a create found the node there */
+    bool anew;       /* a set found it gone: create it */
+    unsigned place;  /* the node's when it was sent */
+};
+
+struct waiter {
+    struct list link;
+    commit_done *done;
+    void *arg;
+    uint64_t changes;
+};
+
+static void commit_send(struct commit *c);
+static void commit_begin(struct handle *h);
+static void on_append_base(void *arg, struct node *n, int32_t err);
+
+static void retry(struct commit *c)
+{
+    if (c->h->draft.mode == DRAFT_APPEND)
+        fetch_data(c->m, c->h->node, on_append_base, c);
+    else
+        commit_send(c);
+}
+
+/* ---- The end ---- */
+
+static void answer_waiters(struct handle *h, uint64_t changes, int err)
+{
+    struct list ready;
+    list_init(&ready);
+    LIST_FOR_EACH_SAFE (w, &h->waiters, struct waiter, link) {
+        if (err != 0 || w->changes <= changes) {
+            list_remove(&w->link);
+            list_append(&ready, &w->link);
+        }
+    }
+    LIST_FOR_EACH_SAFE (w, &ready, struct waiter, link) {
+        list_remove(&w->link);
+        w->done(w->arg, err);
+        free(w);
+    }
+}
+
+static void commit_end(struct commit *c, int err)
+{
+    struct handle *h = c->h;
+    uint64_t changes = c->changes;
+    bool told = !list_is_empty(&h->waiters);
+    h->commit = NULL;
+    buf_close(&c->sent);
+    buf_close(&c->acl);
+    free(c);
+    if (err != 0) {
+        /* Who is told gives it up; else the next to ask is told. */
+        h->draft.dirty = h->draft.written = false;
+        h->error = told ? 0 : err;
+        log_warn("a write to file %llu was not committed: %s", (unsigned long long)h->node->id,
+                 strerror(err));
+    }
+    answer_waiters(h, changes, err);
+    if (!list_is_empty(&h->waiters) || (h->released && h->draft.dirty))
+        commit_begin(h);
+    else if (h->released)
+        handle_free(h);
+}
+
+/* The node that has the name now, if the one that was opened is gone. */
+static struct node *landing_node(struct commit *c)
+{
+    struct node *n = node_znode(c->h->node);
+    if (n->life != NODE_GONE || !node_is_linked(n->parent))
+        return n;
+    struct node *now = node_child(&c->m->nodes, n->parent, slice_str(n->name));
+    return now ? now : node_add(&c->m->nodes, n->parent, slice_str(n->name));
+}
+
+static void commit_landed(struct commit *c, const struct zk_stat *stat)
+{
+    struct handle *h = c->h;
+    struct mount *m = c->m;
+    struct node *n = landing_node(c);
+    bool watched = n->life == NODE_LIVE;
+    struct node *z = know_stat(m, n, stat, n->is_dir || map_is_dir(stat, false));
+    m->count.commits++;
+    h->commits++;
+    if (z == node_znode(h->node)) {
+        struct content *now = content_new(buf_slice(&c->sent), stat);
+        sync_told(z);
+        node_set_content(&m->nodes, h->node, now);
+        content_unref(now);
+    }
+    if (!watched || z != n)
+        know_dirty(m, z); /* what happened before it was watched */
+    draft_committed(&h->draft, c->appended, c->changes == h->changes, stat->version);
+    commit_end(c, 0);
+}
+
+/* ---- After a lost connection ---- */
+
+static void on_verify(void *arg, const struct client_reply *reply)
+{
+    struct commit *c = arg;
+    struct draft *d = &c->h->draft;
+    struct zk_get_data_response get;
+    struct jute_reader in = jute_reader_of(reply->body);
+    if (reply->err == ZK_NONODE) {
+        retry(c);
+        return;
+    }
+    zk_get_data_response_read(&in, &get);
+    if (reply->err != ZK_OK || !jute_ok(&in)) {
+        commit_end(c, EIO);
+        return;
+    }
+    struct slice sent = buf_slice(&c->sent);
+    bool same = slice_eq(get.data, sent) || (slice_size(get.data) == 0 && sent.len == 0);
+    bool inside = d->mode == DRAFT_APPEND && slice_starts_with(get.data, sent);
+    bool newer = c->version < 0 || get.stat.version > c->version;
+    if (newer && (same || inside))
+        commit_landed(c, &get.stat);
+    else if (!newer || d->mode == DRAFT_WHOLE)
+        retry(c);
+    else
+        commit_end(c, d->mode == DRAFT_EDIT ? ESTALE : EIO);
+}
+
+static void verify(struct commit *c)
+{
+    struct buf path = {0};
+    node_path(c->h->node, &path);
+    client_get(c->m->client, buf_slice(&path), false, on_verify, c);
+    buf_close(&path);
+}
+
+/* ---- The transaction ---- */
+
+/* A file that another machine removed while it was written is made anew: the write comes after the
+ * removal. What was removed here, or was committed before, is a file without a name, and what is
+ * written to it goes with it. */
+static bool may_create(const struct commit *c)
+{
+    const struct node *n = c->h->node;
+    return c->h->commits == 0 && c->h->draft.mode != DRAFT_EDIT && n->kind == NODE_ZNODE &&
+           !n->removed_here && node_is_linked(n->parent);
+}
+
+static void commit_nowhere(struct commit *c)
+{
+    struct handle *h = c->h;
+    bool raced = h->draft.mode == DRAFT_EDIT && h->commits == 0 && !h->node->removed_here;
+    h->draft.dirty = h->draft.written = false;
+    commit_end(c, raced ? ESTALE : 0);
+}
+
+static void commit_failed(struct commit *c, int32_t err)
+{
+    struct handle *h = c->h;
+    bool late = mount_now_ms(c->m) > c->deadline_ms;
+    if (mount_may_retry(c->m, err, c->deadline_ms)) {
+        verify(c);
+    } else if (err == ZK_NODEEXISTS && !late) {
+        c->anew = false;
+        c->exists = true;
+        retry(c);
+    } else if (err == ZK_NONODE && c->exists && h->node->life == NODE_PENDING && !late) {
+        c->exists = false; /* it came and went */
+        commit_send(c);
+    } else if (err == ZK_NONODE && c->place != node_znode(h->node)->place && !late) {
+        retry(c); /* it was renamed meanwhile */
+    } else if (err == ZK_NONODE && may_create(c) && !c->anew && !late) {
+        c->anew = true;
+        c->exists = false;
+        commit_send(c);
+    } else if (err == ZK_NONODE && h->node->life != NODE_PENDING && !c->anew) {
+        know_gone(c->m, node_znode(h->node));
+        commit_nowhere(c);
+    } else if (err == ZK_BADVERSION && h->draft.mode == DRAFT_APPEND && !late) {
+        retry(c);
+    } else {
+        commit_end(c, map_errno(err, true));
+    }
+}
+
+static void on_set(void *arg, const struct client_reply *reply)
+{
+    struct commit *c = arg;
+    struct jute_reader in = jute_reader_of(reply->body);
+    struct zk_stat stat;
+    if (reply->err != ZK_OK) {
+        commit_failed(c, reply->err);
+        return;
+    }
+    zk_stat_read(&in, &stat);
+    if (jute_ok(&in))
+        commit_landed(c, &stat);
+    else
+        commit_end(c, EIO);
+}
+
+static void on_create(void *arg, const struct client_reply *reply)
+{
+    struct commit *c = arg;
+    struct jute_reader in = jute_reader_of(reply->body);
+    struct zk_create2_response created;
+    if (reply->err != ZK_OK) {
+        commit_failed(c, reply->err);
+        return;
+    }
+    zk_create2_response_read(&in, &created);
+    if (jute_ok(&in))
+        commit_landed(c, &created.stat);
+    else
+        commit_end(c, EIO);
+}
+
+/* A directory that never had a child and gets data would be a file: it gets the history of a child
+ * in the same transaction. */
+static void on_data_multi(void *arg, const struct client_reply *reply)
+{
+    struct commit *c = arg;
+    struct jute_reader in = jute_reader_of(reply->body);
+    struct zk_stat stat = {0};
+    int32_t op = 0, err = 0;
+    if (reply->err != ZK_OK) {
+        commit_failed(c, reply->err);
+        return;
+    }
+    while (op != ZK_OP_setData && client_multi_next(&in, &op, &err, &stat))
+        ;
+    if (op != ZK_OP_setData) {
+        commit_end(c, EIO);
+        return;
+    }
+    stat.cversion += 2;
+    know_dirty(c->m, node_znode(c->h->node));
+    commit_landed(c, &stat);
+}
+
+static void send_data_multi(struct commit *c, struct slice dir, int32_t version)
+{
+    struct client_multi multi;
+    struct buf child = {0};
+    buf_append(&child, dir.data, slice_size(dir));
+    buf_printf(&child, "%s.data", dir.len > 1 ? "/" : "");
+    client_multi_begin(&multi, c->m->client);
+    client_multi_set(&multi, dir, buf_slice(&c->sent), version);
+    client_multi_create(&multi, buf_slice(&child), SLICE_EMPTY, NULL, ZK_PERSISTENT);
+    client_multi_delete(&multi, buf_slice(&child), -1);
+    client_multi_submit(&multi, on_data_multi, c);
+    buf_close(&child);
+}
+
+static void send_create(struct commit *c, struct slice path)
+{
+    struct handle *h = c->h;
+    struct jute_vector acl;
+    buf_reset(&c->acl);
+    bool own = map_create_acl(&c->m->who, false, h->mode, &c->acl);
+    acl = map_acl_vector(buf_slice(&c->acl));
+    c->version = -1;
+    client_create(c->m->client, path, buf_slice(&c->sent), own ? &acl : NULL, ZK_PERSISTENT, 0,
+                  on_create, c);
+}
+
+static void commit_send(struct commit *c)
+{
+    struct handle *h = c->h;
+    struct node *n = h->node;
+    struct content *now = h->draft.mode == DRAFT_APPEND ? n->content : NULL;
+    bool gone = node_znode(n)->life == NODE_GONE || n->life == NODE_GONE;
+    if (gone && !may_create(c)) {
+        commit_nowhere(c);
+        return;
+    }
+    bool create = (gone || c->anew || n->life == NODE_PENDING) && !c->exists;
+    if (!create && h->draft.mode == DRAFT_APPEND && !now) {
+        retry(c);
+        return;
+    }
+    buf_reset(&c->sent);
+    draft_result(&h->draft, create ? NULL : now, &c->sent);
+    c->appended = h->draft.data.len;
+    c->changes = h->changes;
+    c->place = node_znode(n)->place;
+    if (c->sent.len > handle_limit(h)) {
+        commit_end(c, EFBIG);
+        return;
+    }
+    struct buf path = {0};
+    node_path(n, &path);
+    if (create) {
+        send_create(c, buf_slice(&path));
+    } else {
+        bool any = h->draft.mode == DRAFT_WHOLE;
+        c->version = now ? now->version : any ? node_znode(n)->stat.version : h->draft.base;
+        int32_t version = any ? -1 : c->version;
+        if (n->kind == NODE_DATA && n->parent->stat.cversion == 0)
+            send_data_multi(c, buf_slice(&path), version);
+        else
+            client_set(c->m->client, buf_slice(&path), buf_slice(&c->sent), version, on_set, c);
+    }
+    buf_close(&path);
+}
+
+static void on_append_base(void *arg, struct node *n, int32_t err)
+{
+    struct commit *c = arg;
+    if (err != ZK_OK)
+        commit_failed(c, err);
+    else if (n != c->h->node && c->h->node->kind == NODE_ZNODE)
+        commit_failed(c, ZK_NONODE);
+    else
+        commit_send(c);
+}
+
+/* ---- The beginning ---- */
+
+static void commit_begin(struct handle *h)
+{
+    struct commit *c = mem_zalloc(sizeof(*c));
+    *c = (struct commit){.h = h, .m = h->mount};
+    c->deadline_ms = mount_now_ms(h->mount) + 3 * (uint64_t)h->mount->opt.timeo_ms;
+    c->changes = h->changes;
+    h->commit = c;
+    if (h->draft.mode == DRAFT_APPEND && h->node->life == NODE_LIVE)
+        fetch_content(h->mount, h->node, on_append_base, c);
+    else
+        commit_send(c);
+}
+
+void commit_start(struct handle *h, commit_done *done, void *arg)
+{
+    if (!h->draft.dirty && !h->commit) {
+        int err = h->error;
+        h->error = 0;
+        if (done)
+            done(arg, err);
+        return;
+    }
+    if (done) {
+        struct waiter *w = mem_zalloc(sizeof(*w));
+        *w = (struct waiter){.done = done, .arg = arg, .changes = h->changes};
+        list_append(&h->waiters, &w->link);
+    }
+    if (!h->commit)
+        commit_begin(h);
+}
+
+struct gather {
+    size_t waiting;
+    int err;
+    commit_done *done;
+    void *arg;
+};
+
+static void on_one(void *arg, int err)
+{
+    struct gather *g = arg;
+    if (g->err == 0)
+        g->err = err;
+    if (--g->waiting == 0) {
+        g->done(g->arg, g->err);
+        free(g);
+    }
+}
+
+void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg)
+{
+    struct gather *g = mem_zalloc(sizeof(*g));
+    *g = (struct gather){.waiting = 1, .done = done, .arg = arg};
+    LIST_FOR_EACH_SAFE (h, &m->drafts, struct handle, drafts) {
+        if ((!n || h->node == n) && (h->draft.dirty || h->commit)) {
+            g->waiting++;
+            commit_start(h, on_one, g);
+        }
+    }
+    on_one(g, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct mount *m = timer->data;
+    uint64_t now = mount_now_ms(m);
+    LIST_FOR_EACH_SAFE (h, &m->drafts, struct handle, drafts) {
+        bool idle = now - h->changed_ms >= (uint64_t)m->opt.draft_ms;
+        if (h->draft.dirty && h->draft.written && !h->commit && idle)
+            commit_start(h, NULL, NULL);
+    }
+    if (list_is_empty(&m->drafts))
+        uv_timer_stop(timer);
+}
+
+void commit_watch_idle(struct mount *m)
+{
+    enum {
+        PERIOD_MS = 250,
+    };
+    if (m->opt.draft_ms > 0 && !uv_is_active((uv_handle_t *)&m->draft_timer))
+        uv_timer_start(&m->draft_timer, on_timer, PERIOD_MS, PERIOD_MS);
+}

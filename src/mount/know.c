@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the server said goes into the model here, and what follows from it: nodes that are others
+ * than they were, content that is old, watches that are wanted. */
+#include "mount.h"
+
+#include <stdlib.h>
+
+void know_dirty(struct mount *m, struct node *n)
+{
+    n->fresh = false;
+    if (!list_is_empty(&n->dirty))
+        return;
+    list_append(&m->dirty, &n->dirty);
+    node_ref(n);
+    round_schedule(m);
+}
+
+void know_dirty_list(struct mount *m, struct node *dir)
+{
+    dir->dirty_list = true;
+    know_dirty(m, dir);
+}
+
+void know_gone(struct mount *m, struct node *n)
+{
+    if (!node_is_linked(n))
+        return;
+    node_ref(n);
+    LIST_FOR_EACH_SAFE (child, &n->children, struct node, siblings)
+        know_gone(m, child);
+    watch_drop(m, n);
+    if (n->told)
+        know_dirty(m, n);
+    node_remove(&m->nodes, n);
+    node_unref(&m->nodes, n);
+}
+
+/* The same name, another znode: the old one is gone, the new one has not been told of. */
+static struct node *replace(struct mount *m, struct node *n)
+{
+    struct node *parent = node_ref(n->parent);
+    char *name = mem_strdup(n->name);
+    know_gone(m, n);
+    struct node *other = node_add(&m->nodes, parent, slice_str(name));
+    free(name);
+    know_dirty(m, other);
+    node_unref(&m->nodes, parent);
+    return other;
+}
+
+static bool is_another(const struct node *n, const struct zk_stat *stat, bool is_dir)
+{
+    if (n->is_dir != is_dir && (n->life != NODE_NAMED || n->lookups > 0))
+        return true;
+    if (n->life == NODE_NAMED)
+        return n->told && stat->czxid > n->told_mzxid;
+    return n->life == NODE_LIVE && n->stat.czxid != stat->czxid;
+}
+
+struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *stat, bool is_dir)
+{
+    if (!node_is_linked(n))
+        return n;
+    if (n->parent && is_another(n, stat, is_dir) &&
+        (fprintf(stderr, "DBG another %s life %d told %d tm %lx cz %lx/%lx dir %d/%d\n", n->name,
+                 n->life, n->told, (long)n->told_mzxid, (long)n->stat.czxid, (long)stat->czxid,
+                 n->is_dir, is_dir),
+         1))
+        n = replace(m, n);
+    if (n->life == NODE_PENDING)
+        n->told = true; /* the open that creates it has told */
+    n->life = NODE_LIVE;
+    n->is_dir = is_dir || !n->parent;
+    n->stat = *stat;
+    n->fresh = true;
+    if (n->told_aversion < 0)
+        n->told_aversion = stat->aversion;
+    struct node *holder = n->data_file ? n->data_file : n;
+    if (holder->content && holder->content->mzxid != stat->mzxid)
+        node_drop_content(&m->nodes, holder);
+    watch_apply(m, n);
+    return n;
+}
+
+static bool is_open_acl(const struct jute_vector *acl)
+{
+    static const char open_acl[] = "\0\0\0\x1f\0\0\0\x05world\0\0\0\x06"
+                                   "anyone";
+    return acl->count == 1 && slice_eq(acl->bytes, slice_of(open_acl, sizeof(open_acl) - 1));
+}
+
+void know_acl(struct mount *m, struct node *n, const struct jute_vector *acl)
+{
+    free((void *)n->acl.data);
+    n->acl = SLICE_NULL;
+    n->acl_version = n->stat.aversion;
+    map_acl_perms(acl, &m->who, &n->perms_own, &n->perms_world);
+    if (is_open_acl(acl))
+        return;
+    struct buf b = {0};
+    jute_write_vector(&b, acl);
+    n->acl = buf_slice(&b); /* the node's now */
+}
+
+/* The children in `names` are known after this, and marked as seen. */
+static void add_names(struct mount *m, struct node *dir, const struct jute_vector *names,
+                      int64_t zxid)
+{
+    struct jute_reader it = jute_vector_iter(names);
+    for (int32_t i = 0; i < names->count; i++) {
+        struct slice name = jute_read_buffer(&it);
+        if (!jute_ok(&it))
+            return;
+        struct node *n = node_child(&m->nodes, dir, name);
+        if (n && n->kind != NODE_ZNODE)
+            continue; /* a znode of this name is hidden by ours */
+        if (!n) {
+            n = node_add(&m->nodes, dir, name);
+            n->told = !dir->listed;
+            n->told_mzxid = dir->listed ? 0 : zxid;
+            if (dir->listed)
+                know_dirty(m, n);
+        } else if (n->life == NODE_PENDING) {
+            know_dirty(m, n);
+        }
+        n->seen = m->nodes.lists;
+    }
+}
+
+void know_list(struct mount *m, struct node *dir, const struct jute_vector *names, int64_t zxid)
+{
+    node_ref(dir);
+    m->nodes.lists++;
+    add_names(m, dir, names, zxid);
+    LIST_FOR_EACH_SAFE (n, &dir->children, struct node, siblings) {
+        if (n->kind != NODE_ZNODE || n->life == NODE_PENDING)
+            continue;
+        if (n->seen != m->nodes.lists)
+            know_gone(m, n);
+    }
+    dir->listed = true;
+    dir->dirty_list = false;
+    if (names->count > NODE_MANY_CHILDREN)
+        dir->many = true;
+    watch_apply(m, dir);
+    LIST_FOR_EACH (n, &dir->children, struct node, siblings)
+        watch_apply(m, n);
+    node_unref(&m->nodes, dir);
+}
+
+static void drop_watches_below(struct mount *m, struct node *n)
+{
+    watch_drop(m, n);
+    LIST_FOR_EACH (child, &n->children, struct node, siblings)
+        drop_watches_below(m, child);
+}
+
+/* The same nodes are other znodes now, which were not watched yet: compare them once more. */
+static void renew_below(struct mount *m, struct node *n, int64_t zxid)
+{
+    n->life = n->life == NODE_LIVE ? NODE_NAMED : n->life;
+    n->told_mzxid = zxid;
+    n->told_aversion = -1;
+    watch_apply(m, n);
+    if (n->listed)
+        know_dirty_list(m, n);
+    else
+        know_dirty(m, n);
+    LIST_FOR_EACH (child, &n->children, struct node, siblings)
+        renew_below(m, child, zxid);
+}
+
+void know_renamed(struct mount *m, struct node *from, struct node *parent, struct slice name,
+                  int64_t zxid)
+{
+    struct node *to = node_child(&m->nodes, parent, name);
+    if (to && to != from) {
+        to->told = false;
+        to->removed_here = true;
+        know_gone(m, to);
+    }
+    drop_watches_below(m, from);
+    node_move(&m->nodes, from, parent, name);
+    renew_below(m, from, zxid);
+}
+
+void know_exchanged(struct mount *m, struct node *a, struct node *b, int64_t zxid)
+{
+    drop_watches_below(m, a);
+    drop_watches_below(m, b);
+    node_swap(&m->nodes, a, b);
+    renew_below(m, a, zxid);
+    renew_below(m, b, zxid);
+}
+
+void know_revived(struct mount *m, struct node *from, struct node *to, int64_t zxid)
+{
+    struct node *parent = node_ref(to->parent);
+    node_ref(to);
+    LIST_FOR_EACH_SAFE (child, &to->children, struct node, siblings) {
+        char *name = mem_strdup(child->name);
+        node_move(&m->nodes, child, from, slice_str(name));
+        free(name);
+    }
+    from->listed = to->listed;
+    from->many = to->many;
+    from->is_dir = to->is_dir;
+    from->stat = to->stat;
+    to->told = false;
+    know_gone(m, to);
+    node_restore(&m->nodes, from, parent, slice_str(to->name));
+    from->told = true;
+    from->told_mzxid = zxid;
+    from->told_aversion = -1;
+    watch_apply(m, from);
+    know_dirty(m, from);
+    node_unref(&m->nodes, to);
+    node_unref(&m->nodes, parent);
+}

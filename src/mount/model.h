@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The pure half of the mount: what it knows of the tree, how a znode looks as a file, drafts, and
+ * options. No clock, no I/O, no libfuse. */
+#ifndef ZAB_MOUNT_MODEL_H
+#define ZAB_MOUNT_MODEL_H
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "zab/err.h"
+#include "zab/hmap.h"
+#include "zab/list.h"
+#include "zab/records.h"
+
+/* ---- Content: the data of one version, shared by all who read it ---- */
+
+struct content {
+    unsigned refs;
+    int32_t version;
+    int64_t mzxid;
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct content *content_new(struct slice data, const struct zk_stat *stat);
+struct content *content_ref(struct content *c);
+void content_unref(struct content *c); /* NULL is fine */
+struct slice content_slice(const struct content *c);
+
+/* ---- Nodes: node.c ----
+ *
+ * A node is a znode, or a file of ours, that the mount knows of. Its id is its inode number, never
+ * used twice. Nodes are known because the kernel holds them (lookups), because we do (refs), or
+ * because their parent is a directory that is listed: all its children are known then, be it by
+ * name only. */
+
+enum node_kind {
+    NODE_ZNODE,
+    NODE_DATA,        /* .data in a directory: the directory's own data */
+    NODE_CONTROL_DIR, /* .zabfs */
+    NODE_STATUS,      /* .zabfs/status */
+};
+
+enum node_life {
+    NODE_PENDING, /* created by an open; the znode appears with its content */
+    NODE_NAMED,   /* it is there, no more is known */
+    NODE_LIVE,    /* with a Stat */
+    NODE_GONE,    /* it was removed; the kernel or a handle still has it */
+};
+
+enum node_watch {
+    NODE_WATCH_NONE,
+    NODE_WATCH_OWN,   /* the node and its list of children */
+    NODE_WATCH_BELOW, /* the node and all below it: for directories with many children */
+};
+
+struct injection;
+
+struct node {
+    struct hmap_node by_id;
+    struct hmap_node by_name;
+    struct node *parent; /* NULL for the root */
+    struct list siblings;
+    struct list children;
+    struct node *data_file; /* .data, once somebody asked for it */
+    char *name;
+    uint64_t id;
+    uint64_t lookups;
+    unsigned refs;
+    unsigned place; /* counts its moves: an answer about another path is not about it */
+    size_t n_children;
+    enum node_kind kind;
+    enum node_life life;
+    enum node_watch watch;
+    bool is_dir;
+    bool listed;
+    bool many;         /* too many children for a watch on each */
+    bool removed_here; /* through this mount, which is where that was told */
+    bool fresh;        /* the Stat is the server's, as far as watches told */
+
+    struct zk_stat stat;
+    unsigned perms_own; /* enum zk_perm, of this mount's identity */
+    unsigned perms_world;
+    struct slice acl;    /* vector<ACL> with its count, on the heap; null: open to the world */
+    int32_t acl_version; /* the aversion that it is of, -1: not known */
+    struct content *content;
+    struct list cached; /* in the order of use, while there is content */
+    uint64_t seen;      /* the list of children that it was in last */
+
+    /* What the watchers have been told of. */
+    bool told;
+    int64_t told_mzxid;
+    int32_t told_aversion; /* -1: of any */
+    int32_t told_length;
+    unsigned injecting;       /* injections that wait or run */
+    struct injection *queued; /* the last of them */
+
+    unsigned writers; /* handles open for writing */
+    struct list dirty;
+    bool dirty_list;
+};
+
+struct nodes {
+    struct hmap by_id;
+    struct hmap by_name;
+    uint64_t next_id;
+    uint64_t lists; /* lists of children that were compared */
+    struct node *root;
+    struct list cached; /* nodes with content, the least recently used first */
+    size_t cached_bytes;
+};
+
+enum {
+    NODE_ROOT_ID = 1,
+    NODE_CONTROL_DIR_ID = 2,
+    NODE_STATUS_ID = 3,
+    NODE_FIRST_ID = 16,
+    NODE_NAME_MAX = 255,
+    NODE_MANY_CHILDREN = 128,
+    NODE_CACHED_BYTES_MAX = 64 << 20,
+};
+
+void nodes_init(struct nodes *t);
+void nodes_close(struct nodes *t);
+struct node *node_find(const struct nodes *t, uint64_t id);
+struct node *node_child(const struct nodes *t, const struct node *parent, struct slice name);
+
+/* A new child, NODE_NAMED and not told. The name is not taken yet. */
+struct node *node_add(struct nodes *t, struct node *parent, struct slice name);
+
+/* The file of the directory's own data; made when it is asked for the first time. */
+struct node *node_data_file(struct nodes *t, struct node *dir);
+
+/* Remember the content, and forget the least recently used of others beyond a limit. */
+void node_set_content(struct nodes *t, struct node *n, struct content *c);
+void node_drop_content(struct nodes *t, struct node *n);
+
+/* The path of its znode. */
+void node_path(const struct node *n, struct buf *path);
+
+/* The path below the mount point, with a leading slash. */
+void node_mount_path(const struct node *n, struct buf *path);
+
+/* It is not in its directory any more, nor are those below it. It may be freed by this. */
+void node_remove(struct nodes *t, struct node *n);
+/* A node that is gone comes back under this name. */
+void node_restore(struct nodes *t, struct node *n, struct node *parent, struct slice name);
+void node_move(struct nodes *t, struct node *n, struct node *parent, struct slice name);
+void node_swap(struct nodes *t, struct node *a, struct node *b);
+
+struct node *node_ref(struct node *n);
+void node_unref(struct nodes *t, struct node *n);
+void node_forget(struct nodes *t, struct node *n, uint64_t lookups);
+
+/* The directory is listed no more: children that nobody holds are not known any more. */
+void node_unlist(struct nodes *t, struct node *dir);
+
+/* In the table under a name. */
+static inline bool node_is_linked(const struct node *n)
+{
+    return n->life != NODE_GONE;
+}
+
+/* Whose Stat describes this node. */
+static inline struct node *node_znode(struct node *n)
+{
+    return n->kind == NODE_DATA ? n->parent : n;
+}
+
+bool node_is_below(const struct node *n, const struct node *dir);
+
+/* Is it, or could it be, looked at by an inotify watch? */
+static inline bool node_is_held(const struct node *n)
+{
+    return n->lookups > 0 || n->id == NODE_ROOT_ID;
+}
+
+/* Which watch it should have now. */
+enum node_watch node_wanted_watch(const struct node *n);
+
+/* ---- Mapping: map.c ---- */
+
+struct identity_id {
+    char *scheme;
+    char *id;
+};
+
+struct identity {
+    struct identity_id *ids;
+    size_t n;
+};
+
+void identity_add(struct identity *who, struct slice scheme, struct slice id);
+void identity_close(struct identity *who);
+
+/* Does the Stat of a znode say directory? */
+bool map_is_dir(const struct zk_stat *stat, bool data_is_null);
+
+/* What the ACL grants to us and to world:anyone. */
+void map_acl_perms(const struct jute_vector *acl, const struct identity *who, unsigned *own,
+                   unsigned *world);
+mode_t map_mode(bool is_dir, unsigned own, unsigned world);
+
+/* The ACL that `mode` asks for. MAP_CHMOD_SET: it is appended to `out` as a vector. */
+enum map_chmod {
+    MAP_CHMOD_NOTHING, /* as good as it is */
+    MAP_CHMOD_SET,
+    MAP_CHMOD_DENIED, /* it would hide, and cannot be enforced */
+};
+enum map_chmod map_chmod(const struct jute_vector *acl, const struct identity *who, bool is_dir,
+                         mode_t mode, struct buf *out);
+
+/* The ACL of a new node: false if it is open to the world. */
+bool map_create_acl(const struct identity *who, bool is_dir, mode_t mode, struct buf *out);
+struct jute_vector map_acl_vector(struct slice acl);
+void map_acl_text(struct slice acl, struct buf *out);
+
+/* A positive errno. `writing`: for a request that changes something. */
+int map_errno(int32_t zk_err, bool writing);
+
+/* 0, or the errno for a name that a new node cannot have. */
+int map_check_name(struct slice name);
+
+/* The value of a user.zk.NAME attribute, false if there is none of this name. */
+bool map_xattr(const struct node *n, const char *name, struct buf *value);
+void map_xattr_list(struct buf *names);
+
+/* ---- Diff: sync.c ---- */
+
+/* What the watchers of a node have to be told; in this order. */
+enum sync_change {
+    SYNC_DELETED = 1 << 0,
+    SYNC_CREATED = 1 << 1,
+    SYNC_DATA = 1 << 2,
+    SYNC_ACL = 1 << 3,
+};
+
+unsigned sync_changes(const struct node *n);
+
+/* They have been told. */
+void sync_told(struct node *n);
+
+/* Was `to` made from `from`, which is gone, in the transaction that removed it? */
+bool sync_is_rename(const struct node *from, const struct node *to);
+
+/* ---- Drafts: draft.c ---- */
+
+enum draft_mode {
+    DRAFT_EDIT,   /* changes to a known version */
+    DRAFT_WHOLE,  /* all of the content, whatever there was */
+    DRAFT_APPEND, /* only what comes behind the end, wherever that will be */
+};
+
+struct draft {
+    enum draft_mode mode;
+    bool append;  /* the descriptor is O_APPEND */
+    bool loaded;  /* DRAFT_EDIT: `data` began as the version `base` */
+    bool dirty;   /* something to commit */
+    bool written; /* ... and not only a truncation */
+    int32_t base;
+    struct buf data;
+};
+
+void draft_init(struct draft *d, bool append);
+void draft_close(struct draft *d);
+
+/* Does the next write or truncation need the base first? */
+bool draft_needs_base(const struct draft *d);
+void draft_load(struct draft *d, const struct content *base);
+
+/* Change it; -EFBIG beyond `limit` bytes. */
+int draft_write(struct draft *d, struct slice data, uint64_t offset, size_t limit);
+int draft_truncate(struct draft *d, uint64_t size, size_t limit);
+
+/* What a reader of the descriptor sees; `base` for what is not in the draft. */
+struct slice draft_read(const struct draft *d, const struct content *base, uint64_t offset,
+                        size_t len);
+
+/* The content to set, given what is there now (DRAFT_APPEND), appended to `out`. */
+void draft_result(const struct draft *d, const struct content *now, struct buf *out);
+
+/* `sent` is in the tree as `version`; what was written since stays. */
+void draft_committed(struct draft *d, size_t sent_appended, bool unchanged, int32_t version);
+
+/* ---- Options: options.c ---- */
+
+enum cache_mode {
+    CACHE_VERSIONS, /* an open file is one version */
+    CACHE_PAGES,    /* the kernel's page cache */
+};
+
+struct options {
+    char *source;     /* HOST:PORT,.../CHROOT or standalone:DATADIR */
+    char *mountpoint; /* absolute */
+    char *data_dir;   /* of standalone: */
+    bool foreground;
+    bool help;
+    bool help_roff;
+    bool version;
+    int timeo_ms;
+    int draft_ms; /* 0: never */
+    enum cache_mode cache;
+    bool sync;
+    bool stale_error;
+    bool read_only;
+    bool allow_other;
+    bool default_permissions;
+    bool auto_unmount;
+    uid_t uid;
+    gid_t gid;
+    char *fsname;
+    char *log;
+    char **auth; /* SCHEME:CREDENTIAL */
+    size_t n_auth;
+};
+
+void options_init(struct options *o);
+void options_close(struct options *o);
+int options_parse(struct options *o, int argc, char **argv, struct err *e);
+void options_help(struct buf *out);
+void options_roff(struct buf *out);
+
+#endif

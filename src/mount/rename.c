@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* rename: one multi. A new name is created with the same data and ACL, a name that is there is set,
+ * and the old one is deleted, if it still has the version that was copied. So nobody ever sees
+ * both, neither, or an empty file. */
+#include "mount.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE (1 << 0)
+#define RENAME_EXCHANGE (1 << 1)
+#endif
+
+struct rename {
+    struct mount *m;
+    fuse_req_t req;
+    struct node *a;
+    struct node *b; /* what has the new name, or NULL */
+    struct node *to_dir;
+    char *to_name;
+    unsigned flags;
+    bool replace;
+    bool other_read; /* for an exchange */
+    unsigned tries;
+    uint64_t deadline_ms;
+};
+
+enum {
+    TRIES_MAX = 20,
+};
+
+static void rename_begin(struct rename *r);
+
+static void rename_end(struct rename *r, int err)
+{
+    struct nodes *t = &r->m->nodes;
+    reply_err(r->req, err);
+    node_unref(t, r->a);
+    if (r->b)
+        node_unref(t, r->b);
+    node_unref(t, r->to_dir);
+    free(r->to_name);
+    free(r);
+}
+
+static void to_path(const struct rename *r, struct buf *path)
+{
+    node_path(r->to_dir, path);
+    if (path->len > 1)
+        buf_append(path, "/", 1);
+    buf_append(path, r->to_name, strlen(r->to_name));
+}
+
+static void rename_landed(struct rename *r, int64_t zxid)
+{
+    struct mount *m = r->m;
+    if (!node_is_linked(r->a))
+        ; /* it has been removed meanwhile */
+    else if (r->flags & RENAME_EXCHANGE)
+        know_exchanged(m, r->a, r->b, zxid);
+    else
+        know_renamed(m, r->a, r->to_dir, slice_str(r->to_name), zxid);
+    rename_end(r, 0);
+}
+
+/* ---- After a lost connection ---- */
+
+static void again(struct rename *r)
+{
+    if (++r->tries >= TRIES_MAX || mount_now_ms(r->m) > r->deadline_ms)
+        rename_end(r, EIO);
+    else
+        rename_begin(r);
+}
+
+static void on_verify_new(void *arg, const struct client_reply *reply)
+{
+    struct rename *r = arg;
+    struct jute_reader in = jute_reader_of(reply->body);
+    struct zk_stat stat;
+    zk_stat_read(&in, &stat);
+    if (reply->err == ZK_OK && jute_ok(&in))
+        rename_landed(r, stat.mzxid);
+    else
+        rename_end(r, reply->err == ZK_NONODE ? ENOENT : EIO);
+}
+
+static void on_verify_old(void *arg, const struct client_reply *reply)
+{
+    struct rename *r = arg;
+    if (reply->err == ZK_NONODE) {
+        struct buf path = {0};
+        to_path(r, &path);
+        client_exists(r->m->client, buf_slice(&path), false, on_verify_new, r);
+        buf_close(&path);
+    } else if (reply->err == ZK_OK) {
+        again(r);
+    } else {
+        rename_end(r, EIO);
+    }
+}
+
+static void verify(struct rename *r)
+{
+    struct buf path = {0};
+    node_path(r->a, &path);
+    client_exists(r->m->client, buf_slice(&path), false, on_verify_old, r);
+    buf_close(&path);
+}
+
+/* ---- The multi ---- */
+
+static void on_multi(void *arg, const struct client_reply *reply)
+{
+    struct rename *r = arg;
+    switch (reply->err) {
+    case ZK_OK:
+        rename_landed(r, reply->zxid);
+        break;
+    case ZK_CONNECTIONLOSS:
+    case ZK_SESSIONEXPIRED:
+        if (mount_may_retry(r->m, reply->err, r->deadline_ms) && !(r->flags & RENAME_EXCHANGE))
+            verify(r);
+        else
+            rename_end(r, EIO);
+        break;
+    case ZK_NODEEXISTS:
+        if (r->flags & RENAME_NOREPLACE) {
+            rename_end(r, EEXIST);
+            break;
+        }
+        r->replace = true;
+        again(r);
+        break;
+    case ZK_NONODE: /* the old one: reading it again will say so */
+        r->replace = false;
+        again(r);
+        break;
+    case ZK_BADVERSION:
+        again(r);
+        break;
+    default:
+        rename_end(r, map_errno(reply->err, true));
+    }
+}
+
+static void send_multi(struct rename *r)
+{
+    struct client_multi multi;
+    struct buf from = {0}, to = {0};
+    struct content *a = r->a->content;
+    struct jute_vector acl = map_acl_vector(r->a->acl);
+    node_path(r->a, &from);
+    to_path(r, &to);
+    client_multi_begin(&multi, r->m->client);
+    if (r->flags & RENAME_EXCHANGE) {
+        struct content *b = r->b->content;
+        client_multi_set(&multi, buf_slice(&from), content_slice(b), a->version);
+        client_multi_set(&multi, buf_slice(&to), content_slice(a), b->version);
+    } else {
+        if (r->replace)
+            client_multi_set(&multi, buf_slice(&to), content_slice(a), -1);
+        else
+            client_multi_create(&multi, buf_slice(&to), content_slice(a),
+                                slice_is_null(r->a->acl) ? NULL : &acl, ZK_PERSISTENT);
+        client_multi_delete(&multi, buf_slice(&from), a->version);
+    }
+    client_multi_submit(&multi, on_multi, r);
+    buf_close(&from);
+    buf_close(&to);
+}
+
+static void on_content(void *arg, struct node *n, int32_t err)
+{
+    struct rename *r = arg;
+    struct node *wanted = r->other_read ? r->b : r->a;
+    if (err != ZK_OK) {
+        rename_end(r, map_errno(err, true));
+    } else if (n != wanted || !n->content) {
+        rename_end(r, ESTALE);
+    } else if (n->is_dir || n->stat.ephemeral_owner != 0) {
+        rename_end(r, EXDEV); /* mv copies */
+    } else if ((r->flags & RENAME_EXCHANGE) && !r->other_read) {
+        r->other_read = true;
+        fetch_data(r->m, r->b, on_content, r);
+    } else {
+        send_multi(r);
+    }
+}
+
+static void on_moved(void *arg, int err)
+{
+    struct rename *r = arg;
+    if (err != 0)
+        rename_end(r, err);
+    else
+        rename_landed(r, client_last_zxid(r->m->client));
+}
+
+static void rename_begin(struct rename *r)
+{
+    r->other_read = false;
+    if (!r->a->is_dir) {
+        fetch_data(r->m, r->a, on_content, r);
+        return;
+    }
+    if (r->flags & RENAME_EXCHANGE) {
+        rename_end(r, EXDEV);
+        return;
+    }
+    struct buf path = {0};
+    to_path(r, &path);
+    movedir_start(r->m, r->a, buf_slice(&path), r->replace, on_moved, r);
+    buf_close(&path);
+}
+
+/* ---- The beginning ---- */
+
+static void on_drafts(void *arg, int err)
+{
+    struct rename *r = arg;
+    if (err != 0)
+        rename_end(r, err);
+    else
+        rename_begin(r);
+}
+
+static void on_attr(void *arg, struct node *n, int32_t err)
+{
+    struct rename *r = arg;
+    if (err != ZK_OK)
+        rename_end(r, map_errno(err, true));
+    else if (n != r->a)
+        rename_end(r, ESTALE);
+    else
+        commit_all(r->m, r->a, on_drafts, r);
+}
+
+static int rename_error(struct mount *m, const struct node *a, const struct node *b,
+                        const struct node *to_dir, const char *to_name, unsigned flags)
+{
+    if (!a || !to_dir)
+        return ENOENT;
+    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+        return EINVAL;
+    if (a->kind != NODE_ZNODE || (b && b->kind != NODE_ZNODE) || to_dir->kind != NODE_ZNODE)
+        return EPERM;
+    if (strcmp(to_name, ".data") == 0)
+        return EXDEV;
+    if ((flags & RENAME_NOREPLACE) && b && b->life != NODE_PENDING)
+        return EEXIST;
+    if ((flags & RENAME_EXCHANGE) && !b)
+        return ENOENT;
+    int err = reply_write_error(m);
+    return err != 0 ? err : map_check_name(slice_str(to_name));
+}
+
+void req_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                const char *new_name, unsigned flags)
+{
+    struct mount *m = req_mount(req);
+    struct node *dir = node_find(&m->nodes, parent), *to_dir = node_find(&m->nodes, new_parent);
+    if (injected_other(req))
+        return;
+    struct node *a = dir ? node_child(&m->nodes, dir, slice_str(name)) : NULL;
+    struct node *b = to_dir ? node_child(&m->nodes, to_dir, slice_str(new_name)) : NULL;
+    if (strcmp(name, ".data") == 0) {
+        reply_err(req, EXDEV);
+        return;
+    }
+    int err = rename_error(m, a, b, to_dir, new_name, flags);
+    if (err != 0) {
+        reply_err(req, err);
+        return;
+    }
+    struct rename *r = mem_zalloc(sizeof(*r));
+    *r = (struct rename){.m = m,
+                         .req = req,
+                         .a = node_ref(a),
+                         .b = b ? node_ref(b) : NULL,
+                         .to_dir = node_ref(to_dir),
+                         .to_name = mem_strdup(new_name),
+                         .flags = flags,
+                         .replace = b && b->life != NODE_PENDING};
+    r->deadline_ms = mount_now_ms(m) + 3 * (uint64_t)m->opt.timeo_ms;
+    fetch_attr(m, a, on_attr, r);
+}

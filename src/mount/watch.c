@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which paths are watched, and what an event makes of the nodes there.
+ *
+ * The kernel lets its caches of a node live without a time limit, and an inotify watch may sit on
+ * any directory that it holds, unseen by us. So each node that it holds is watched, and each
+ * child of a directory that it holds: one watch a child, or a recursive one if there are many. */
+#include "mount.h"
+
+void watch_set(struct mount *m, struct node *n, enum node_watch want)
+{
+    if (n->watch == want)
+        return;
+    struct buf path = {0};
+    node_path(n, &path);
+    /* A recursive watch takes the place of the other kind, not the other way round. */
+    if (want == NODE_WATCH_NONE || n->watch == NODE_WATCH_BELOW)
+        client_remove_watch(m->client, buf_slice(&path), ZK_WATCHER_ANY, NULL, NULL);
+    if (want != NODE_WATCH_NONE)
+        client_add_watch(m->client, buf_slice(&path),
+                         want == NODE_WATCH_BELOW ? ZK_WATCH_PERSISTENT_RECURSIVE
+                                                  : ZK_WATCH_PERSISTENT,
+                         NULL, NULL);
+    n->watch = want;
+    buf_close(&path);
+}
+
+void watch_apply(struct mount *m, struct node *n)
+{
+    watch_set(m, n, node_wanted_watch(n));
+}
+
+void watch_drop(struct mount *m, struct node *n)
+{
+    watch_set(m, n, NODE_WATCH_NONE);
+}
+
+static void release_list(struct mount *m, struct node *dir)
+{
+    dir->listed = false;
+    LIST_FOR_EACH (n, &dir->children, struct node, siblings)
+        watch_apply(m, n);
+    node_unlist(&m->nodes, dir);
+}
+
+void watch_forget(struct mount *m, struct node *n, uint64_t lookups)
+{
+    node_ref(n);
+    node_forget(&m->nodes, n, lookups);
+    if (!node_is_held(n)) {
+        if (n->listed && n->kind == NODE_ZNODE)
+            release_list(m, n);
+        watch_apply(m, n);
+    }
+    node_unref(&m->nodes, n);
+}
+
+static struct node *find_path(const struct mount *m, struct slice path)
+{
+    struct node *n = m->nodes.root;
+    const uint8_t *p = path.data + 1, *end = path.data + path.len;
+    while (n && p < end) {
+        const uint8_t *slash = memchr(p, '/', (size_t)(end - p));
+        const uint8_t *stop = slash ? slash : end;
+        n = node_child(&m->nodes, n, slice_of(p, (size_t)(stop - p)));
+        p = stop + 1;
+    }
+    return n && n->kind == NODE_ZNODE ? n : NULL;
+}
+
+/* A name came or went in a directory; `n` is the node there, if one is known. */
+static void child_event(struct mount *m, const struct zk_watcher_event *event, struct node *n)
+{
+    struct node *dir = event->path.len > 1 ? find_path(m, zk_path_parent(event->path)) : NULL;
+    if (n)
+        know_dirty(m, n);
+    if (!dir || !dir->listed)
+        return;
+    if (!dir->many) {
+        know_dirty_list(m, dir);
+        return;
+    }
+    know_dirty(m, dir);
+    if (!n && event->type == ZK_EVENT_CREATED) {
+        n = node_add(&m->nodes, dir, zk_path_name(event->path));
+        know_dirty(m, n);
+    }
+}
+
+void watch_event(struct mount *m, const struct zk_watcher_event *event)
+{
+    if (event->path.len <= 0 || event->path.data[0] != '/')
+        return;
+    struct node *n = find_path(m, event->path);
+    switch (event->type) {
+    case ZK_EVENT_CREATED:
+    case ZK_EVENT_DELETED:
+        child_event(m, event, n);
+        break;
+    case ZK_EVENT_CHILDREN_CHANGED:
+        if (n && n->listed)
+            know_dirty_list(m, n);
+        else if (n)
+            know_dirty(m, n);
+        break;
+    case ZK_EVENT_DATA_CHANGED:
+        if (n)
+            know_dirty(m, n);
+        break;
+    default:
+        break;
+    }
+}
