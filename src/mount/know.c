@@ -61,11 +61,7 @@ struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *st
 {
     if (!node_is_linked(n))
         return n;
-    if (n->parent && is_another(n, stat, is_dir) &&
-        (fprintf(stderr, "DBG another %s life %d told %d tm %lx cz %lx/%lx dir %d/%d\n", n->name,
-                 n->life, n->told, (long)n->told_mzxid, (long)n->stat.czxid, (long)stat->czxid,
-                 n->is_dir, is_dir),
-         1))
+    if (n->parent && is_another(n, stat, is_dir))
         n = replace(m, n);
     if (n->life == NODE_PENDING)
         n->told = true; /* the open that creates it has told */

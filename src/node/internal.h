@@ -201,6 +201,7 @@ struct node {
     uint32_t snapshot_at;
     bool snapshot_running;
     int64_t next_container_check_ms;
+    int64_t next_expiry_ms;
 
     struct zk_txn_header applying; /* the transaction whose outcome is in `outcome` */
     struct tree_outcome outcome;

@@ -28,6 +28,8 @@ static int32_t read_exists(struct node *n, struct node_conn *c, struct jute_read
     int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
     if (err == ZK_NOAUTH)
         return err;
+    if (err == ZK_NONODE && zk_path_check(q.path, false))
+        return ZK_BADARGUMENTS;
     if (q.watch && !watchop_room(n, c))
         return ZK_THROTTLEDOP;
     if (q.watch)

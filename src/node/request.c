@@ -127,7 +127,8 @@ void request_drain(struct node *n, struct node_conn *c)
         struct pending p = *queue_at(c, 0);
         if (p.kind == PENDING_WRITE || p.zxid > n->last_committed)
             return;
-        struct slice body = slice_of(c->held.data + c->held_pos, p.body_len);
+        struct slice body =
+            p.body_len > 0 ? slice_of(c->held.data + c->held_pos, p.body_len) : SLICE_EMPTY;
         if (p.kind == PENDING_READ)
             answer_read(n, c, &p, body);
         else
@@ -221,7 +222,8 @@ void request_receive(struct node *n, struct node_conn *c, struct slice frame)
     else if (read_is_known(h.type))
         receive_read(n, c, &h, body);
     else {
-        request_push(n, c, PENDING_ERROR, h.xid, h.type, ZK_UNIMPLEMENTED, 0, SLICE_EMPTY);
+        int32_t err = h.type == ZK_OP_reconfig ? ZK_RECONFIGDISABLED : ZK_UNIMPLEMENTED;
+        request_push(n, c, PENDING_ERROR, h.xid, h.type, err, 0, SLICE_EMPTY);
         request_drain(n, c);
     }
 }

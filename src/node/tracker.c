@@ -43,8 +43,12 @@ void tracker_touch(struct node *n, struct session *s)
     s->expires_ms = n->now_ms + s->timeout_ms;
 }
 
+/* Looked for a few times a tick, which is the unit that timeouts are given in. */
 void tracker_expire(struct node *n)
 {
+    if (n->now_ms < n->next_expiry_ms)
+        return;
+    n->next_expiry_ms = n->now_ms + n->config.tick_ms / 4;
     HMAP_FOR_EACH (s, &n->sessions, struct session, by_id) {
         if (s->closing || s->expires_ms > n->now_ms)
             continue;

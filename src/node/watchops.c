@@ -60,6 +60,8 @@ static int32_t set_one_shot(struct node *n, struct node_conn *c, const struct ju
     struct jute_reader it = jute_vector_iter(paths);
     for (int32_t i = 0; i < paths->count && c->state < CONN_CLOSING; i++) {
         struct slice path = jute_read_buffer(&it);
+        if (zk_path_check(path, false))
+            return ZK_BADARGUMENTS;
         enum zk_event_type ev = missed(n, kind, path, zxid);
         if (ev != ZK_EVENT_NONE)
             send_event(n, c, ev, path, n->last_committed);
@@ -77,9 +79,12 @@ static int32_t set_persistent(struct node *n, struct node_conn *c, const struct 
 {
     struct jute_reader it = jute_vector_iter(paths);
     for (int32_t i = 0; i < paths->count; i++) {
+        struct slice path = jute_read_buffer(&it);
+        if (zk_path_check(path, false))
+            return ZK_BADARGUMENTS;
         if (!watchop_room(n, c))
             return ZK_THROTTLEDOP;
-        watch_add(&n->watches, &c->watcher, jute_read_buffer(&it), mode);
+        watch_add(&n->watches, &c->watcher, path, mode);
     }
     return ZK_OK;
 }
@@ -158,7 +163,7 @@ int32_t watchop_check(struct node *n, struct node_conn *c, struct slice body, bo
     if (!jute_ok(&r))
         return ZK_MARSHALLINGERROR;
     unsigned modes = modes_of_type(q.type);
-    if (modes == 0)
+    if (modes == 0 || zk_path_check(q.path, false))
         return ZK_BADARGUMENTS;
     if (remove)
         return watch_remove(&n->watches, &c->watcher, q.path, modes) ? ZK_OK : ZK_NOWATCHER;
