@@ -95,9 +95,11 @@ static void start_failed(struct mount *m, struct err *e)
 
 void mount_ready(struct mount *m)
 {
-    log_info("mounted %s on %s", m->opt.source, m->opt.mountpoint);
-    if (m->ready_fd < 0)
+    log_set_level(LOG_LEVEL_INFO);
+    if (m->ready_fd < 0) {
+        log_info("mounted %s on %s", m->opt.source, m->opt.mountpoint);
         return;
+    }
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int log = m->opt.log ? open(m->opt.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : null;
     dup2(null, STDIN_FILENO);
@@ -107,6 +109,7 @@ void mount_ready(struct mount *m)
         log_warn("nobody waits for the mount");
     close(m->ready_fd);
     m->ready_fd = -1;
+    log_info("mounted %s on %s", m->opt.source, m->opt.mountpoint);
 }
 
 static void on_root(void *arg, struct node *n, int32_t zk_err)
@@ -291,6 +294,7 @@ static void go_background(struct mount *m)
     if (chdir("/") < 0)
         perror("zabfs: chdir /");
     m->ready_fd = fds[1];
+    log_set_level(LOG_LEVEL_WARN); /* the terminal hears of trouble only */
 }
 
 static void print_help(bool roff)

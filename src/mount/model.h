@@ -98,6 +98,8 @@ struct node {
     unsigned writers; /* handles open for writing */
     struct list dirty;
     bool dirty_list;
+    uint64_t changed_in; /* the round before whose end its children changed last */
+    bool after_change;   /* its directory had changed already when it was removed */
 };
 
 struct nodes {

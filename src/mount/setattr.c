@@ -44,7 +44,6 @@ static void setattr_end(struct setattr *s, int err)
 static void on_truncated(void *arg, int err)
 {
     struct setattr *s = arg;
-    /* The handle is the commit's until this returns; it goes with the request. */
     if (err != 0)
         setattr_end(s, err);
     else
@@ -59,10 +58,13 @@ static void truncate_draft(struct setattr *s, struct handle *h)
         return;
     }
     handle_changed(h);
-    if (h == s->borrow)
+    if (h == s->borrow) {
+        s->borrow = NULL; /* it goes with its commit */
+        h->released = true;
         commit_start(h, on_truncated, s);
-    else
+    } else {
         setattr_next(s);
+    }
 }
 
 static void on_truncate_base(void *arg, struct node *n, int32_t err)

@@ -29,11 +29,16 @@ void sync_told(struct node *n)
     n->told_length = n->stat.data_length;
 }
 
+/* Made and removed in one transaction: the new node's zxid is the one of the last change of the old
+ * one's directory. If both are in one directory that is true of each new node; but a rename makes
+ * before it removes. */
 bool sync_is_rename(const struct node *from, const struct node *to)
 {
-    return from->told && from->life == NODE_GONE && to->life == NODE_LIVE &&
-           from->stat.czxid != 0 && from->is_dir == to->is_dir && from->parent &&
-           to->stat.mzxid == from->parent->stat.pzxid &&
-           from->stat.data_length == to->stat.data_length &&
+    if (!from->told || from->life != NODE_GONE || from->stat.czxid == 0 || !from->parent ||
+        to->life != NODE_LIVE)
+        return false;
+    bool made_after = !to->told && from->parent == to->parent && !from->after_change;
+    return !made_after && to->stat.mzxid == from->parent->stat.pzxid &&
+           from->is_dir == to->is_dir && from->stat.data_length == to->stat.data_length &&
            from->stat.num_children == to->stat.num_children;
 }

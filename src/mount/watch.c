@@ -71,14 +71,19 @@ static struct node *find_path(const struct mount *m, struct slice path)
 static void child_event(struct mount *m, const struct zk_watcher_event *event, struct node *n)
 {
     struct node *dir = event->path.len > 1 ? find_path(m, zk_path_parent(event->path)) : NULL;
+    if (n && dir && event->type == ZK_EVENT_DELETED)
+        n->after_change = dir->changed_in == m->count.rounds + 1;
     if (n)
         know_dirty(m, n);
+    if (dir && !dir->is_dir)
+        know_dirty(m, dir); /* a file that has got a child */
     if (!dir || !dir->listed)
         return;
     if (!dir->many) {
         know_dirty_list(m, dir);
         return;
     }
+    dir->changed_in = m->count.rounds + 1;
     know_dirty(m, dir);
     if (!n && event->type == ZK_EVENT_CREATED) {
         n = node_add(&m->nodes, dir, zk_path_name(event->path));
@@ -97,6 +102,8 @@ void watch_event(struct mount *m, const struct zk_watcher_event *event)
         child_event(m, event, n);
         break;
     case ZK_EVENT_CHILDREN_CHANGED:
+        if (n)
+            n->changed_in = m->count.rounds + 1;
         if (n && n->listed)
             know_dirty_list(m, n);
         else if (n)

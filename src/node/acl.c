@@ -19,7 +19,7 @@ static bool auth_append(struct node_conn *c, const char *scheme, struct slice id
         if (slice_eq_str(have.scheme, scheme) && slice_eq(have.id, id))
             return true;
     }
-    if (c->n_auth >= AUTH_MAX)
+    if (c->n_auth >= AUTH_MAX || c->auth.len + slice_size(id) > AUTH_BYTES_MAX)
         return false;
     struct zk_id v = {slice_str(scheme), id};
     zk_id_write(&c->auth, &v);
@@ -209,10 +209,11 @@ static bool acl_append_auth(struct node_conn *c, struct jute_builder *vb, int32_
     return any;
 }
 
-/* Append the ACL as it is to be stored: a vector with its count. */
+/* Append the ACL as it is to be stored: a vector with its count. Its limits are on what "auth"
+ * grows to, too. */
 int32_t acl_fixup(struct node_conn *c, const struct jute_vector *acl, struct buf *out)
 {
-    if (acl->count <= 0)
+    if (acl->count <= 0 || acl->count > ACL_ENTRIES_MAX)
         return ZK_INVALIDACL;
     struct jute_builder vb = jute_vector_begin(out);
     struct jute_reader it = jute_vector_iter(acl);
@@ -225,6 +226,8 @@ int32_t acl_fixup(struct node_conn *c, const struct jute_vector *acl, struct buf
             return ZK_INVALIDACL;
         if (!slice_eq_str(a.id.scheme, "auth"))
             acl_append(&vb, &a);
+        if (vb.count > ACL_ENTRIES_MAX || out->len - vb.start > ACL_BYTES_MAX)
+            return ZK_INVALIDACL;
     }
     jute_vector_end(&vb);
     return ZK_OK;

@@ -215,6 +215,8 @@ void conn_session_opened(struct node *n, struct node_conn *c, int64_t session_id
     connect_response(n, c, s->id, s->timeout_ms);
 }
 
+/* Whether the session may go on is decided when all that was proposed is committed: a client must
+ * not hear of the end of a session that a crash would bring back. */
 static void conn_resume_session(struct node *n, struct node_conn *c,
                                 const struct zk_connect_request *q)
 {
@@ -224,11 +226,11 @@ static void conn_resume_session(struct node *n, struct node_conn *c,
                  (unsigned long long)q->session_id);
         s = NULL;
     }
-    if (!s || s->closing) {
+    if (!s) {
         conn_refuse_session(n, c);
         return;
     }
-    if (s->conn)
+    if (s->conn && !s->closing)
         conn_close(n, s->conn);
     tracker_touch(n, s);
     uint8_t id[8];

@@ -55,13 +55,41 @@ static void say_stat(struct node *n, struct buf *out)
     say_summary(n, out);
 }
 
+/* As ZooKeeper shortens them for cons. */
+static const char *short_op_name(int32_t op)
+{
+    static const struct {
+        int32_t op;
+        const char *name;
+    } names[] = {
+        {ZK_OP_create, "CREA"},        {ZK_OP_create2, "CREA"},
+        {ZK_OP_createTTL, "CREA"},     {ZK_OP_createContainer, "CREA"},
+        {ZK_OP_delete, "DELE"},        {ZK_OP_exists, "EXIS"},
+        {ZK_OP_getData, "GETD"},       {ZK_OP_setData, "SETD"},
+        {ZK_OP_getACL, "GETA"},        {ZK_OP_setACL, "SETA"},
+        {ZK_OP_getChildren, "GETC"},   {ZK_OP_getChildren2, "GETC"},
+        {ZK_OP_sync, "SYNC"},          {ZK_OP_check, "CHEC"},
+        {ZK_OP_multi, "MULT"},         {ZK_OP_multiRead, "MLTR"},
+        {ZK_OP_reconfig, "RECO"},      {ZK_OP_closeSession, "CLOS"},
+        {ZK_OP_setWatches, "SETW"},    {ZK_OP_setWatches2, "STW2"},
+        {ZK_OP_addWatch, "ADDW"},      {ZK_OP_checkWatches, "CHKW"},
+        {ZK_OP_removeWatches, "REMW"}, {ZK_OP_getEphemerals, "GETE"},
+        {ZK_OP_whoAmI, "HOMI"},        {ZK_OP_getAllChildrenNumber, "GETACN"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (names[i].op == op)
+            return names[i].name;
+    }
+    return "NA";
+}
+
 static void say_conn_session(const struct node_conn *c, struct buf *out)
 {
     const struct conn_stats *s = &c->stats;
-    const char *op = zk_op_name(s->last_op);
     int64_t average = s->n_latencies ? s->total_latency_ms / (int64_t)s->n_latencies : 0;
     buf_printf(out, ",sid=0x%" PRIx64 ",lop=%s,est=%" PRId64 ",to=%d", (uint64_t)c->session->id,
-               s->n_latencies && op ? op : "NA", s->established_ms, (int)c->timeout_ms);
+               s->n_latencies ? short_op_name(s->last_op) : "NA", s->established_ms,
+               (int)c->timeout_ms);
     if (s->last_cxid >= 0)
         buf_printf(out, ",lcxid=0x%x", (unsigned)s->last_cxid);
     buf_printf(out,

@@ -15,6 +15,9 @@
 enum {
     CONN_ADDRESS_MAX = 64,
     AUTH_MAX = 64,                /* identities of one connection */
+    AUTH_BYTES_MAX = 64 << 10,    /* of all of them */
+    ACL_ENTRIES_MAX = 1024,       /* of one node */
+    ACL_BYTES_MAX = 1 << 20,      /* of all of them */
     HELD_SLACK = 256 << 10,       /* bytes of answered requests before conn->held is moved up */
     FOUR_LETTER_MAX = 4 << 20,    /* bytes of one answer */
     BATCH_KEEP_MAX = 4 << 20,     /* a larger batch gives its memory back */

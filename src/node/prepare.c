@@ -100,6 +100,12 @@ static struct slice create_path(struct node *n, const struct create *cr, int32_t
     return buf_slice(&n->path_scratch);
 }
 
+/* A sequential create may ask for "/": its number becomes the name. */
+static struct slice create_parent(struct slice path)
+{
+    return path.len == 1 ? path : zk_path_parent(path);
+}
+
 static int32_t prepare_create(struct node *n, struct node_conn *c, int64_t zxid, int32_t op,
                               struct jute_reader *r, struct buf *out)
 {
@@ -119,7 +125,7 @@ static int32_t prepare_create(struct node *n, struct node_conn *c, int64_t zxid,
         return err;
     if (slice_eq_str(cr.q.path, "/") && !cr.sequential)
         return ZK_NODEEXISTS;
-    struct slice parent_path = zk_path_parent(cr.q.path);
+    struct slice parent_path = create_parent(cr.q.path);
     if (!view_get(n, parent_path, &parent))
         return ZK_NONODE;
     if (!acl_allows(n, c, &parent.acl, ZK_PERM_CREATE))

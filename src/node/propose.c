@@ -99,7 +99,8 @@ static int32_t multi_count(struct slice body)
     }
 }
 
-/* Append a MultiTxn. */
+/* Append a MultiTxn. It may be larger than the request, but not by as much as ACLs of many
+ * identities can make it: ZooKeeper reads no transaction of more than twice a packet. */
 static int32_t propose_multi(struct node *n, struct node_conn *c, struct slice body,
                              struct buf *out, struct buf *refusal)
 {
@@ -116,6 +117,8 @@ static int32_t propose_multi(struct node *n, struct node_conn *c, struct slice b
         jute_write_int(out, 0);
         size_t start = out->len;
         err = prepare_op(n, c, n->last_proposed + 1, mh.type, &r, out);
+        if (err == ZK_OK && out->len - vb.start > 2 * (size_t)n->config.packet_max)
+            err = ZK_MARSHALLINGERROR;
         if (err != ZK_OK)
             break;
         be32_put(out->data + start - 4, (uint32_t)(out->len - start));

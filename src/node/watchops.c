@@ -38,16 +38,20 @@ void watch_tell(struct node *n)
 
 enum list_kind { LIST_DATA, LIST_EXIST, LIST_CHILD };
 
-/* What happened to `path` since `zxid`, if the watch would have fired; else ZK_EVENT_NONE. */
-static enum zk_event_type missed(struct node *n, enum list_kind kind, struct slice path,
-                                 int64_t zxid)
+/* What happened to `path` since `zxid`, if the watch would have fired and the connection may know
+ * of it; else ZK_EVENT_NONE. */
+static enum zk_event_type missed(struct node *n, const struct node_conn *c, enum list_kind kind,
+                                 struct slice path, int64_t zxid)
 {
     const struct znode *z = tree_find(n->tree, path);
     struct zk_stat stat;
-    if (kind == LIST_EXIST)
-        return z ? ZK_EVENT_CREATED : ZK_EVENT_NONE;
     if (!z)
-        return ZK_EVENT_DELETED;
+        return kind == LIST_EXIST ? ZK_EVENT_NONE : ZK_EVENT_DELETED;
+    struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z));
+    if (!acl_allows(n, c, &acl, ZK_PERM_READ))
+        return ZK_EVENT_NONE;
+    if (kind == LIST_EXIST)
+        return ZK_EVENT_CREATED;
     znode_stat(z, &stat);
     if (kind == LIST_DATA)
         return stat.mzxid > zxid ? ZK_EVENT_DATA_CHANGED : ZK_EVENT_NONE;
@@ -62,7 +66,7 @@ static int32_t set_one_shot(struct node *n, struct node_conn *c, const struct ju
         struct slice path = jute_read_buffer(&it);
         if (zk_path_check(path, false))
             return ZK_BADARGUMENTS;
-        enum zk_event_type ev = missed(n, kind, path, zxid);
+        enum zk_event_type ev = missed(n, c, kind, path, zxid);
         if (ev != ZK_EVENT_NONE)
             send_event(n, c, ev, path, n->last_committed);
         else if (!watchop_room(n, c))
@@ -78,7 +82,7 @@ static int32_t set_persistent(struct node *n, struct node_conn *c, const struct 
                               unsigned mode)
 {
     struct jute_reader it = jute_vector_iter(paths);
-    for (int32_t i = 0; i < paths->count; i++) {
+    for (int32_t i = 0; i < paths->count && c->state < CONN_CLOSING; i++) {
         struct slice path = jute_read_buffer(&it);
         if (zk_path_check(path, false))
             return ZK_BADARGUMENTS;

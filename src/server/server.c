@@ -233,6 +233,9 @@ static int recover(struct server *s, struct tree **tree, struct err *e)
         return rc;
     if (r.note[0])
         log_warn("recovery: %s", r.note);
+    if (r.torn_tail)
+        log_warn("recovery: an unfinished transaction at the end of the log, which nobody was told "
+                 "of, was cut off");
     log_info("recovered %zu nodes to zxid 0x%" PRIx64 ", %" PRIu64
              " transactions replayed, in %" PRIu64 " ms",
              tree_count(*tree), (uint64_t)r.last_zxid, r.n_txns, (uv_hrtime() - start) / 1000000);

@@ -135,3 +135,23 @@ stop_server() {
 process_is_gone() {
     ! kill -0 "$1" 2>/dev/null
 }
+
+# As a crash: no chance to tidy up.
+kill_server() {
+    local pid
+    pid=$(cat "$ZAB_TMP/${1:-server}/pid")
+    kill -9 "$pid"
+    wait_for 10 process_is_gone "$pid"
+}
+
+# The answer to a four-letter word of the server at SERVER_PORT.
+word() {
+    (exec 4<>"/dev/tcp/127.0.0.1/$SERVER_PORT" && printf %s "$1" >&4 && timeout 10 cat <&4)
+}
+
+# A Python program on standard input, with zk.py and kazoo.
+py() {
+    /usr/bin/python3 -c 'import kazoo' 2>/dev/null || skip "python3-kazoo is not installed"
+    SERVER_PORT=$SERVER_PORT PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1 \
+        timeout "${PY_TIMEOUT:-60}" /usr/bin/python3 - "$@"
+}
