@@ -5,7 +5,7 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
 unit_tests = %D%/test_session %D%/test_client %D%/test_util %D%/test_jute
 unit_tests += %D%/test_disk %D%/test_txnlog %D%/test_snapshot %D%/test_recovery
-unit_tests += %D%/test_tree %D%/test_watch
+unit_tests += %D%/test_tree %D%/test_watch %D%/test_node %D%/test_node_watch %D%/test_node_limits
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
@@ -50,4 +50,18 @@ STORE_LIBS = libstore.a libdiskmem.a libtree.a libjute.a libutil.a $(ZSTD_LIBS) 
 %C%_test_watch_SOURCES = %D%/test_watch.c
 %C%_test_watch_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_watch_LDADD = libtree.a libutil.a $(CMOCKA_LIBS)
+
+NODE_LIBS = libnode.a $(STORE_LIBS) $(CRYPTO_LIBS)
+
+%C%_test_node_SOURCES = %D%/test_node.c %D%/node_lib.h
+%C%_test_node_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_node_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_node_watch_SOURCES = %D%/test_node_watch.c %D%/node_lib.h
+%C%_test_node_watch_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_node_watch_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_node_limits_SOURCES = %D%/test_node_limits.c %D%/node_lib.h
+%C%_test_node_limits_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_node_limits_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
 endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What happens when, and what is told about it. Events of one moment happen in the order in which
+ * they were planned. */
+#include "sim.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+static struct world *running;
+
+bool chance(struct world *w, unsigned one_in)
+{
+    return rng_one_in(&w->rng, one_in);
+}
+
+int64_t between(struct world *w, int64_t low, int64_t high)
+{
+    return low + (int64_t)rng_below(&w->rng, (uint64_t)(high - low + 1));
+}
+
+/* ---- The heap of events ---- */
+
+static bool is_before(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->seq < b->seq;
+}
+
+static void swap_events(struct sim_event *a, struct sim_event *b)
+{
+    struct sim_event c = *a;
+    *a = *b;
+    *b = c;
+}
+
+void sim_at(struct world *w, int64_t delay_ms, void (*happen)(struct world *w, void *arg),
+            void *arg)
+{
+    ROOM_FOR_ONE(w->heap, w->n_heap, w->cap_heap);
+    size_t i = w->n_heap++;
+    w->heap[i] = (struct sim_event){w->now_ms + delay_ms, w->n_events++, happen, arg};
+    for (; i > 0 && is_before(&w->heap[i], &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        swap_events(&w->heap[i], &w->heap[(i - 1) / 2]);
+}
+
+static struct sim_event first_event(struct world *w)
+{
+    struct sim_event first = w->heap[0];
+    w->heap[0] = w->heap[--w->n_heap];
+    for (size_t i = 0, least;; i = least) {
+        least = i;
+        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < w->n_heap; child++) {
+            if (is_before(&w->heap[child], &w->heap[least]))
+                least = child;
+        }
+        if (least == i)
+            return first;
+        swap_events(&w->heap[i], &w->heap[least]);
+    }
+}
+
+/* The next thing happens. False if there is none. */
+bool sim_step(struct world *w)
+{
+    if (w->n_heap == 0)
+        return false;
+    struct sim_event ev = first_event(w);
+    w->now_ms = ev.at_ms;
+    ev.happen(w, ev.arg);
+    check_no_stall(w);
+    return true;
+}
+
+/* ---- The trace ---- */
+
+void sim_trace(struct world *w, const char *fmt, ...)
+{
+    char *line = w->lines[w->n_lines++ % SIM_LINES];
+    va_list ap;
+    int len = snprintf(line, sizeof(w->lines[0]), "[%6" PRId64 "] ", w->now_ms);
+    va_start(ap, fmt);
+    vsnprintf(line + len, sizeof(w->lines[0]) - (size_t)len, fmt, ap);
+    va_end(ap);
+    if (w->options.trace)
+        printf("%s\n", line);
+    if (w->options.script)
+        buf_printf(&w->said, "  %s\n", line);
+}
+
+void world_dump(void)
+{
+    struct world *w = running;
+    if (!w)
+        return;
+    uint64_t first = w->n_lines > SIM_LINES ? w->n_lines - SIM_LINES : 0;
+    for (uint64_t i = first; !w->options.trace && i < w->n_lines; i++)
+        fprintf(stderr, "%s\n", w->lines[i % SIM_LINES]);
+    fprintf(stderr, "replay: sim --seed %" PRIu64 " --steps %" PRIu64, w->options.seed,
+            w->options.steps);
+    static const char *const names[] = {"nothing",
+#define BREAKAGE_NAME(name, text) #name,
+                                        BREAKAGES(BREAKAGE_NAME)
+#undef BREAKAGE_NAME
+    };
+    if (w->options.breakage != BREAK_NOTHING)
+        fprintf(stderr, " --break %s", names[w->options.breakage]);
+    if (w->options.script)
+        fprintf(stderr, " --script %s", w->options.script);
+    fprintf(stderr, " --trace\n");
+}
+
+void sim_fail(struct world *w, enum sim_exit code, const char *fmt, ...)
+{
+    va_list ap;
+    (void)w;
+    fflush(stdout);
+    world_dump();
+    va_start(ap, fmt);
+    fprintf(stderr, "%s: ", code == SIM_STALLED ? "stalled" : "broken");
+    vfprintf(stderr, fmt, ap);
+    fprintf(stderr, "\n");
+    va_end(ap);
+    fflush(stderr);
+    _exit(code);
+}
+
+/* ---- A run ---- */
+
+static void world_open(struct world *w, const struct sim_options *options)
+{
+    *w = (struct world){.options = *options};
+    running = w;
+    w->rng.state = options->seed;
+    w->wall_offset_ms = 1700000000000;
+    w->disk = disk_mem_open(rng_next(&w->rng));
+    journal_open(w);
+}
+
+static void world_close(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_clients; i++)
+        client_free(&w->clients[i]);
+    server_stop(w, false, "the end");
+    net_close_all(w);
+    node_effects_close(&w->server.fx);
+    free(w->server.orders);
+    journal_close(w);
+    for (size_t i = 0; i < w->n_requests; i++) {
+        free(w->requests[i]->expected);
+        free(w->requests[i]);
+    }
+    free(w->requests);
+    disk_mem_close(w->disk);
+    free(w->heap);
+    buf_close(&w->said);
+    running = NULL;
+}
+
+static void run_randomly(struct world *w)
+{
+    w->n_clients = 2 + (unsigned)rng_below(&w->rng, SIM_CLIENTS - 1);
+    server_start(w, NULL);
+    for (unsigned i = 0; i < w->n_clients; i++)
+        client_start(w, &w->clients[i], i);
+    faults_begin(w);
+    for (uint64_t i = 0; i < w->options.steps; i++)
+        sim_step(w);
+}
+
+void world_run(const struct sim_options *options)
+{
+    static struct world w;
+    world_open(&w, options);
+    if (options->script)
+        script_run(&w, options->script);
+    else
+        run_randomly(&w);
+    world_end_well(&w);
+    sim_trace(&w,
+              "seed %" PRIu64 ": %" PRId64 " transactions, %" PRIu64 " answers, %" PRIu64
+              " crashes, %" PRIu64 " snapshots",
+              options->seed, journal_last(&w), w.n_answers, w.n_crashes, w.n_snapshots);
+    world_close(&w);
+}
