@@ -11,8 +11,9 @@
  *     a transaction before that. The batch is the core's again after it. The log fills in
  * checksums.
  *  4. NODE_SEND says that conn->out has bytes. The shell takes from its front what it can send,
- *     and keeps conn->in_flight at the bytes that it took and has not sent. When in_flight
- *     falls to zero again it says NODE_CONN_DRAINED.
+ *     and keeps conn->in_flight at the bytes that it took and has not sent. When all is sent and
+ *     conn->more is set, there are answers that wait for that: it says NODE_CONN_DRAINED, in a
+ *     later turn.
  *  5. After NODE_CLOSE the shell sends what conn->out has, closes the socket and says
  *     NODE_CONN_CLOSED; then it forgets the connection. It says NODE_CONN_CLOSED as well when the
  *     peer closes or the socket fails. It reads nothing from a connection while conn->paused.
@@ -128,6 +129,7 @@ struct node_conn_public {
     struct buf out;
     size_t in_flight;
     bool paused;
+    bool more;
 };
 
 /* `tree` is what recovery found; the node owns it from now on. Sessions in it get their whole

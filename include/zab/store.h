@@ -57,7 +57,17 @@ static inline void txn_entry_end(struct buf *batch, size_t start)
 }
 
 /* Walk a batch: the transaction at *pos, and *pos behind it. False at the end. */
-bool txn_batch_next(const struct buf *batch, size_t *pos, struct slice *txn);
+static inline bool txn_batch_next(const struct buf *batch, size_t *pos, struct slice *txn)
+{
+    if (*pos == batch->len)
+        return false;
+    ensure(batch->len - *pos >= TXN_ENTRY_HEAD + TXN_ENTRY_TAIL);
+    size_t len = be32_get(batch->data + *pos + 8);
+    ensure(batch->len - *pos - TXN_ENTRY_HEAD - TXN_ENTRY_TAIL >= len);
+    *txn = slice_of(batch->data + *pos + TXN_ENTRY_HEAD, len);
+    *pos += TXN_ENTRY_HEAD + len + TXN_ENTRY_TAIL;
+    return true;
+}
 
 /* ---- The log ---- */
 

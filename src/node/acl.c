@@ -42,6 +42,11 @@ void auth_init(struct node_conn *c)
     auth_append(c, "ip", address_ip(c->address));
 }
 
+struct jute_vector auth_ids(const struct node_conn *c)
+{
+    return (struct jute_vector){c->n_auth, buf_slice(&c->auth)};
+}
+
 /* "user:password" -> "user:base64(sha1(user:password))" */
 static bool digest_of(struct slice auth, struct buf *out)
 {
@@ -132,7 +137,32 @@ static bool is_world(const struct zk_id *id)
     return slice_eq_str(id->scheme, "world") && slice_eq_str(id->id, "anyone");
 }
 
-bool acl_allows(const struct node *n, const struct node_conn *c, const struct jute_vector *acl,
+/* Is one of the identities this one? */
+static bool is_among(const struct jute_vector *ids, const struct zk_id *want)
+{
+    struct jute_reader it = jute_vector_iter(ids);
+    for (int32_t i = 0; i < ids->count; i++) {
+        struct zk_id id;
+        zk_id_read(&it, &id);
+        if (id_matches(&id, want))
+            return true;
+    }
+    return false;
+}
+
+static bool is_super(const struct jute_vector *ids)
+{
+    struct jute_reader it = jute_vector_iter(ids);
+    for (int32_t i = 0; i < ids->count; i++) {
+        struct zk_id id;
+        zk_id_read(&it, &id);
+        if (slice_eq_str(id.scheme, "super"))
+            return true;
+    }
+    return false;
+}
+
+bool acl_allows(const struct node *n, const struct jute_vector *ids, const struct jute_vector *acl,
                 int32_t perms)
 {
     if (n->config.skip_acl || acl->count <= 0)
@@ -141,26 +171,10 @@ bool acl_allows(const struct node *n, const struct node_conn *c, const struct ju
     for (int32_t i = 0; i < acl->count; i++) {
         struct zk_acl a;
         zk_acl_read(&it, &a);
-        if ((a.perms & perms) == 0)
-            continue;
-        if (is_world(&a.id))
-            return true;
-        struct jute_reader ids = jute_reader_of(buf_slice(&c->auth));
-        for (int32_t j = 0; j < c->n_auth; j++) {
-            struct zk_id id;
-            zk_id_read(&ids, &id);
-            if (id_matches(&id, &a.id))
-                return true;
-        }
-    }
-    struct jute_reader ids = jute_reader_of(buf_slice(&c->auth));
-    for (int32_t j = 0; j < c->n_auth; j++) {
-        struct zk_id id;
-        zk_id_read(&ids, &id);
-        if (slice_eq_str(id.scheme, "super"))
+        if ((a.perms & perms) != 0 && (is_world(&a.id) || is_among(ids, &a.id)))
             return true;
     }
-    return false;
+    return is_super(ids);
 }
 
 static bool is_valid_id(const struct zk_id *id)
@@ -193,14 +207,14 @@ static void acl_append(struct jute_builder *vb, const struct zk_acl *acl)
     vb->count++;
 }
 
-/* "auth" stands for all that the connection has authenticated as. */
-static bool acl_append_auth(struct node_conn *c, struct jute_builder *vb, int32_t perms)
+/* "auth" stands for all that somebody has authenticated as. */
+static bool acl_append_auth(const struct jute_vector *ids, struct jute_builder *vb, int32_t perms)
 {
     bool any = false;
-    struct jute_reader ids = jute_reader_of(buf_slice(&c->auth));
-    for (int32_t i = 0; i < c->n_auth; i++) {
+    struct jute_reader it = jute_vector_iter(ids);
+    for (int32_t i = 0; i < ids->count; i++) {
         struct zk_acl a = {.perms = perms};
-        zk_id_read(&ids, &a.id);
+        zk_id_read(&it, &a.id);
         if (slice_eq_str(a.id.scheme, "ip") || slice_eq_str(a.id.scheme, "super"))
             continue;
         acl_append(vb, &a);
@@ -211,7 +225,7 @@ static bool acl_append_auth(struct node_conn *c, struct jute_builder *vb, int32_
 
 /* Append the ACL as it is to be stored: a vector with its count. Its limits are on what "auth"
  * grows to, too. */
-int32_t acl_fixup(struct node_conn *c, const struct jute_vector *acl, struct buf *out)
+int32_t acl_fixup(const struct jute_vector *ids, const struct jute_vector *acl, struct buf *out)
 {
     if (acl->count <= 0 || acl->count > ACL_ENTRIES_MAX)
         return ZK_INVALIDACL;
@@ -220,7 +234,7 @@ int32_t acl_fixup(struct node_conn *c, const struct jute_vector *acl, struct buf
     for (int32_t i = 0; i < acl->count; i++) {
         struct zk_acl a;
         zk_acl_read(&it, &a);
-        bool ok = slice_eq_str(a.id.scheme, "auth") ? acl_append_auth(c, &vb, a.perms)
+        bool ok = slice_eq_str(a.id.scheme, "auth") ? acl_append_auth(ids, &vb, a.perms)
                                                     : is_valid_id(&a.id);
         if (!ok)
             return ZK_INVALIDACL;

@@ -135,12 +135,18 @@ static size_t conn_unsent(const struct node_conn *c)
     return c->pub.out.len + c->pub.in_flight;
 }
 
+/* Does it take what it asked for? */
+bool conn_keeps_up(const struct node *n, const struct node_conn *c)
+{
+    return conn_unsent(c) <= n->config.output_max / 4;
+}
+
 /* May it be read from: it has a session, its reader keeps up, the replica keeps up? */
 static bool conn_may_go_on(const struct node *n, const struct node_conn *c)
 {
-    bool busy = n->outstanding > n->config.outstanding_max || n->in_flight_bytes > IN_FLIGHT_MAX;
-    return c->state != CONN_OPENING && conn_unsent(c) <= n->config.output_max / 4 &&
-           !(busy && c->queue_len > 0);
+    bool busy = n->outstanding > n->config.outstanding_max || n->in_flight_bytes > IN_FLIGHT_MAX ||
+                c->held.len > HELD_MAX;
+    return c->state != CONN_OPENING && conn_keeps_up(n, c) && !(busy && c->queue_len > 0);
 }
 
 /* There is news in conn->out: have it sent at the next flush, unless the peer does not read. */

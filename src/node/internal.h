@@ -18,6 +18,7 @@ enum {
     AUTH_BYTES_MAX = 64 << 10,    /* of all of them */
     ACL_ENTRIES_MAX = 1024,       /* of one node */
     ACL_BYTES_MAX = 1 << 20,      /* of all of them */
+    HELD_MAX = 16 << 20,          /* bytes of requests of one connection that wait */
     HELD_SLACK = 256 << 10,       /* bytes of answered requests before conn->held is moved up */
     FOUR_LETTER_MAX = 4 << 20,    /* bytes of one answer */
     BATCH_KEEP_MAX = 4 << 20,     /* a larger batch gives its memory back */
@@ -42,6 +43,7 @@ enum pending_kind {
     PENDING_WRITE, /* proposed as `zxid`; answered with what applying it gives */
     PENDING_READ,  /* `body` is the request */
     PENDING_ERROR, /* refused with `err`; `body` is the body of the answer */
+    PENDING_LATE,  /* a write that was applied while answers before it could not leave yet */
 };
 
 struct pending {
@@ -52,6 +54,7 @@ struct pending {
     uint32_t body_len; /* bytes of conn->held */
     int64_t zxid;
     int64_t since_ms;
+    struct buf late; /* LATE: the whole answer */
 };
 
 struct conn_stats {
@@ -91,6 +94,12 @@ struct node_conn {
     struct buf held; /* bodies of the queue, in order */
     size_t held_pos;
     struct conn_stats stats;
+};
+
+/* Who asks for a change: a connection of ours, or one of another replica. */
+struct requester {
+    int64_t session_id;
+    struct jute_vector ids; /* vector<Id> that it has authenticated as */
 };
 
 /* Connections of one address. */
@@ -228,6 +237,7 @@ void conn_closed(struct node *n, struct node_conn *c);
 void conn_close(struct node *n, struct node_conn *c);
 void conn_unref(struct node *n, struct node_conn *c);
 void conn_touch_output(struct node *n, struct node_conn *c);
+bool conn_keeps_up(const struct node *n, const struct node_conn *c);
 void conn_resume_paused(struct node *n);
 void conn_check_deadlines(struct node *n);
 void conn_session_opened(struct node *n, struct node_conn *c, int64_t session_id);
@@ -269,7 +279,7 @@ void propose_close_session(struct node *n, struct node_conn *c, int64_t session_
 void propose_delete_container(struct node *n, struct slice path);
 
 /* prepare.c: one operation against the view of all that was proposed; appends its record */
-int32_t prepare_op(struct node *n, struct node_conn *c, int64_t zxid, int32_t op,
+int32_t prepare_op(struct node *n, const struct requester *who, int64_t zxid, int32_t op,
                    struct jute_reader *r, struct buf *out);
 bool prepare_op_in_multi(int32_t op);
 int32_t prepare_delete_container(struct node *n, int64_t zxid, struct slice path, struct buf *out);
@@ -302,9 +312,10 @@ void tracker_password(int64_t id, uint8_t password[ZK_PASSWORD_SIZE]);
 bool tracker_password_ok(int64_t id, struct slice password);
 
 /* acl.c */
-bool acl_allows(const struct node *n, const struct node_conn *c, const struct jute_vector *acl,
+bool acl_allows(const struct node *n, const struct jute_vector *ids, const struct jute_vector *acl,
                 int32_t perms);
-int32_t acl_fixup(struct node_conn *c, const struct jute_vector *acl, struct buf *out);
+int32_t acl_fixup(const struct jute_vector *ids, const struct jute_vector *acl, struct buf *out);
+struct jute_vector auth_ids(const struct node_conn *c);
 void acl_mask_digests(const struct jute_vector *acl, struct buf *out);
 int32_t auth_add(struct node *n, struct node_conn *c, struct slice scheme, struct slice auth);
 void auth_init(struct node_conn *c);

@@ -164,7 +164,8 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
         conn_data(n, event->conn, event->data);
         break;
     case NODE_CONN_DRAINED:
-        break; /* the flush that follows resumes who may go on */
+        request_drain(n, event->conn);
+        break;
     case NODE_CONN_CLOSED:
         conn_closed(n, event->conn);
         break;

@@ -51,7 +51,8 @@ static void read_create(struct jute_reader *r, int32_t op, struct zk_create_ttl_
 }
 
 /* What the flags mean (CreateMode, EphemeralType), and whether they go with the operation. */
-static int32_t check_mode(struct node *n, struct node_conn *c, int32_t op, struct create *cr)
+static int32_t check_mode(struct node *n, const struct requester *who, int32_t op,
+                          struct create *cr)
 {
     int32_t mode = cr->q.flags;
     bool ttl = mode == ZK_PERSISTENT_TTL || mode == ZK_PERSISTENT_SEQUENTIAL_TTL;
@@ -68,7 +69,7 @@ static int32_t check_mode(struct node *n, struct node_conn *c, int32_t op, struc
                      mode == ZK_PERSISTENT_SEQUENTIAL_TTL;
     cr->owner = ttl                    ? ephemeral_owner_of_ttl(cr->q.ttl)
                 : mode == ZK_CONTAINER ? INT64_MIN
-                : cr->ephemeral        ? c->session->id
+                : cr->ephemeral        ? who->session_id
                                        : 0;
     return ZK_OK;
 }
@@ -106,7 +107,7 @@ static struct slice create_parent(struct slice path)
     return path.len == 1 ? path : zk_path_parent(path);
 }
 
-static int32_t prepare_create(struct node *n, struct node_conn *c, int64_t zxid, int32_t op,
+static int32_t prepare_create(struct node *n, const struct requester *who, int64_t zxid, int32_t op,
                               struct jute_reader *r, struct buf *out)
 {
     struct create cr;
@@ -114,13 +115,13 @@ static int32_t prepare_create(struct node *n, struct node_conn *c, int64_t zxid,
     read_create(r, op, &cr.q);
     if (!jute_ok(r))
         return ZK_MARSHALLINGERROR;
-    int32_t err = check_mode(n, c, op, &cr);
+    int32_t err = check_mode(n, who, op, &cr);
     if (err != ZK_OK)
         return err;
     if (zk_path_check(cr.q.path, cr.sequential))
         return ZK_BADARGUMENTS;
     buf_reset(&n->acl_scratch);
-    err = acl_fixup(c, &cr.q.acl, &n->acl_scratch);
+    err = acl_fixup(&who->ids, &cr.q.acl, &n->acl_scratch);
     if (err != ZK_OK)
         return err;
     if (slice_eq_str(cr.q.path, "/") && !cr.sequential)
@@ -128,7 +129,7 @@ static int32_t prepare_create(struct node *n, struct node_conn *c, int64_t zxid,
     struct slice parent_path = create_parent(cr.q.path);
     if (!view_get(n, parent_path, &parent))
         return ZK_NONODE;
-    if (!acl_allows(n, c, &parent.acl, ZK_PERM_CREATE))
+    if (!acl_allows(n, &who->ids, &parent.acl, ZK_PERM_CREATE))
         return ZK_NOAUTH;
     struct slice path = create_path(n, &cr, parent.cversion);
     if (view_get(n, path, &node))
@@ -173,7 +174,7 @@ static void write_delete_txn(struct slice path, struct buf *out)
     zk_path_write(out, &t);
 }
 
-static int32_t prepare_delete(struct node *n, struct node_conn *c, int64_t zxid,
+static int32_t prepare_delete(struct node *n, const struct requester *who, int64_t zxid,
                               struct jute_reader *r, struct buf *out)
 {
     struct zk_path_version q;
@@ -186,7 +187,7 @@ static int32_t prepare_delete(struct node *n, struct node_conn *c, int64_t zxid,
         return ZK_BADARGUMENTS;
     if (!view_get(n, zk_path_parent(q.path), &parent))
         return ZK_NONODE;
-    if (!acl_allows(n, c, &parent.acl, ZK_PERM_DELETE))
+    if (!acl_allows(n, &who->ids, &parent.acl, ZK_PERM_DELETE))
         return ZK_NOAUTH;
     if (!view_get(n, q.path, &node))
         return ZK_NONODE;
@@ -218,7 +219,7 @@ int32_t prepare_delete_container(struct node *n, int64_t zxid, struct slice path
 
 /* ---- setData, setACL, check ---- */
 
-static int32_t prepare_set_data(struct node *n, struct node_conn *c, int64_t zxid,
+static int32_t prepare_set_data(struct node *n, const struct requester *who, int64_t zxid,
                                 struct jute_reader *r, struct buf *out)
 {
     struct zk_set_data q;
@@ -230,7 +231,7 @@ static int32_t prepare_set_data(struct node *n, struct node_conn *c, int64_t zxi
         return ZK_BADARGUMENTS;
     if (!view_get(n, q.path, &node))
         return ZK_NONODE;
-    if (!acl_allows(n, c, &node.acl, ZK_PERM_WRITE))
+    if (!acl_allows(n, &who->ids, &node.acl, ZK_PERM_WRITE))
         return ZK_NOAUTH;
     int32_t size = (int32_t)slice_size(q.data);
     int32_t err = check_quota(n, q.path, (int64_t)size - node.data_len, 0);
@@ -245,7 +246,7 @@ static int32_t prepare_set_data(struct node *n, struct node_conn *c, int64_t zxi
     return ZK_OK;
 }
 
-static int32_t prepare_set_acl(struct node *n, struct node_conn *c, int64_t zxid,
+static int32_t prepare_set_acl(struct node *n, const struct requester *who, int64_t zxid,
                                struct jute_reader *r, struct buf *out)
 {
     struct zk_set_acl q;
@@ -256,12 +257,12 @@ static int32_t prepare_set_acl(struct node *n, struct node_conn *c, int64_t zxid
     if (zk_path_check(q.path, false))
         return ZK_BADARGUMENTS;
     buf_reset(&n->acl_scratch);
-    int32_t err = acl_fixup(c, &q.acl, &n->acl_scratch);
+    int32_t err = acl_fixup(&who->ids, &q.acl, &n->acl_scratch);
     if (err != ZK_OK)
         return err;
     if (!view_get(n, q.path, &node))
         return ZK_NONODE;
-    if (!acl_allows(n, c, &node.acl, ZK_PERM_ADMIN))
+    if (!acl_allows(n, &who->ids, &node.acl, ZK_PERM_ADMIN))
         return ZK_NOAUTH;
     err = check_version(node.aversion, q.version, &node.aversion);
     if (err != ZK_OK)
@@ -275,7 +276,7 @@ static int32_t prepare_set_acl(struct node *n, struct node_conn *c, int64_t zxid
     return ZK_OK;
 }
 
-static int32_t prepare_check(struct node *n, struct node_conn *c, struct jute_reader *r,
+static int32_t prepare_check(struct node *n, const struct requester *who, struct jute_reader *r,
                              struct buf *out)
 {
     struct zk_path_version q;
@@ -288,7 +289,7 @@ static int32_t prepare_check(struct node *n, struct node_conn *c, struct jute_re
         return ZK_BADARGUMENTS;
     if (!view_get(n, q.path, &node))
         return ZK_NONODE;
-    if (!acl_allows(n, c, &node.acl, ZK_PERM_READ))
+    if (!acl_allows(n, &who->ids, &node.acl, ZK_PERM_READ))
         return ZK_NOAUTH;
     int32_t err = check_version(node.version, q.version, &next);
     if (err != ZK_OK)
@@ -311,26 +312,20 @@ static void close_one(struct node *n, int64_t zxid, struct slice path, struct ju
     record_delete(n, zxid, path);
 }
 
-/* An ephemeral node of the session that is still to be created, other than by transaction `zxid`.
- * Recording that it goes takes it out of this. */
-static const struct change *pending_ephemeral(struct node *n, int64_t zxid, int64_t session_id)
-{
-    LIST_FOR_EACH (ch, &n->changes, struct change, link) {
-        if (ch->zxid != zxid && ch->view.exists && ch->view.ephemeral_owner == session_id)
-            return ch;
-    }
-    return NULL;
-}
-
+/* The session's ephemeral nodes that are still to be created, other than those that are in the tree
+ * already. Recording that one goes changes the list of changes: so first all paths, then that. */
 static void close_pending_ephemerals(struct node *n, int64_t zxid, int64_t session_id,
                                      struct jute_builder *vb)
 {
-    const struct change *ch;
-    while ((ch = pending_ephemeral(n, zxid, session_id)) != NULL) {
-        buf_reset(&n->path_scratch);
-        buf_append(&n->path_scratch, ch->path.data, ch->path.len);
-        close_one(n, zxid, buf_slice(&n->path_scratch), vb);
+    struct buf paths = {0};
+    LIST_FOR_EACH (ch, &n->changes, struct change, link) {
+        if (ch->view.exists && ch->view.ephemeral_owner == session_id)
+            jute_write_buffer(&paths, buf_slice(&ch->path));
     }
+    struct jute_reader r = jute_reader_of(buf_slice(&paths));
+    while (jute_left(&r) > 0)
+        close_one(n, zxid, jute_read_buffer(&r), vb);
+    buf_close(&paths);
 }
 
 void prepare_close_session(struct node *n, int64_t zxid, int64_t session_id, struct buf *out)
@@ -343,7 +338,7 @@ void prepare_close_session(struct node *n, int64_t zxid, int64_t session_id, str
         tree_path(n->tree, z, &n->path_scratch);
         struct slice path = buf_slice(&n->path_scratch);
         if (view_get(n, path, &v) && v.ephemeral_owner == session_id)
-            close_one(n, zxid, path, &vb);
+            close_one(n, zxid, path, &vb); /* from here on its view does not exist */
     }
     close_pending_ephemerals(n, zxid, session_id, &vb);
     jute_vector_end(&vb);
@@ -365,7 +360,7 @@ bool prepare_op_in_multi(int32_t op)
     }
 }
 
-int32_t prepare_op(struct node *n, struct node_conn *c, int64_t zxid, int32_t op,
+int32_t prepare_op(struct node *n, const struct requester *who, int64_t zxid, int32_t op,
                    struct jute_reader *r, struct buf *out)
 {
     switch (op) {
@@ -373,15 +368,15 @@ int32_t prepare_op(struct node *n, struct node_conn *c, int64_t zxid, int32_t op
     case ZK_OP_create2:
     case ZK_OP_createTTL:
     case ZK_OP_createContainer:
-        return prepare_create(n, c, zxid, op, r, out);
+        return prepare_create(n, who, zxid, op, r, out);
     case ZK_OP_delete:
-        return prepare_delete(n, c, zxid, r, out);
+        return prepare_delete(n, who, zxid, r, out);
     case ZK_OP_setData:
-        return prepare_set_data(n, c, zxid, r, out);
+        return prepare_set_data(n, who, zxid, r, out);
     case ZK_OP_setACL:
-        return prepare_set_acl(n, c, zxid, r, out);
+        return prepare_set_acl(n, who, zxid, r, out);
     case ZK_OP_check:
-        return prepare_check(n, c, r, out);
+        return prepare_check(n, who, r, out);
     default:
         return ZK_UNIMPLEMENTED;
     }

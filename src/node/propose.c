@@ -101,7 +101,7 @@ static int32_t multi_count(struct slice body)
 
 /* Append a MultiTxn. It may be larger than the request, but not by as much as ACLs of many
  * identities can make it: ZooKeeper reads no transaction of more than twice a packet. */
-static int32_t propose_multi(struct node *n, struct node_conn *c, struct slice body,
+static int32_t propose_multi(struct node *n, const struct requester *who, struct slice body,
                              struct buf *out, struct buf *refusal)
 {
     int32_t n_ops = multi_count(body), err = ZK_OK;
@@ -116,7 +116,7 @@ static int32_t propose_multi(struct node *n, struct node_conn *c, struct slice b
         jute_write_int(out, mh.type);
         jute_write_int(out, 0);
         size_t start = out->len;
-        err = prepare_op(n, c, n->last_proposed + 1, mh.type, &r, out);
+        err = prepare_op(n, who, n->last_proposed + 1, mh.type, &r, out);
         if (err == ZK_OK && out->len - vb.start > 2 * (size_t)n->config.packet_max)
             err = ZK_MARSHALLINGERROR;
         if (err != ZK_OK)
@@ -140,9 +140,10 @@ int32_t propose_request(struct node *n, struct node_conn *c, const struct zk_req
     struct buf *entries = &b->entries;
     size_t start = entry_begin(n, entries, c->session->id, h->xid, h->type);
     struct jute_reader r = jute_reader_of(body);
+    struct requester who = {c->session->id, auth_ids(c)};
     int32_t err = h->type == ZK_OP_multi
-                      ? propose_multi(n, c, body, entries, refusal)
-                      : prepare_op(n, c, n->last_proposed + 1, h->type, &r, entries);
+                      ? propose_multi(n, &who, body, entries, refusal)
+                      : prepare_op(n, &who, n->last_proposed + 1, h->type, &r, entries);
     if (err != ZK_OK || refusal->len > 0)
         entries->len = start;
     else

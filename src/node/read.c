@@ -9,8 +9,8 @@ static int32_t find_readable(struct node *n, struct node_conn *c, struct slice p
     const struct znode *z = tree_find(n->tree, path);
     if (!z)
         return ZK_NONODE;
-    struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z));
-    if (!acl_allows(n, c, &acl, perms))
+    struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z)), ids = auth_ids(c);
+    if (!acl_allows(n, &ids, &acl, perms))
         return ZK_NOAUTH;
     *out = z;
     return ZK_OK;
@@ -103,8 +103,8 @@ static int32_t read_acl(struct node *n, struct node_conn *c, struct jute_reader 
     int32_t err = find_readable(n, c, q.path, ZK_PERM_READ | ZK_PERM_ADMIN, &z);
     if (err != ZK_OK)
         return err;
-    struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z));
-    if (acl_allows(n, c, &acl, ZK_PERM_ADMIN))
+    struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z)), ids = auth_ids(c);
+    if (acl_allows(n, &ids, &acl, ZK_PERM_ADMIN))
         jute_write_vector(out, &acl);
     else
         acl_mask_digests(&acl, out);
@@ -178,10 +178,11 @@ static int32_t read_check(struct node *n, struct node_conn *c, struct jute_reade
 static int32_t read_who_am_i(struct node_conn *c, struct buf *out)
 {
     struct jute_builder vb = jute_vector_begin(out);
-    struct jute_reader ids = jute_reader_of(buf_slice(&c->auth));
-    for (; vb.count < c->n_auth; vb.count++) {
+    struct jute_vector ids = auth_ids(c);
+    struct jute_reader it = jute_vector_iter(&ids);
+    for (; vb.count < ids.count; vb.count++) {
         struct zk_id id;
-        zk_id_read(&ids, &id);
+        zk_id_read(&it, &id);
         const uint8_t *colon = id.id.len > 0 ? memchr(id.id.data, ':', (size_t)id.id.len) : NULL;
         bool cut = colon && slice_eq_str(id.scheme, "digest");
         struct zk_client_info info = {

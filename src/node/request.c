@@ -46,6 +46,7 @@ void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, i
 static void queue_pop(struct node *n, struct node_conn *c)
 {
     c->held_pos += queue_at(c, 0)->body_len;
+    buf_close(&queue_at(c, 0)->late);
     c->queue_head = (c->queue_head + 1) & (c->queue_cap - 1);
     c->queue_len--;
     n->outstanding--;
@@ -120,38 +121,79 @@ static void answer_error(struct node *n, struct node_conn *c, const struct pendi
         conn_close(n, c);
 }
 
-/* Answer all from the front of the queue that waits for nothing more. */
+static void answer_late(struct node *n, struct node_conn *c, const struct pending *p)
+{
+    buf_append(&c->pub.out, p->late.data, p->late.len);
+    conn_touch_output(n, c);
+}
+
+/* Answer all from the front of the queue that waits for nothing more, as long as the reader keeps
+ * up. */
 void request_drain(struct node *n, struct node_conn *c)
 {
+    c->pub.more = false;
     while (c->queue_len > 0) {
         struct pending p = *queue_at(c, 0);
         if (p.kind == PENDING_WRITE || p.zxid > n->last_committed)
             return;
+        if (!conn_keeps_up(n, c)) {
+            c->pub.more = true;
+            return;
+        }
         struct slice body =
             p.body_len > 0 ? slice_of(c->held.data + c->held_pos, p.body_len) : SLICE_EMPTY;
         if (p.kind == PENDING_READ)
             answer_read(n, c, &p, body);
-        else
+        else if (p.kind == PENDING_ERROR)
             answer_error(n, c, &p, body);
+        else
+            answer_late(n, c, &p);
         if (c->queue_len > 0) /* else the connection was closed */
             queue_pop(n, c);
     }
 }
 
+/* Answers before that of a write that was just applied wait for their reader: keep its answer,
+ * since only now its outcome is known. */
+static void keep_answer(struct node *n, struct node_conn *c, struct pending *p)
+{
+    struct buf *out = &c->pub.out;
+    size_t start = out->len;
+    reply_write(n, c, p);
+    if (c->state >= CONN_CLOSING)
+        return; /* it asked for that, or reads nothing; its queue is gone */
+    buf_append(&p->late, out->data + start, out->len - start);
+    out->len = start;
+    p->kind = PENDING_LATE;
+}
+
+static struct pending *queue_find_write(struct node_conn *c, int64_t zxid)
+{
+    for (uint32_t i = 0; i < c->queue_len; i++) {
+        struct pending *p = queue_at(c, i);
+        if (p->kind == PENDING_WRITE && p->zxid == zxid)
+            return p;
+    }
+    ensure(!"a proposal's connection has it in its queue");
+    return NULL;
+}
+
 /* The connection's proposal `zxid` has just been applied. */
 void request_committed(struct node *n, struct node_conn *c, int64_t zxid)
 {
+    if (c->state < CONN_CLOSING)
+        request_drain(n, c);
     if (c->state >= CONN_CLOSING)
         return;
-    request_drain(n, c);
-    if (c->state >= CONN_CLOSING)
+    struct pending *p = queue_find_write(c, zxid);
+    if (p != queue_at(c, 0)) {
+        keep_answer(n, c, p);
         return;
-    ensure(c->queue_len > 0);
-    struct pending p = *queue_at(c, 0);
-    ensure(p.kind == PENDING_WRITE && p.zxid == zxid);
+    }
+    struct pending answered = *p;
     queue_pop(n, c);
-    count_latency(n, c, &p);
-    reply_write(n, c, &p);
+    count_latency(n, c, &answered);
+    reply_write(n, c, &answered);
     request_drain(n, c);
 }
 

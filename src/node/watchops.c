@@ -30,7 +30,8 @@ void watch_tell(struct node *n)
         struct jute_vector acl = tree_acl(n->tree, ev->acl_id);
         for (size_t j = 0; j < n->fired.n; j++) {
             struct node_conn *c = container_of(n->fired.who[j], struct node_conn, watcher);
-            if (acl_allows(n, c, &acl, ZK_PERM_READ))
+            struct jute_vector ids = auth_ids(c);
+            if (acl_allows(n, &ids, &acl, ZK_PERM_READ))
                 send_event(n, c, ev->type, ev->path, n->applying.zxid);
         }
     }
@@ -47,8 +48,8 @@ static enum zk_event_type missed(struct node *n, const struct node_conn *c, enum
     struct zk_stat stat;
     if (!z)
         return kind == LIST_EXIST ? ZK_EVENT_NONE : ZK_EVENT_DELETED;
-    struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z));
-    if (!acl_allows(n, c, &acl, ZK_PERM_READ))
+    struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z)), ids = auth_ids(c);
+    if (!acl_allows(n, &ids, &acl, ZK_PERM_READ))
         return ZK_EVENT_NONE;
     if (kind == LIST_EXIST)
         return ZK_EVENT_CREATED;

@@ -12,6 +12,7 @@
 struct conn {
     uv_tcp_t tcp;
     struct list link;
+    struct list drained_link; /* server.drained */
     struct server *server;
     struct node_conn *node;
     struct node_conn_public *pub;
@@ -32,6 +33,7 @@ static void on_closed(uv_handle_t *h)
     struct conn *c = h->data;
     struct node_event ev = {.type = NODE_CONN_CLOSED, .conn = c->node};
     list_remove(&c->link);
+    list_remove(&c->drained_link);
     c->server->n_conns--;
     server_step(c->server, &ev);
     buf_close(&c->sending);
@@ -86,6 +88,8 @@ static void conn_send(struct conn *c)
         buf_close(out);
     if (c->closing)
         conn_end(c);
+    else if (c->pub->more && list_is_empty(&c->drained_link))
+        list_append(&c->server->drained, &c->drained_link);
 }
 
 static void on_written(uv_write_t *w, int status)
@@ -100,10 +104,17 @@ static void on_written(uv_write_t *w, int status)
         return;
     }
     conn_send(c);
-    if (c->ended || c->pub->in_flight > 0)
-        return;
-    struct node_event ev = {.type = NODE_CONN_DRAINED, .conn = c->node};
-    server_step(c->server, &ev);
+}
+
+/* Say so of those that took all that was there, and have more to come. */
+void net_tell_drained(struct server *s)
+{
+    LIST_FOR_EACH_SAFE (c, &s->drained, struct conn, drained_link) {
+        struct node_event ev = {.type = NODE_CONN_DRAINED, .conn = c->node};
+        list_remove(&c->drained_link);
+        if (!c->ended)
+            server_step(s, &ev); /* what it has to send goes with the flush that follows */
+    }
 }
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
@@ -167,6 +178,7 @@ static void on_connection(uv_stream_t *listener, int status)
     c->tcp.data = c;
     c->server = s;
     list_append(&s->conns, &c->link);
+    list_init(&c->drained_link);
     s->n_conns++;
     int rc = uv_accept(listener, (uv_stream_t *)&c->tcp);
     address_text(&c->tcp, address, sizeof(address));

@@ -117,6 +117,11 @@ static void on_purge_timer(uv_timer_t *timer)
 
 /* ---- Turns of the loop ---- */
 
+static void on_soon(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
 static void end_turn(struct server *s)
 {
     if (s->snapshot_ended) {
@@ -125,7 +130,12 @@ static void end_turn(struct server *s)
         if (++s->n_snapshots % PURGE_EVERY == 0)
             start_purge(s);
     }
+    net_tell_drained(s);
     step(s, NODE_FLUSH);
+    if (list_is_empty(&s->drained))
+        uv_idle_stop(&s->soon);
+    else
+        uv_idle_start(&s->soon, on_soon);
 }
 
 static void on_turn_end(uv_check_t *check)
@@ -280,6 +290,7 @@ static void start_handles(struct server *s)
 {
     uv_async_init(&s->loop, &s->persisted, on_persisted);
     uv_check_init(&s->loop, &s->turn_end);
+    uv_idle_init(&s->loop, &s->soon);
     uv_timer_init(&s->loop, &s->tick);
     uv_timer_init(&s->loop, &s->purge_timer);
     uv_signal_init(&s->loop, &s->sigterm);
@@ -308,6 +319,7 @@ static void shut_down(struct server *s)
     snapshotter_stop(&s->snapshotter);
     net_close_all(s);
     uv_check_stop(&s->turn_end);
+    uv_idle_stop(&s->soon);
     uv_run(&s->loop, UV_RUN_NOWAIT);
     log_thread_stop(s->log);
     uv_walk(&s->loop, close_handle, NULL);
@@ -322,6 +334,7 @@ int server_run(const struct config *config, struct err *e)
     s->config = config;
     s->lock_fd = -1;
     list_init(&s->conns);
+    list_init(&s->drained);
     uv_loop_init(&s->loop);
     signal(SIGPIPE, SIG_IGN);
     raise_file_limit();

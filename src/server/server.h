@@ -37,6 +37,8 @@ struct server {
     uv_check_t turn_end;
     uv_signal_t sigterm, sigint;
     struct list conns;
+    struct list drained; /* connections to be told of */
+    uv_idle_t soon;      /* runs while there are any, so that the next turn comes at once */
     size_t n_conns;
     int64_t base_fds;
     char *envi_text;
@@ -54,6 +56,7 @@ void net_opened(void *owner, struct node_conn *conn);
 void net_send(struct node_conn *conn);
 void net_close(struct node_conn *conn);
 void net_resume(struct node_conn *conn);
+void net_tell_drained(struct server *s);
 void net_close_overdue(struct server *s);
 void net_close_all(struct server *s);
 

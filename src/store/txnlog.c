@@ -15,18 +15,6 @@ enum {
     ZERO_STEP_MAX = 512 << 10,
 };
 
-bool txn_batch_next(const struct buf *batch, size_t *pos, struct slice *txn)
-{
-    if (*pos == batch->len)
-        return false;
-    ensure(batch->len - *pos >= TXN_ENTRY_HEAD + TXN_ENTRY_TAIL);
-    size_t len = be32_get(batch->data + *pos + 8);
-    ensure(batch->len - *pos - TXN_ENTRY_HEAD - TXN_ENTRY_TAIL >= len);
-    *txn = slice_of(batch->data + *pos + TXN_ENTRY_HEAD, len);
-    *pos += TXN_ENTRY_HEAD + len + TXN_ENTRY_TAIL;
-    return true;
-}
-
 void txnlog_init(struct txnlog *l, struct store *s, uint64_t prealloc_bytes)
 {
     *l = (struct txnlog){.store = s, .prealloc = prealloc_bytes, .last_zxid = -1};

@@ -396,6 +396,40 @@ static void outstanding_requests_pause_who_makes_them(void **state)
     rig_close(&rig);
 }
 
+/* Reads that waited for a write, all of them together more than a reader could be made to take. */
+static void large_answers_wait_for_their_reader(void **state)
+{
+    struct rig *rig = *state;
+    struct test_client *c = client_open(rig);
+    char *data = malloc(900001);
+    memset(data, 'x', 900000);
+    data[900000] = '\0';
+    struct buf *b = ask(c, ZK_OP_create);
+    write_create(b, "/a", data, ZK_PERSISTENT);
+    frame_send(rig, c);
+    said(c);
+    rig_hold(rig);
+    for (int round = 0; round < 2; round++) {
+        do_create(rig, c, "/s", ZK_PERSISTENT_SEQUENTIAL);
+        for (int i = 0; i < 30; i++)
+            do_read(rig, c, ZK_OP_getData, "/a", false);
+    }
+    rig_release(rig);
+    unsigned turns = 0;
+    for (; node_conn_public(c->conn)->more; turns++) {
+        rig_step(rig, (struct node_event){.type = NODE_CONN_DRAINED, .conn = c->conn});
+        rig_turn(rig);
+    }
+    assert_false(c->closed);
+    assert_in_range(turns, 5, 20);
+    say_frames(c); /* more than said() gives */
+    *buf_extend(&c->said, 1) = '\0';
+    const char *second = strstr((const char *)c->said.data, "\n#33@4 OK /s0000000002\n");
+    assert_non_null(second);
+    assert_non_null(strstr(second, "\n#63@4 OK "));
+    free(data);
+}
+
 static void identities_are_limited(void **state)
 {
     struct rig *rig = *state;
@@ -505,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_client_that_does_not_read_is_paused_and_then_closed),
         cmocka_unit_test(watches_are_limited),
         cmocka_unit_test(outstanding_requests_pause_who_makes_them),
+        NODE_TEST(large_answers_wait_for_their_reader),
         NODE_TEST(identities_are_limited),
         NODE_TEST(long_identities_are_limited),
         NODE_TEST(acls_are_limited),
