@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From committed transactions to the tree, the watchers and the answers.
- *
- * Batches come back from the log in order. Each transaction is read from the very bytes that were
- * logged. */
+/* From committed transactions to the tree, the watchers and the answers. Each transaction is read
+ * from the very bytes that were logged. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -58,51 +56,6 @@ void rings_close(struct node *n)
     free(n->waits.items);
 }
 
-/* ---- Batches ---- */
-
-/* Lend the open batch to the log. */
-void batch_append_open(struct node *n)
-{
-    struct node_batch *b = n->open;
-    if (!b || b->entries.len == 0)
-        return;
-    n->open = NULL;
-    if (n->in_flight_end)
-        n->in_flight_end->next = b;
-    else
-        n->in_flight = b;
-    n->in_flight_end = b;
-    n->in_flight_bytes += b->entries.len;
-    n->bytes_since_snapshot += b->entries.len;
-    node_effect(n, NODE_APPEND, NULL);
-    n->fx->list[n->fx->n - 1].batch = b;
-}
-
-static void batch_done(struct node *n, struct node_batch *b)
-{
-    n->in_flight = b->next;
-    if (!n->in_flight)
-        n->in_flight_end = NULL;
-    n->in_flight_bytes -= b->entries.len;
-    if (b->entries.cap > BATCH_KEEP_MAX)
-        buf_close(&b->entries);
-    buf_reset(&b->entries);
-    b->next = n->spare;
-    n->spare = b;
-}
-
-void batch_close_all(struct node *n)
-{
-    struct node_batch *lists[] = {n->open, n->in_flight, n->spare};
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-        for (struct node_batch *b = lists[i], *next; b; b = next) {
-            next = b->next;
-            buf_close(&b->entries);
-            free(b);
-        }
-    }
-}
-
 /* ---- Commit ---- */
 
 static void apply_to_sessions(struct node *n, const struct zk_txn_header *h)
@@ -152,16 +105,11 @@ static void commit_txn(struct node *n, struct slice txn)
     answer_waits(n);
 }
 
-/* All up to `zxid` is decided. */
-void commit_to(struct node *n, int64_t zxid)
+/* Apply what is decided and on this disk. */
+void commit_ready(struct node *n)
 {
-    while (n->in_flight && n->in_flight->last_zxid <= zxid) {
-        struct node_batch *b = n->in_flight;
-        size_t pos = 0;
-        struct slice txn;
-        while (txn_batch_next(&b->entries, &pos, &txn))
-            commit_txn(n, txn);
-        batch_done(n, b);
-    }
+    struct slice txn;
+    while (history_next(n, MIN(n->decided, n->persisted), &txn))
+        commit_txn(n, txn);
     change_forget(n, n->last_committed);
 }

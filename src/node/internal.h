@@ -21,6 +21,7 @@ enum {
     HELD_MAX = 16 << 20,          /* bytes of requests of one connection that wait */
     HELD_SLACK = 256 << 10,       /* bytes of answered requests before conn->held is moved up */
     FOUR_LETTER_MAX = 4 << 20,    /* bytes of one answer */
+    TXN_ZXID_AT = 12,             /* in a transaction's header: behind client_id and cxid */
     BATCH_KEEP_MAX = 4 << 20,     /* a larger batch gives its memory back */
     IN_FLIGHT_MAX = 64 << 20,     /* bytes of transactions that are not committed */
     CLOSE_PATHS_MAX = 512 << 10,  /* bytes of paths in one closeSession */
@@ -200,10 +201,17 @@ struct node {
     int64_t last_proposed;
     int64_t last_committed;
     int64_t next_session_id;
-    struct node_batch *open;                      /* gathers proposals until NODE_FLUSH */
-    struct node_batch *in_flight, *in_flight_end; /* lent to the log */
+    int64_t persisted; /* all up to it is on this disk */
+    int64_t
+        decided; /* all up to it is committed by the ensemble; a single replica decides at once */
+    struct node_batch *open;        /* gathers proposals until NODE_FLUSH */
+    struct node_batch *first, *end; /* lent to the log or applied, in the order of zxids */
+    struct node_batch *apply_batch; /* the first that is not applied, */
+    size_t apply_pos;               /* from there on */
     struct node_batch *spare;
-    size_t in_flight_bytes;
+    size_t history_bytes; /* of applied batches that are kept */
+    size_t history_max;
+    size_t in_flight_bytes; /* of those that are not applied */
     RING(struct proposal) proposals;
     RING(struct wait) waits;
     size_t outstanding; /* requests in the queues of all connections */
@@ -293,10 +301,14 @@ void change_close(struct node *n);
 void undo_begin(struct node *n);
 void undo_end(struct node *n, bool roll_back);
 
+/* history.c: batches of transactions, from those that learners may still need to the open one */
+struct node_batch *history_open(struct node *n);
+void history_append_open(struct node *n);
+bool history_next(struct node *n, int64_t limit, struct slice *txn);
+void history_close(struct node *n);
+
 /* commit.c */
-void commit_to(struct node *n, int64_t zxid);
-void batch_append_open(struct node *n);
-void batch_close_all(struct node *n);
+void commit_ready(struct node *n);
 void rings_close(struct node *n);
 void wait_push(struct node *n, struct node_conn *c, int64_t zxid);
 void proposal_push(struct node *n, int64_t zxid, struct node_conn *c);

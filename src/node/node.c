@@ -72,7 +72,8 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     list_init(&n->paused);
     list_init(&n->changes);
     list_init(&n->free_changes);
-    n->last_proposed = n->last_committed = tree_last_zxid(tree);
+    n->last_proposed = n->last_committed = n->persisted = tree_last_zxid(tree);
+    n->decided = INT64_MAX;
     n->next_container_check_ms = now_ms + config->container_check_ms;
     n->stats.min_latency_ms = -1;
     choose_next_snapshot(n);
@@ -93,7 +94,7 @@ void node_close(struct node *n)
     hmap_close(&n->peers);
     watches_close(&n->watches);
     change_close(n);
-    batch_close_all(n);
+    history_close(n);
     tree_outcome_close(&n->outcome);
     free(n->fired.who);
     buf_close(&n->scratch);
@@ -121,7 +122,7 @@ static void start_snapshot_if_due(struct node *n)
 static void flush(struct node *n)
 {
     conn_resume_paused(n);
-    batch_append_open(n);
+    history_append_open(n);
     LIST_FOR_EACH_SAFE (c, &n->dirty, struct node_conn, dirty_link) {
         list_remove(&c->dirty_link);
         node_effect(n, NODE_SEND, c);
@@ -170,7 +171,8 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
         conn_closed(n, event->conn);
         break;
     case NODE_PERSISTED:
-        commit_to(n, event->zxid);
+        n->persisted = event->zxid;
+        commit_ready(n);
         break;
     case NODE_SNAPSHOT_DONE:
         n->snapshot_running = false;

@@ -9,19 +9,6 @@ bool propose_is_known(int32_t op)
            (op != ZK_OP_check && prepare_op_in_multi(op));
 }
 
-static struct node_batch *open_batch(struct node *n)
-{
-    if (!n->open) {
-        n->open = n->spare;
-        if (n->open)
-            n->spare = n->open->next;
-        else
-            n->open = mem_zalloc(sizeof(*n->open));
-        n->open->next = NULL;
-    }
-    return n->open;
-}
-
 /* Open a log entry with its header; the record follows. */
 static size_t entry_begin(struct node *n, struct buf *entries, int64_t session_id, int32_t cxid,
                           int32_t type)
@@ -136,7 +123,7 @@ static int32_t propose_multi(struct node *n, const struct requester *who, struct
 int32_t propose_request(struct node *n, struct node_conn *c, const struct zk_request_header *h,
                         struct slice body, struct buf *refusal)
 {
-    struct node_batch *b = open_batch(n);
+    struct node_batch *b = history_open(n);
     struct buf *entries = &b->entries;
     size_t start = entry_begin(n, entries, c->session->id, h->xid, h->type);
     struct jute_reader r = jute_reader_of(body);
@@ -154,7 +141,7 @@ int32_t propose_request(struct node *n, struct node_conn *c, const struct zk_req
 void propose_create_session(struct node *n, struct node_conn *c, int64_t session_id,
                             int32_t timeout_ms)
 {
-    struct node_batch *b = open_batch(n);
+    struct node_batch *b = history_open(n);
     size_t start = entry_begin(n, &b->entries, session_id, 0, ZK_OP_createSession);
     struct zk_create_session_txn t = {timeout_ms};
     zk_create_session_txn_write(&b->entries, &t);
@@ -168,7 +155,7 @@ void propose_close_session(struct node *n, struct node_conn *c, int64_t session_
     struct session *s = tracker_find(n, session_id);
     ensure(s != NULL && !s->closing);
     s->closing = true;
-    struct node_batch *b = open_batch(n);
+    struct node_batch *b = history_open(n);
     size_t start = entry_begin(n, &b->entries, session_id, xid, ZK_OP_closeSession);
     prepare_close_session(n, n->last_proposed + 1, session_id, &b->entries);
     entry_end(n, b, start, c);
@@ -179,7 +166,7 @@ void propose_close_session(struct node *n, struct node_conn *c, int64_t session_
 
 void propose_delete_container(struct node *n, struct slice path)
 {
-    struct node_batch *b = open_batch(n);
+    struct node_batch *b = history_open(n);
     size_t start = entry_begin(n, &b->entries, 0, 0, ZK_OP_deleteContainer);
     if (prepare_delete_container(n, n->last_proposed + 1, path, &b->entries) == ZK_OK)
         entry_end(n, b, start, NULL);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Batches of transactions in the order of zxids: first those that were applied and are kept for
+ * learners that are a little behind, then those on their way to the disk and through the
+ * ensemble, last the open one. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+struct node_batch *history_open(struct node *n)
+{
+    if (!n->open) {
+        n->open = n->spare;
+        if (n->open)
+            n->spare = n->open->next;
+        else
+            n->open = mem_zalloc(sizeof(*n->open));
+        n->open->next = NULL;
+    }
+    return n->open;
+}
+
+/* Lend the open batch to the log. */
+void history_append_open(struct node *n)
+{
+    struct node_batch *b = n->open;
+    if (!b || b->entries.len == 0)
+        return;
+    n->open = NULL;
+    if (n->end)
+        n->end->next = b;
+    else
+        n->first = b;
+    n->end = b;
+    if (!n->apply_batch) {
+        n->apply_batch = b;
+        n->apply_pos = 0;
+    }
+    n->in_flight_bytes += b->entries.len;
+    n->bytes_since_snapshot += b->entries.len;
+    node_effect(n, NODE_APPEND, NULL);
+    n->fx->list[n->fx->n - 1].batch = b;
+}
+
+static void batch_recycle(struct node *n, struct node_batch *b)
+{
+    if (b->entries.cap > BATCH_KEEP_MAX)
+        buf_close(&b->entries);
+    buf_reset(&b->entries);
+    b->next = n->spare;
+    n->spare = b;
+}
+
+/* Let go of the oldest, as far as they are applied and more than is to be kept. */
+static void history_trim(struct node *n)
+{
+    while (n->first && n->first != n->apply_batch && n->history_bytes > n->history_max) {
+        struct node_batch *b = n->first;
+        n->first = b->next;
+        if (!n->first)
+            n->end = NULL;
+        n->history_bytes -= b->entries.len;
+        batch_recycle(n, b);
+    }
+}
+
+static void batch_applied(struct node *n)
+{
+    struct node_batch *b = n->apply_batch;
+    n->apply_batch = b->next;
+    n->apply_pos = 0;
+    n->in_flight_bytes -= b->entries.len;
+    n->history_bytes += b->entries.len;
+}
+
+/* The next transaction to apply, if its zxid is not beyond `limit`. Valid until the next call. */
+bool history_next(struct node *n, int64_t limit, struct slice *txn)
+{
+    while (n->apply_batch) {
+        size_t pos = n->apply_pos;
+        if (!txn_batch_next(&n->apply_batch->entries, &pos, txn)) {
+            batch_applied(n);
+            continue;
+        }
+        if ((int64_t)be64_get(txn->data + TXN_ZXID_AT) > limit)
+            return false;
+        n->apply_pos = pos;
+        return true;
+    }
+    history_trim(n);
+    return false;
+}
+
+void history_close(struct node *n)
+{
+    struct node_batch *lists[] = {n->open, n->first, n->spare};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        for (struct node_batch *b = lists[i], *next; b; b = next) {
+            next = b->next;
+            buf_close(&b->entries);
+            free(b);
+        }
+    }
+}
