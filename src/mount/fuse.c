@@ -15,7 +15,8 @@ enum {
 static void req_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct mount *m = userdata;
-    /* Times and truncation are ours: see "Reading and caching" and "Writing" in the README. */
+    /* Times and truncation are ours. Without ATOMIC_O_TRUNC the kernel asks for the truncation
+     * of an open by itself, so that the committed size stays what others see. */
     conn->want &=
         ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS_AUTO |
                     FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The injector: a thread that makes the system calls that a local process would have made, so that
- * the kernel raises the inotify events of changes made elsewhere.
+/* The injector: it has the system calls made that a local process would have made, so that the
+ * kernel raises the inotify events of changes made elsewhere.
  *
- * The loop fills a queue, one entry a change; the thread takes one at a time, and the requests
- * that its system calls become are answered by injected.c from the entry that is current. It alone
- * calls fuse_lowlevel_notify_*, which wait for locks of the kernel's. What has been told comes
- * back to the loop. */
+ * The loop fills a queue, one entry a change; a thread takes one at a time and hands it to the
+ * process of inject_child.c. The requests that its system calls become are answered by injected.c
+ * from the entry that is current. The thread alone calls fuse_lowlevel_notify_*, which wait for
+ * locks of the kernel's. What has been told comes back to the loop. */
 #include "inject.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* ---- On the injector's thread ---- */
 
@@ -23,57 +17,25 @@ static void inval_entry(struct injector *j, uint64_t parent, const char *name)
     fuse_lowlevel_notify_inval_entry(j->mount->session, parent, name, strlen(name));
 }
 
-static int make(const struct injection *i)
-{
-    return i->is_dir ? mkdir(i->path, 0777) : mknod(i->path, S_IFREG | 0666, 0);
-}
-
-static int rewrite(const struct injection *i)
-{
-    int fd = open(i->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return -1;
-    int rc = ftruncate(fd, i->size);
-    close(fd);
-    return rc;
-}
-
 static void run(struct injector *j, const struct injection *i)
 {
     struct fuse_session *se = j->mount->session;
-    int rc = 0;
-    switch (i->kind) {
-    case INJECT_CREATE:
+    struct inject_call call = {.kind = i->kind, .is_dir = i->is_dir, .size = i->size};
+    if (i->kind == INJECT_CREATE)
         inval_entry(j, i->parent->id, i->name);
-        rc = make(i);
-        break;
-    case INJECT_DELETE:
-        rc = i->is_dir ? rmdir(i->path) : unlink(i->path);
-        if (rc < 0)
-            inval_entry(j, i->parent->id, i->name);
-        break;
-    case INJECT_DATA:
+    else if (i->kind == INJECT_DATA)
         fuse_lowlevel_notify_inval_inode(se, i->n->id, 0, 0);
-        rc = rewrite(i);
-        break;
-    case INJECT_ATTRIB:
+    else if (i->kind == INJECT_ATTRIB)
         fuse_lowlevel_notify_inval_inode(se, i->n->id, -1, 0);
-        rc = utimensat(AT_FDCWD, i->path, NULL, AT_SYMLINK_NOFOLLOW);
-        break;
-    case INJECT_RENAME:
-        rc = rename(i->from_path, i->path);
-        if (rc < 0)
+    int rc = inject_child_call(&j->mount->child, &call, i->path, i->from_path);
+    if (rc < 0) {
+        log_debug("no event for %s: %s", i->path, strerror(-rc));
+        inval_entry(j, i->parent->id, i->name);
+        if (i->from_parent)
             inval_entry(j, i->from_parent->id, i->from_name);
-        if (rc < 0)
-            inval_entry(j, i->parent->id, i->name);
-        fuse_lowlevel_notify_inval_inode(se, i->n->id, 0, 0);
-        break;
-    case INJECT_INVAL:
-        fuse_lowlevel_notify_inval_inode(se, i->n->id, 0, 0);
-        break;
     }
-    if (rc < 0 && errno != ENOTCONN)
-        log_debug("no event for %s: %s", i->path, strerror(errno));
+    if (i->kind == INJECT_RENAME)
+        fuse_lowlevel_notify_inval_inode(se, i->n->id, 0, 0);
     /* What was not held before shall be forgotten again, unless somebody watches it by now. */
     if (i->shed)
         inval_entry(j, i->parent->id, i->name);
@@ -82,9 +44,8 @@ static void run(struct injector *j, const struct injection *i)
 static void *thread_main(void *arg)
 {
     struct injector *j = arg;
-    struct statvfs st;
-    atomic_store(&j->tid, (int)syscall(SYS_gettid));
-    if (statvfs(j->mount->opt.mountpoint, &st) == 0)
+    struct inject_call probe = {.kind = INJECT_PROBE};
+    if (inject_child_call(&j->mount->child, &probe, j->mount->opt.mountpoint, NULL) == 0)
         atomic_store(&j->answers, true);
     uv_async_send(&j->async);
     pthread_mutex_lock(&j->lock);

@@ -8,6 +8,21 @@
 
 #include "mount.h"
 
+enum {
+    INJECT_PACKET_MAX = 16384,
+};
+
+/* What the process is asked to do; two paths follow, each with its NUL. */
+struct inject_call {
+    enum inject_kind kind;
+    bool is_dir;
+    int64_t size;
+};
+
+/* Blocks until it is done: 0 or a negative errno. */
+int inject_child_call(struct inject_child *child, const struct inject_call *call, const char *path,
+                      const char *from);
+
 /* One change to be told. All but the link is set once, by the loop. */
 struct injection {
     struct list link;
@@ -29,7 +44,6 @@ struct injector {
     struct mount *mount;
     pthread_t thread;
     uv_async_t async;
-    atomic_int tid;
     atomic_bool answers;  /* the mount has answered a system call */
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t wake;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Requests that come from the injector's own system calls. They are known by its thread id and are
+/* Requests that come from the injector's own system calls. They are known by its process id and are
  * answered at once from what is known: a change is told as if it happened now, so a name that was
  * made is not there yet, and one that was removed still is. */
 #include "inject.h"
@@ -9,7 +9,7 @@
 static bool is_injectors(fuse_req_t req)
 {
     const struct mount *m = req_mount(req);
-    return m->injector && fuse_req_ctx(req)->pid == atomic_load(&m->injector->tid);
+    return m->injector && fuse_req_ctx(req)->pid == m->child.pid;
 }
 
 static const struct injection *current(fuse_req_t req)

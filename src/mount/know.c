@@ -151,9 +151,11 @@ static void drop_watches_below(struct mount *m, struct node *n)
         drop_watches_below(m, child);
 }
 
-/* The same nodes are other znodes now, which were not watched yet: compare them once more. */
+/* The same nodes are other znodes now, which were not watched yet: compare them once more. An
+ * answer that is under way is about their old path. */
 static void renew_below(struct mount *m, struct node *n, int64_t zxid)
 {
+    n->place++;
     n->life = n->life == NODE_LIVE ? NODE_NAMED : n->life;
     n->told_mzxid = zxid;
     n->told_aversion = -1;

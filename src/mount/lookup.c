@@ -88,6 +88,21 @@ static void lookup_in(fuse_req_t req, struct node *dir, const char *name)
     fetch_entry(m, n, on_lookup, wait_new(req, n));
 }
 
+static bool refuse_stale(fuse_req_t req, const struct node *n)
+{
+    struct mount *m = req_mount(req);
+    if (n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS || !m->opt.stale_error ||
+        !mount_is_stale(m))
+        return false;
+    reply_err(req, EIO);
+    return true;
+}
+
+static bool is_control_name(const struct node *dir, const char *name)
+{
+    return dir->id == NODE_ROOT_ID && strcmp(name, ".zabfs") == 0;
+}
+
 void req_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *m = req_mount(req);
@@ -95,6 +110,8 @@ void req_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     if (!dir || !dir->is_dir)
         reply_err(req, dir ? ENOTDIR : ESTALE);
     else if (injected_lookup(req, dir, name))
+        return;
+    else if (!is_control_name(dir, name) && refuse_stale(req, dir))
         return;
     else if (strlen(name) > NODE_NAME_MAX)
         reply_err(req, ENAMETOOLONG);
@@ -125,16 +142,6 @@ void req_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *for
 }
 
 /* ---- attributes ---- */
-
-static bool refuse_stale(fuse_req_t req, const struct node *n)
-{
-    struct mount *m = req_mount(req);
-    if (n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS || !m->opt.stale_error ||
-        !mount_is_stale(m))
-        return false;
-    reply_err(req, EIO);
-    return true;
-}
 
 static void on_getattr(void *arg, struct node *n, int32_t err)
 {

@@ -234,6 +234,8 @@ static void init(struct mount *m)
 static int run(struct mount *m)
 {
     struct err e;
+    if (inject_child_start(&m->child, m->opt.mountpoint) < 0)
+        ensure_failed("inject_child_start", __FILE__, __LINE__);
     init(m);
     if (m->opt.data_dir && standalone_start(m, m->opt.data_dir, &e) < 0)
         fail(&e);
@@ -308,14 +310,20 @@ static void print_help(bool roff)
     buf_close(&text);
 }
 
+static void check_mountpoint(const char *path)
+{
+    struct stat st;
+    int err = stat(path, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    if (err == 0)
+        return;
+    fprintf(stderr, "zabfs: mount point %s: %s\n", path, strerror(err));
+    exit(1);
+}
+
 /* Paths are made absolute before the process goes to /. */
-static void make_absolute(char **path, bool must_exist)
+static void make_absolute(char **path)
 {
     char *real = realpath(*path, NULL);
-    if (!real && must_exist) {
-        fprintf(stderr, "zabfs: mount point %s: %s\n", *path, strerror(errno));
-        exit(1);
-    }
     if (!real && **path != '/') {
         char cwd[PATH_MAX];
         struct buf joined = {0};
@@ -348,11 +356,12 @@ int main(int argc, char **argv)
     }
     if (!m.opt.data_dir && client_check_hosts(m.opt.source, &e) < 0)
         fail(&e);
-    make_absolute(&m.opt.mountpoint, true);
+    check_mountpoint(m.opt.mountpoint);
+    make_absolute(&m.opt.mountpoint);
     if (m.opt.data_dir)
-        make_absolute(&m.opt.data_dir, false);
+        make_absolute(&m.opt.data_dir);
     if (m.opt.log)
-        make_absolute(&m.opt.log, false);
+        make_absolute(&m.opt.log);
     if (!m.opt.foreground)
         go_background(&m);
     int code = run(&m);

@@ -19,6 +19,13 @@
 
 struct injector;
 
+/* The process that makes the system calls; started before the mount, so that it does not have it
+ * open. */
+struct inject_child {
+    pid_t pid;
+    int fd;
+};
+
 struct mount {
     struct options opt;
     uv_loop_t *loop;
@@ -32,6 +39,7 @@ struct mount {
     struct nodes nodes;
     struct identity who;
     struct injector *injector;
+    struct inject_child child;
     struct standalone *standalone;
 
     struct list drafts; /* handles open for writing */
@@ -235,8 +243,11 @@ enum inject_kind {
     INJECT_DATA,
     INJECT_ATTRIB,
     INJECT_RENAME,
-    INJECT_INVAL, /* only let the kernel forget attributes and pages */
+    INJECT_PROBE, /* does the mount answer? */
 };
+
+/* It detaches the mount if zabfs ends without doing so. */
+int inject_child_start(struct inject_child *child, const char *mountpoint);
 
 int inject_start(struct mount *m);
 void inject_stop(struct mount *m);

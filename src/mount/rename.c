@@ -253,6 +253,9 @@ static int rename_error(struct mount *m, const struct node *a, const struct node
         return EEXIST;
     if ((flags & RENAME_EXCHANGE) && !b)
         return ENOENT;
+    if (!(flags & RENAME_EXCHANGE) && b && b->is_dir &&
+        (b->stat.num_children > 0 || b->stat.data_length > 0))
+        return ENOTEMPTY;
     int err = reply_write_error(m);
     return err != 0 ? err : map_check_name(slice_str(to_name));
 }

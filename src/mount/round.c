@@ -10,7 +10,7 @@
 enum {
     BACKLOG_MAX = 256,
     BACKLOG_RETRY_MS = 5,
-    PASSES_MAX = 3,
+    PASSES_MAX = 8,
 };
 
 struct round {
@@ -19,6 +19,7 @@ struct round {
     size_t n;
     size_t waiting;
     unsigned passes;
+    bool compared; /* the contents of what may have been renamed */
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -178,6 +179,7 @@ static void round_end(struct round *r)
 }
 
 static void pass(struct round *r);
+static void compare_contents(struct round *r);
 
 static void on_one(void *arg, struct node *n, int32_t err)
 {
@@ -189,17 +191,68 @@ static void on_one(void *arg, struct node *n, int32_t err)
     /* What was found to be new or gone belongs to this round: both halves of a rename do. */
     if (r->passes < PASSES_MAX && !list_is_empty(&r->m->dirty) && r->m->connected)
         pass(r);
+    else if (!r->compared)
+        compare_contents(r);
     else
         round_end(r);
+}
+
+/* Content that somebody has read here must not seem to have moved to a file that has another. */
+static void compare_contents(struct round *r)
+{
+    r->compared = true;
+    r->waiting = 1;
+    for (size_t i = 0; i < r->n; i++) {
+        struct node *from = r->nodes[i];
+        struct node *to = from->content && !from->is_dir ? find_renamed(r, from) : NULL;
+        if (to) {
+            r->waiting++;
+            fetch_content(r->m, to, on_one, r);
+        }
+    }
+    on_one(r, r->m->nodes.root, ZK_OK);
+}
+
+static void on_moved_stat(void *arg, struct node *n, int32_t err);
+
+/* The list of a new directory. It may be one that was renamed: what has the name of something that
+ * is gone is read too, for revive_below. */
+static void on_new_list(void *arg, struct node *dir, int32_t err)
+{
+    struct round *r = arg;
+    for (size_t i = 0; err == ZK_OK && i < r->n; i++) {
+        struct node *gone = r->nodes[i];
+        struct node *n = NULL;
+        if (gone->life == NODE_GONE && gone->parent->life == NODE_GONE)
+            n = node_child(&r->m->nodes, dir, slice_str(gone->name));
+        if (n && n->life == NODE_NAMED) {
+            r->waiting++;
+            fetch_stat(r->m, n, on_moved_stat, r);
+        }
+    }
+    on_one(r, dir, err);
+}
+
+static bool is_unlisted_dir(const struct node *n)
+{
+    return n->is_dir && n->life == NODE_LIVE && !n->listed;
+}
+
+static void on_moved_stat(void *arg, struct node *n, int32_t err)
+{
+    struct round *r = arg;
+    if (err == ZK_OK && is_unlisted_dir(n))
+        fetch_list(r->m, n, on_new_list, r);
+    else
+        on_one(r, n, err);
 }
 
 static void on_stat(void *arg, struct node *n, int32_t err)
 {
     struct round *r = arg;
     /* Its making will be told, and the kernel will hold it from then on: list it before. */
-    if (err == ZK_OK && n->is_dir && n->life == NODE_LIVE && !n->listed && is_watchable(n) &&
-        !n->told)
-        fetch_list(r->m, n, on_one, r);
+    if (err == ZK_OK && is_unlisted_dir(n) && is_watchable(n) && !n->told)
+        fetch_list(r->m, n, on_new_list, r);
     else
         on_one(r, n, err);
 }

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ struct standalone {
     char *log;
     char program[PATH_MAX];
     char hosts[32];
+    int lock;  /* the directory, open and locked */
     pid_t pid; /* 0: not running */
     uv_timer_t timer;
 };
@@ -153,6 +155,19 @@ static void on_timer(uv_timer_t *timer)
     spawn(s);
 }
 
+/* One zabfs runs the server of a directory. */
+static int lock_directory(struct standalone *s, const char *dir, struct err *e)
+{
+    s->lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->lock < 0)
+        return err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
+    if (flock(s->lock, LOCK_EX | LOCK_NB) < 0)
+        return err_set(e, -errno,
+                       "%s is in use by another zabfs; mount its server instead: see %s/zoo.cfg",
+                       dir, dir);
+    return 0;
+}
+
 int standalone_start(struct mount *m, const char *data_dir, struct err *e)
 {
     struct standalone *s = mem_zalloc(sizeof(*s));
@@ -171,7 +186,9 @@ int standalone_start(struct mount *m, const char *data_dir, struct err *e)
     buf_printf(&text, "%s/zabd.log", dir);
     s->log = slice_dup_str(buf_slice(&text));
     buf_close(&text);
-    int rc = find_program(s, e);
+    int rc = lock_directory(s, dir, e);
+    if (rc == 0)
+        rc = find_program(s, e);
     if (rc == 0 && access(s->config, F_OK) != 0)
         rc = write_config(s->config, dir, e);
     if (rc == 0)
@@ -203,6 +220,7 @@ void standalone_stop(struct standalone *s)
         for (int ms = 0; ms < STOP_MS && waitpid(s->pid, NULL, WNOHANG) == 0; ms += 10)
             usleep(10000);
     }
+    close(s->lock);
     free(s->config);
     free(s->log);
     free(s);

@@ -31,14 +31,16 @@ void sync_told(struct node *n)
 
 /* Made and removed in one transaction: the new node's zxid is the one of the last change of the old
  * one's directory. If both are in one directory that is true of each new node; but a rename makes
- * before it removes. */
+ * before it removes. What somebody has read here is the same afterwards. */
 bool sync_is_rename(const struct node *from, const struct node *to)
 {
     if (!from->told || from->life != NODE_GONE || from->stat.czxid == 0 || !from->parent ||
         to->life != NODE_LIVE)
         return false;
+    bool other_data = from->content && to->content &&
+                      !slice_eq(content_slice(from->content), content_slice(to->content));
     bool made_after = !to->told && from->parent == to->parent && !from->after_change;
-    return !made_after && to->stat.mzxid == from->parent->stat.pzxid &&
+    return !other_data && !made_after && to->stat.mzxid == from->parent->stat.pzxid &&
            from->is_dir == to->is_dir && from->stat.data_length == to->stat.data_length &&
            from->stat.num_children == to->stat.num_children;
 }

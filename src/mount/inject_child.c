@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The process that makes the injector's system calls.
+ *
+ * It is a process, not a thread, because it must not have /dev/fuse open: a system call on the
+ * mount cannot be killed once its request was read. If zabfs is killed, its descriptor closes, the
+ * kernel fails the call with ENOTCONN, and no dead mount stays. */
+#include "inject.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static int rewrite(const char *path, int64_t size)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return -1;
+    int rc = ftruncate(fd, size);
+    close(fd);
+    return rc;
+}
+
+static int perform(const struct inject_call *call, const char *path, const char *from)
+{
+    struct statvfs st;
+    switch (call->kind) {
+    case INJECT_CREATE:
+        return call->is_dir ? mkdir(path, 0777) : mknod(path, S_IFREG | 0666, 0);
+    case INJECT_DELETE:
+        return call->is_dir ? rmdir(path) : unlink(path);
+    case INJECT_DATA:
+        return rewrite(path, call->size);
+    case INJECT_ATTRIB:
+        return utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+    case INJECT_RENAME:
+        return rename(from, path);
+    case INJECT_PROBE:
+        return statvfs(path, &st);
+    }
+    errno = EINVAL;
+    return -1;
+}
+
+/* Is this still our mount: the same device at the same place? */
+static bool is_mounted(const char *mountpoint, dev_t dev)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    bool found = false;
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    while (f && !found && getline(&line, &cap, f) > 0) {
+        unsigned a, b;
+        found = sscanf(line, "%*d %*d %u:%u", &a, &b) == 2 && makedev(a, b) == dev &&
+                strstr(line, " fuse.zabfs ") && strstr(line, mountpoint);
+    }
+    free(line);
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* zabfs ended without unmounting. fusermount3's auto_unmount gives up where a process is still in
+ * the mount, so that a dead one would stay. A device's number is used again: a mount that answers
+ * is another. */
+static void clean_up(const char *mountpoint, dev_t dev)
+{
+    struct statvfs st;
+    usleep(100000); /* after fusermount3 */
+    if (dev == 0 || !is_mounted(mountpoint, dev) || statvfs(mountpoint, &st) == 0 ||
+        errno != ENOTCONN || umount2(mountpoint, MNT_DETACH) == 0)
+        return;
+    execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint, (char *)NULL);
+}
+
+static _Noreturn void child_main(int fd, const char *mountpoint)
+{
+    struct stat st;
+    dev_t dev = 0;
+    static char packet[INJECT_PACKET_MAX];
+    /* The end comes with the end of the socket. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    setsid();
+    if (chdir("/") < 0)
+        _exit(1);
+    umask(0);
+    for (;;) {
+        struct inject_call call;
+        ssize_t len = recv(fd, packet, sizeof(packet), 0);
+        if (len <= (ssize_t)sizeof(call))
+            break;
+        memcpy(&call, packet, sizeof(call));
+        const char *path = packet + sizeof(call);
+        int32_t rc = perform(&call, path, path + strlen(path) + 1) < 0 ? -errno : 0;
+        if (call.kind == INJECT_PROBE && rc == 0 && stat(path, &st) == 0)
+            dev = st.st_dev;
+        if (send(fd, &rc, sizeof(rc), MSG_NOSIGNAL) < 0)
+            break;
+    }
+    clean_up(mountpoint, dev);
+    _exit(0);
+}
+
+int inject_child_start(struct inject_child *child, const char *mountpoint)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    child->pid = fork();
+    if (child->pid == 0) {
+        close(fds[0]);
+        child_main(fds[1], mountpoint);
+    }
+    close(fds[1]);
+    child->fd = fds[0];
+    return child->pid < 0 ? -errno : 0;
+}
+
+int inject_child_call(struct inject_child *child, const struct inject_call *call, const char *path,
+                      const char *from)
+{
+    struct buf packet = {0};
+    int32_t rc = -EPIPE;
+    buf_append(&packet, call, sizeof(*call));
+    buf_append(&packet, path, strlen(path) + 1);
+    buf_append(&packet, from ? from : "", from ? strlen(from) + 1 : 1);
+    if (packet.len > INJECT_PACKET_MAX)
+        rc = -ENAMETOOLONG;
+    else if (send(child->fd, packet.data, packet.len, MSG_NOSIGNAL) < 0 ||
+             recv(child->fd, &rc, sizeof(rc), 0) != sizeof(rc))
+        rc = -EPIPE;
+    buf_close(&packet);
+    return rc;
+}
