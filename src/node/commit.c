@@ -29,10 +29,12 @@ static void ring_grow(void **items, size_t *head, size_t *cap, size_t len, size_
     *cap = new_cap;
 }
 
+/* Answer `c`, if there is one, when `zxid` has been applied. */
 void proposal_push(struct node *n, int64_t zxid, struct node_conn *c)
 {
-    if (c)
-        c->refs++;
+    if (!c)
+        return;
+    c->refs++;
     RING_PUSH(&n->proposals, ((struct proposal){zxid, c}));
 }
 
@@ -43,15 +45,17 @@ void wait_push(struct node *n, struct node_conn *c, int64_t zxid)
     RING_PUSH(&n->waits, ((struct wait){zxid, c}));
 }
 
-void rings_close(struct node *n)
+void rings_drop(struct node *n)
 {
-    while (n->proposals.len > 0) {
-        struct proposal *p = RING_POP(&n->proposals);
-        if (p->conn)
-            conn_unref(n, p->conn);
-    }
+    while (n->proposals.len > 0)
+        conn_unref(n, RING_POP(&n->proposals)->conn);
     while (n->waits.len > 0)
         conn_unref(n, RING_POP(&n->waits)->conn);
+}
+
+void rings_close(struct node *n)
+{
+    rings_drop(n);
     free(n->proposals.items);
     free(n->waits.items);
 }
@@ -95,10 +99,8 @@ static void commit_txn(struct node *n, struct slice txn)
     watch_tell(n);
     apply_to_sessions(n, h);
 
-    ensure(n->proposals.len > 0);
-    struct proposal p = *RING_POP(&n->proposals);
-    ensure(p.zxid == h->zxid);
-    if (p.conn) {
+    if (n->proposals.len > 0 && n->proposals.items[n->proposals.head].zxid == h->zxid) {
+        struct proposal p = *RING_POP(&n->proposals);
         request_committed(n, p.conn, p.zxid);
         conn_unref(n, p.conn);
     }

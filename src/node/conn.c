@@ -239,11 +239,28 @@ static void conn_resume_session(struct node *n, struct node_conn *c,
     if (s->conn && !s->closing)
         conn_close(n, s->conn);
     tracker_touch(n, s);
+    conn_open_when_committed(n, c, s->id);
+}
+
+void conn_open_when_committed(struct node *n, struct node_conn *c, int64_t session_id)
+{
     uint8_t id[8];
-    be64_put(id, (uint64_t)s->id);
+    be64_put(id, (uint64_t)session_id);
     request_push(n, c, PENDING_READ, 0, ZK_OP_createSession, 0, n->last_proposed,
                  slice_of(id, sizeof(id)));
     request_drain(n, c);
+}
+
+/* A learner has the leader say whether the session may go on. */
+static void conn_ask_session(struct node *n, struct node_conn *c,
+                             const struct zk_connect_request *q)
+{
+    if (q->session_id == 0)
+        forward_create_session(n, c, tracker_new_id(n));
+    else if (tracker_password_ok(q->session_id, q->password))
+        forward_revalidate(n, c, q->session_id);
+    else
+        conn_refuse_session(n, c);
 }
 
 static void conn_connect(struct node *n, struct node_conn *c, struct slice frame)
@@ -257,6 +274,11 @@ static void conn_connect(struct node *n, struct node_conn *c, struct slice frame
         return;
     }
     c->has_read_only = jute_left(&r) > 0;
+    if (!n->serving) {
+        node_log(n, LOG_LEVEL_DEBUG, "%s: closed, there is no quorum yet", c->address);
+        conn_close(n, c);
+        return;
+    }
     if (q.last_zxid_seen > n->last_committed) {
         node_log(n, LOG_LEVEL_WARN,
                  "%s: closed, it has seen zxid 0x%llx and the last one here is 0x%llx", c->address,
@@ -268,7 +290,9 @@ static void conn_connect(struct node *n, struct node_conn *c, struct slice frame
         MAX(n->config.min_session_timeout_ms, MIN(n->config.max_session_timeout_ms, q.timeout));
     c->state = CONN_OPENING;
     conn_pause(n, c);
-    if (q.session_id == 0)
+    if (node_is_learner(n))
+        conn_ask_session(n, c, &q);
+    else if (q.session_id == 0)
         propose_create_session(n, c, tracker_new_id(n), c->timeout_ms);
     else
         conn_resume_session(n, c, &q);

@@ -6,6 +6,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+static const char *mode_name(const struct node *n)
+{
+    static const char *const names[] = {
+        [ZAB_FOLLOWING] = "follower", [ZAB_LEADING] = "leader", [ZAB_OBSERVING] = "observer"};
+    return n->zab ? names[n->state] : "standalone";
+}
+
 static void say_version(struct node *n, struct buf *out)
 {
     buf_printf(out, "Zookeeper version: %s\n", n->config.version);
@@ -23,9 +30,9 @@ static void say_summary(struct node *n, struct buf *out)
     buf_printf(out,
                "Latency min/avg/max: %" PRId64 "/%.4g/%" PRId64 "\n"
                "Received: %" PRIu64 "\nSent: %" PRIu64 "\nConnections: %zu\nOutstanding: %zu\n"
-               "Zxid: 0x%" PRIx64 "\nMode: standalone\nNode count: %zu\n",
+               "Zxid: 0x%" PRIx64 "\nMode: %s\nNode count: %zu\n",
                MAX(s->min_latency_ms, 0), average_latency(n), s->max_latency_ms, s->received,
-               s->sent, n->n_conns, n->outstanding, (uint64_t)n->last_committed,
+               s->sent, n->n_conns, n->outstanding, (uint64_t)n->last_committed, mode_name(n),
                tree_count(n->tree));
 }
 
@@ -116,12 +123,12 @@ static void say_mntr(struct node *n, struct buf *out)
 {
     const struct node_stats *s = &n->stats;
     buf_printf(out,
-               "zk_version\t%s\nzk_server_state\tstandalone\n"
+               "zk_version\t%s\nzk_server_state\t%s\n"
                "zk_avg_latency\t%.4f\nzk_min_latency\t%" PRId64 "\nzk_max_latency\t%" PRId64 "\n"
                "zk_packets_received\t%" PRIu64 "\nzk_packets_sent\t%" PRIu64 "\n"
                "zk_num_alive_connections\t%zu\nzk_outstanding_requests\t%zu\n",
-               n->config.version, average_latency(n), MAX(s->min_latency_ms, 0), s->max_latency_ms,
-               s->received, s->sent, n->n_conns, n->outstanding);
+               n->config.version, mode_name(n), average_latency(n), MAX(s->min_latency_ms, 0),
+               s->max_latency_ms, s->received, s->sent, n->n_conns, n->outstanding);
     buf_printf(out,
                "zk_znode_count\t%zu\nzk_watch_count\t%zu\nzk_ephemerals_count\t%zu\n"
                "zk_approximate_data_size\t%" PRIu64 "\nzk_global_sessions\t%zu\n"
@@ -140,8 +147,7 @@ static void say_ruok(struct node *n, struct buf *out)
 
 static void say_isro(struct node *n, struct buf *out)
 {
-    (void)n;
-    buf_printf(out, "rw");
+    buf_printf(out, n->serving ? "rw" : "null");
 }
 
 static void say_conf(struct node *n, struct buf *out)
@@ -223,12 +229,14 @@ static void say_crst(struct node *n, struct buf *out)
 
 static const struct four_letter {
     char word[5];
+    bool always; /* also while there is no quorum */
     void (*say)(struct node *n, struct buf *out);
 } words[] = {
-    {"conf", say_conf}, {"cons", say_cons}, {"crst", say_crst}, {"dump", say_dump},
-    {"envi", say_envi}, {"isro", say_isro}, {"mntr", say_mntr}, {"ruok", say_ruok},
-    {"srst", say_srst}, {"srvr", say_srvr}, {"stat", say_stat}, {"wchc", say_wchc},
-    {"wchs", say_wchs},
+    {"conf", true, say_conf},  {"cons", false, say_cons}, {"crst", false, say_crst},
+    {"dump", false, say_dump}, {"envi", true, say_envi},  {"isro", true, say_isro},
+    {"mntr", false, say_mntr}, {"ruok", true, say_ruok},  {"srst", false, say_srst},
+    {"srvr", false, say_srvr}, {"stat", false, say_stat}, {"wchc", false, say_wchc},
+    {"wchs", false, say_wchs},
 };
 
 /* Is the word in a list like "srvr, stat", or the list "*"? */
@@ -244,17 +252,23 @@ static bool is_allowed(const char *list, const char *word)
     return false;
 }
 
+static void answer(struct node *n, const struct four_letter *w, struct buf *out)
+{
+    if (!is_allowed(n->config.four_letter, w->word))
+        buf_printf(out, "%s is not executed because it is not in the whitelist.\n", w->word);
+    else if (!n->serving && !w->always)
+        buf_printf(out, "This ZooKeeper instance is not currently serving requests\n");
+    else
+        w->say(n, out);
+}
+
 /* True if the connection began with a four-letter word: it was answered and is being closed. */
 bool four_letter_try(struct node *n, struct node_conn *c, const uint8_t word[4])
 {
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (memcmp(words[i].word, word, 4) != 0)
             continue;
-        if (is_allowed(n->config.four_letter, words[i].word))
-            words[i].say(n, &c->pub.out);
-        else
-            buf_printf(&c->pub.out, "%s is not executed because it is not in the whitelist.\n",
-                       words[i].word);
+        answer(n, &words[i], &c->pub.out);
         conn_close(n, c);
         return true;
     }

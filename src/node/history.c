@@ -59,6 +59,8 @@ static void history_trim(struct node *n)
         if (!n->first)
             n->end = NULL;
         n->history_bytes -= b->entries.len;
+        n->history_base = b->last_zxid;
+        n->found.batch = NULL;
         batch_recycle(n, b);
     }
 }
@@ -88,6 +90,89 @@ bool history_next(struct node *n, int64_t limit, struct slice *txn)
     }
     history_trim(n);
     return false;
+}
+
+/* What was proposed since the last flush never was. */
+void history_drop_open(struct node *n)
+{
+    if (n->open)
+        buf_reset(&n->open->entries);
+}
+
+/* The history is another's: keep none of it. */
+void history_reset(struct node *n)
+{
+    history_drop_open(n);
+    while (n->first) {
+        struct node_batch *b = n->first;
+        n->first = b->next;
+        batch_recycle(n, b);
+    }
+    n->end = n->apply_batch = n->found.batch = NULL;
+    n->history_bytes = n->in_flight_bytes = 0;
+}
+
+/* ---- Looking back ---- */
+
+static int64_t txn_zxid(struct slice txn)
+{
+    return (int64_t)be64_get(txn.data + TXN_ZXID_AT);
+}
+
+/* The next transaction, which may be in the open batch. False at the end. */
+bool history_read(struct node *n, struct history_cursor *at, struct slice *txn, int64_t *zxid)
+{
+    while (at->batch) {
+        if (txn_batch_next(&at->batch->entries, &at->pos, txn)) {
+            *zxid = txn_zxid(*txn);
+            return true;
+        }
+        at->batch = at->batch->next ? at->batch->next : at->batch == n->open ? NULL : n->open;
+        at->pos = 0;
+    }
+    return false;
+}
+
+/* Before the first transaction that is behind `zxid`. */
+struct history_cursor history_after(struct node *n, int64_t zxid)
+{
+    struct history_cursor at = {n->first ? n->first : n->open, 0}, before;
+    struct slice txn;
+    int64_t found;
+    while (at.batch && at.batch->next && at.batch->last_zxid <= zxid)
+        at.batch = at.batch->next;
+    do
+        before = at;
+    while (history_read(n, &at, &txn, &found) && found <= zxid);
+    return before;
+}
+
+/* One transaction. They are asked for in their order, most often. */
+bool history_find(struct node *n, int64_t zxid, struct slice *txn)
+{
+    int64_t found;
+    struct history_cursor next = n->found;
+    if (!next.batch || !history_read(n, &next, txn, &found) || found != zxid) {
+        next = history_after(n, zxid - 1);
+        n->found = next;
+        if (!history_read(n, &next, txn, &found) || found != zxid)
+            return false;
+    }
+    return true;
+}
+
+/* The largest zxid of the history that is not larger than `zxid`; -1 if that is older than what
+ * is kept. */
+int64_t history_floor(struct node *n, int64_t zxid)
+{
+    struct history_cursor at = {n->first ? n->first : n->open, 0};
+    struct slice txn;
+    int64_t found, floor = n->history_base;
+    if (zxid < floor)
+        return -1;
+    while (history_read(n, &at, &txn, &found) && found <= zxid)
+        floor = found;
+    return floor;
 }
 
 void history_close(struct node *n)

@@ -21,12 +21,17 @@ enum {
     HELD_MAX = 16 << 20,          /* bytes of requests of one connection that wait */
     HELD_SLACK = 256 << 10,       /* bytes of answered requests before conn->held is moved up */
     FOUR_LETTER_MAX = 4 << 20,    /* bytes of one answer */
+    HISTORY_MAX = 16 << 20,       /* bytes of transactions kept for learners */
+    LINK_HELD_MAX = 4 << 20,      /* bytes of a link that wait, before it is not read from */
     TXN_ZXID_AT = 12,             /* in a transaction's header: behind client_id and cxid */
     BATCH_KEEP_MAX = 4 << 20,     /* a larger batch gives its memory back */
     IN_FLIGHT_MAX = 64 << 20,     /* bytes of transactions that are not committed */
     CLOSE_PATHS_MAX = 512 << 10,  /* bytes of paths in one closeSession */
     CONTAINERS_PER_CHECK = 10000, /* deleted in one round */
 };
+
+/* The zxid of a request that was handed to the leader. */
+#define ZXID_ASKED INT64_MAX
 
 /* ---- Connections ---- */
 
@@ -86,6 +91,7 @@ struct node_conn {
     int64_t deadline_ms; /* of the handshake */
     int32_t timeout_ms;  /* negotiated */
     bool has_read_only;  /* its ConnectRequest had the flag */
+    int64_t opening_id;  /* OPENING on a learner: the session that it waits for */
     struct session *session;
     struct buf in;   /* the beginning of a frame, or what came while paused */
     struct buf auth; /* Ids, encoded */
@@ -118,7 +124,30 @@ struct session {
     int32_t timeout_ms;
     int64_t expires_ms;
     bool closing;           /* its closeSession was proposed */
+    bool touched;           /* heard of since the leader was told */
     struct node_conn *conn; /* NULL while no connection has it */
+};
+
+/* ---- Links ---- */
+
+struct node_link {
+    struct node_conn_public pub;
+    struct list link;       /* node.links */
+    struct list dirty_link; /* node.dirty_links */
+    uint64_t id;
+    char address[CONN_ADDRESS_MAX];
+    bool to_leader;
+    bool closing;
+    bool held; /* what has come is left alone for now */
+    struct buf in;
+    struct tree_load *load; /* while a tree comes */
+    bool tree_whole;        /* but for the signature */
+};
+
+/* A place in the history, and where it can be looked for next. */
+struct history_cursor {
+    struct node_batch *batch;
+    size_t pos;
 };
 
 /* ---- Changes in flight ---- */
@@ -155,7 +184,7 @@ struct undo {
 /* A proposal on its way, in the order of zxids. */
 struct proposal {
     int64_t zxid;
-    struct node_conn *conn; /* who is to be answered, or NULL */
+    struct node_conn *conn; /* who is to be answered */
 };
 
 /* A connection whose first pending request waits for a zxid that is not its own. */
@@ -223,6 +252,25 @@ struct node {
     int64_t next_container_check_ms;
     int64_t next_expiry_ms;
 
+    /* An ensemble's replica: zab is NULL otherwise. */
+    struct zab *zab;
+    struct zab_effects zab_fx;
+    struct buf zab_later; /* events that effects caused */
+    bool in_zab;
+    bool serving;
+    bool proposing; /* the epoch has zxids left */
+    enum zab_state state;
+    int64_t logged; /* the last zxid that the core knows of */
+    struct list links;
+    struct list dirty_links;
+    uint64_t last_link_id;
+    struct tree *incoming; /* from the leader */
+    int64_t incoming_zxid;
+    int64_t history_base; /* the zxid before the first that is kept */
+    struct history_cursor found;
+    struct buf syncs;         /* connections that asked the leader, in order */
+    struct buf learner_syncs; /* struct learner_sync */
+
     struct zk_txn_header applying; /* the transaction whose outcome is in `outcome` */
     struct tree_outcome outcome;
     struct watch_fired fired;
@@ -250,6 +298,7 @@ void conn_resume_paused(struct node *n);
 void conn_check_deadlines(struct node *n);
 void conn_session_opened(struct node *n, struct node_conn *c, int64_t session_id);
 void conn_refuse_session(struct node *n, struct node_conn *c);
+void conn_open_when_committed(struct node *n, struct node_conn *c, int64_t session_id);
 
 /* request.c: the queue of a connection */
 void request_receive(struct node *n, struct node_conn *c, struct slice frame);
@@ -257,6 +306,8 @@ void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, i
                   int32_t op, int32_t err, int64_t zxid, struct slice body);
 void request_committed(struct node *n, struct node_conn *c, int64_t zxid);
 void request_drain(struct node *n, struct node_conn *c);
+bool request_asked(struct node_conn *c, int32_t xid, int64_t zxid);
+void request_synced(struct node *n, struct node_conn *c, int64_t zxid);
 void request_drop_all(struct node *n, struct node_conn *c);
 
 /* reply.c */
@@ -285,6 +336,10 @@ void propose_create_session(struct node *n, struct node_conn *c, int64_t session
                             int32_t timeout_ms);
 void propose_close_session(struct node *n, struct node_conn *c, int64_t session_id, int32_t xid);
 void propose_delete_container(struct node *n, struct slice path);
+void propose_for_learner(struct node *n, const struct requester *who,
+                         const struct zk_request_header *h, struct slice body);
+void propose_error(struct node *n, const struct requester *who, const struct zk_request_header *h,
+                   int32_t err);
 
 /* prepare.c: one operation against the view of all that was proposed; appends its record */
 int32_t prepare_op(struct node *n, const struct requester *who, int64_t zxid, int32_t op,
@@ -305,10 +360,17 @@ void undo_end(struct node *n, bool roll_back);
 struct node_batch *history_open(struct node *n);
 void history_append_open(struct node *n);
 bool history_next(struct node *n, int64_t limit, struct slice *txn);
+void history_drop_open(struct node *n);
+void history_reset(struct node *n);
+struct history_cursor history_after(struct node *n, int64_t zxid);
+bool history_read(struct node *n, struct history_cursor *at, struct slice *txn, int64_t *zxid);
+bool history_find(struct node *n, int64_t zxid, struct slice *txn);
+int64_t history_floor(struct node *n, int64_t zxid);
 void history_close(struct node *n);
 
 /* commit.c */
 void commit_ready(struct node *n);
+void rings_drop(struct node *n);
 void rings_close(struct node *n);
 void wait_push(struct node *n, struct node_conn *c, int64_t zxid);
 void proposal_push(struct node *n, int64_t zxid, struct node_conn *c);
@@ -319,6 +381,7 @@ struct session *tracker_add(struct node *n, int64_t id, int32_t timeout_ms);
 void tracker_remove(struct node *n, struct session *s);
 void tracker_touch(struct node *n, struct session *s);
 void tracker_expire(struct node *n);
+void tracker_load(struct node *n);
 int64_t tracker_new_id(struct node *n);
 void tracker_password(int64_t id, uint8_t password[ZK_PASSWORD_SIZE]);
 bool tracker_password_ok(int64_t id, struct slice password);
@@ -331,6 +394,52 @@ struct jute_vector auth_ids(const struct node_conn *c);
 void acl_mask_digests(const struct jute_vector *acl, struct buf *out);
 int32_t auth_add(struct node *n, struct node_conn *c, struct slice scheme, struct slice auth);
 void auth_init(struct node_conn *c);
+
+/* link.c */
+void link_opened(struct node *n, struct node_event *event);
+void link_data(struct node *n, struct node_link *l, struct slice data);
+void link_closed(struct node *n, struct node_link *l);
+void link_take(struct node *n, struct node_link *l);
+void link_hold(struct node_link *l, bool hold);
+void link_close(struct node *n, struct node_link *l);
+void link_free(struct node_link *l);
+struct node_link *link_find(struct node *n, uint64_t id);
+struct node_link *link_to_leader(struct node *n);
+void link_send(struct node *n, struct node_link *l, int32_t type, int64_t zxid, struct slice data);
+void link_send_as(struct node *n, struct node_link *l, int32_t type, int64_t zxid,
+                  struct slice data, const struct jute_vector *ids);
+void link_send_tree(struct node *n, struct node_link *l, int64_t zxid);
+void link_receive_tree(struct node *n, struct node_link *l, int64_t zxid);
+void link_drop_tree(struct node *n, struct node_link *l);
+void link_flush(struct node *n);
+
+/* ensemble.c: the driver of the consensus core */
+void ensemble_tick(struct node *n);
+void ensemble_peer(struct node *n, const struct node_event *event);
+void ensemble_logged(struct node *n);
+void ensemble_persisted(struct node *n);
+void ensemble_epoch_saved(struct node *n);
+void ensemble_link_opened(struct node *n, struct node_link *l);
+void ensemble_packet(struct node *n, struct node_link *l, const struct zk_quorum_packet *p);
+void ensemble_link_closed(struct node *n, struct node_link *l);
+void ensemble_link_failed(struct node *n, struct node_link *l);
+void ensemble_tree_failed(struct node *n);
+void ensemble_truncated(struct node *n, struct tree *tree, int64_t zxid);
+void ensemble_tree_installed(struct node *n);
+
+/* forward.c: requests between replicas */
+bool node_is_learner(const struct node *n);
+void forward_write(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                   struct slice body);
+void forward_sync(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                  struct slice body);
+void forward_create_session(struct node *n, struct node_conn *c, int64_t session_id);
+void forward_revalidate(struct node *n, struct node_conn *c, int64_t session_id);
+struct node_conn *forward_proposed(struct node *n, int64_t zxid, struct slice txn);
+void forward_touches(struct node *n, struct node_link *l, int64_t zxid);
+void forward_answer_syncs(struct node *n);
+void forward_deliver(struct node *n, uint64_t from, const struct zk_quorum_packet *p);
+void forward_stop(struct node *n);
 
 /* fourletter.c */
 bool four_letter_try(struct node *n, struct node_conn *c, const uint8_t word[4]);

@@ -31,8 +31,11 @@ void node_log(struct node *n, enum log_level level, const char *fmt, ...)
 static void effects_finish(struct node_effects *fx)
 {
     for (size_t i = 0; i < fx->n; i++) {
-        if (fx->list[i].type == NODE_LOG)
-            fx->list[i].text = (const char *)fx->text.data + (size_t)fx->list[i].text;
+        struct node_effect *e = &fx->list[i];
+        if (e->type == NODE_LOG)
+            e->text = (const char *)fx->text.data + (size_t)e->text;
+        else if (e->type == NODE_PEER_SEND)
+            e->data.data = fx->text.data + (size_t)e->data.data;
     }
 }
 
@@ -49,15 +52,6 @@ static void choose_next_snapshot(struct node *n)
     n->snapshot_at = half + (uint32_t)rng_below(&n->rng, half);
 }
 
-static void load_sessions(struct node *n)
-{
-    size_t cursor = 0;
-    int64_t id;
-    int32_t timeout_ms;
-    while (tree_session_next(n->tree, &cursor, &id, &timeout_ms))
-        tracker_add(n, id, timeout_ms);
-}
-
 struct node *node_open(const struct node_config *config, struct tree *tree, int64_t now_ms)
 {
     struct node *n = mem_zalloc(sizeof(*n));
@@ -70,14 +64,23 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     list_init(&n->conns);
     list_init(&n->dirty);
     list_init(&n->paused);
+    list_init(&n->links);
+    list_init(&n->dirty_links);
     list_init(&n->changes);
     list_init(&n->free_changes);
     n->last_proposed = n->last_committed = n->persisted = tree_last_zxid(tree);
-    n->decided = INT64_MAX;
+    n->history_base = n->logged = n->persisted;
+    n->decided = config->ensemble ? n->persisted : INT64_MAX;
+    n->serving = !config->ensemble;
+    n->proposing = true;
     n->next_container_check_ms = now_ms + config->container_check_ms;
     n->stats.min_latency_ms = -1;
     choose_next_snapshot(n);
-    load_sessions(n);
+    tracker_load(n);
+    if (config->ensemble) {
+        n->history_max = HISTORY_MAX;
+        n->zab = zab_open(config->ensemble, &config->history, now_ms);
+    }
     return n;
 }
 
@@ -87,7 +90,20 @@ void node_close(struct node *n)
     n->fx = &fx;
     LIST_FOR_EACH_SAFE (c, &n->conns, struct node_conn, link)
         conn_closed(n, c);
+    forward_stop(n);
     rings_close(n);
+    LIST_FOR_EACH_SAFE (l, &n->links, struct node_link, link) {
+        link_drop_tree(n, l);
+        link_free(l);
+    }
+    if (n->zab)
+        zab_close(n->zab);
+    zab_effects_close(&n->zab_fx);
+    buf_close(&n->zab_later);
+    buf_close(&n->syncs);
+    buf_close(&n->learner_syncs);
+    if (n->incoming)
+        tree_close(n->incoming);
     HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id)
         tracker_remove(n, s);
     hmap_close(&n->sessions);
@@ -109,7 +125,7 @@ void node_close(struct node *n)
  * before the log behind the last one is half as large as the tree. */
 static void start_snapshot_if_due(struct node *n)
 {
-    if (n->snapshot_running || n->txns_since_snapshot < n->snapshot_at ||
+    if (!n->serving || n->snapshot_running || n->txns_since_snapshot < n->snapshot_at ||
         n->bytes_since_snapshot < tree_data_size(n->tree) / 2)
         return;
     n->snapshot_running = true;
@@ -122,7 +138,10 @@ static void start_snapshot_if_due(struct node *n)
 static void flush(struct node *n)
 {
     conn_resume_paused(n);
+    if (n->zab && n->state == ZAB_LEADING)
+        ensemble_logged(n);
     history_append_open(n);
+    link_flush(n);
     LIST_FOR_EACH_SAFE (c, &n->dirty, struct node_conn, dirty_link) {
         list_remove(&c->dirty_link);
         node_effect(n, NODE_SEND, c);
@@ -132,7 +151,7 @@ static void flush(struct node *n)
 
 static void check_containers(struct node *n)
 {
-    if (n->now_ms < n->next_container_check_ms)
+    if (n->now_ms < n->next_container_check_ms || node_is_learner(n) || !n->serving)
         return;
     n->next_container_check_ms = n->now_ms + n->config.container_check_ms;
     struct buf paths = {0};
@@ -145,6 +164,8 @@ static void check_containers(struct node *n)
 
 static void tick(struct node *n)
 {
+    if (n->zab)
+        ensemble_tick(n);
     conn_check_deadlines(n);
     tracker_expire(n);
     check_containers(n);
@@ -172,6 +193,8 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
         break;
     case NODE_PERSISTED:
         n->persisted = event->zxid;
+        if (n->zab)
+            ensemble_persisted(n);
         commit_ready(n);
         break;
     case NODE_SNAPSHOT_DONE:
@@ -182,6 +205,30 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
         break;
     case NODE_FLUSH:
         flush(n);
+        break;
+    case NODE_PEER_UP:
+    case NODE_PEER_MESSAGE:
+        ensemble_peer(n, event);
+        break;
+    case NODE_LINK_OPENED:
+        link_opened(n, event);
+        break;
+    case NODE_LINK_DATA:
+        link_data(n, event->link, event->data);
+        break;
+    case NODE_LINK_CLOSED:
+        link_closed(n, event->link);
+        break;
+    case NODE_EPOCH_SAVED:
+        ensemble_epoch_saved(n);
+        break;
+    case NODE_TREE_SENT:
+        break; /* the shell goes on with the link by itself */
+    case NODE_TRUNCATED:
+        ensemble_truncated(n, event->tree, event->zxid);
+        break;
+    case NODE_TREE_INSTALLED:
+        ensemble_tree_installed(n);
         break;
     }
     effects_finish(fx);

@@ -3,6 +3,10 @@
  * log writes and the commit reads. */
 #include "internal.h"
 
+enum {
+    TXN_HEADER_SIZE = 32,
+};
+
 bool propose_is_known(int32_t op)
 {
     return op == ZK_OP_setACL || op == ZK_OP_multi ||
@@ -35,18 +39,26 @@ static void entry_end(struct node *n, struct node_batch *b, size_t start, struct
 
 /* ---- multi ---- */
 
-/* The answer of a multi of which operation `failed` was refused: all others are errors too, 0 for
- * those before it. */
-static void multi_refusal(int32_t n_ops, int32_t failed, int32_t err, struct buf *refusal)
+/* Which operation of a multi was refused, and why. */
+struct refusal {
+    int32_t n_ops;
+    int32_t failed; /* -1: none */
+    int32_t err;
+};
+
+/* The answer of such a multi: all others are errors too, 0 for those before it. */
+static void multi_refusal(const struct refusal *refused, struct buf *answer)
 {
-    for (int32_t i = 0; i < n_ops; i++) {
-        int32_t e = i < failed ? ZK_OK : i == failed ? err : ZK_RUNTIMEINCONSISTENCY;
+    for (int32_t i = 0; i < refused->n_ops; i++) {
+        int32_t e = i < refused->failed    ? ZK_OK
+                    : i == refused->failed ? refused->err
+                                           : ZK_RUNTIMEINCONSISTENCY;
         struct zk_multi_header mh = {.type = ZK_OP_error, .err = e};
-        zk_multi_header_write(refusal, &mh);
-        jute_write_int(refusal, e);
+        zk_multi_header_write(answer, &mh);
+        jute_write_int(answer, e);
     }
     struct zk_multi_header end = {.type = -1, .done = true, .err = -1};
-    zk_multi_header_write(refusal, &end);
+    zk_multi_header_write(answer, &end);
 }
 
 /* Read past one operation, so that those behind a refused one can be counted. */
@@ -88,8 +100,8 @@ static int32_t multi_count(struct slice body)
 
 /* Append a MultiTxn. It may be larger than the request, but not by as much as ACLs of many
  * identities can make it: ZooKeeper reads no transaction of more than twice a packet. */
-static int32_t propose_multi(struct node *n, const struct requester *who, struct slice body,
-                             struct buf *out, struct buf *refusal)
+static int32_t prepare_multi(struct node *n, const struct requester *who, struct slice body,
+                             struct buf *out, struct refusal *refusal)
 {
     int32_t n_ops = multi_count(body), err = ZK_OK;
     if (n_ops < 0)
@@ -113,9 +125,19 @@ static int32_t propose_multi(struct node *n, const struct requester *who, struct
     }
     undo_end(n, err != ZK_OK);
     if (err != ZK_OK)
-        multi_refusal(n_ops, vb.count, err, refusal);
+        *refusal = (struct refusal){n_ops, vb.count, err};
     jute_vector_end(&vb);
     return ZK_OK;
+}
+
+/* Append the record of a request's transaction. */
+static int32_t prepare_request(struct node *n, const struct requester *who, int32_t type,
+                               struct slice body, struct buf *out, struct refusal *refusal)
+{
+    struct jute_reader r = jute_reader_of(body);
+    if (type == ZK_OP_multi)
+        return prepare_multi(n, who, body, out, refusal);
+    return prepare_op(n, who, n->last_proposed + 1, type, &r, out);
 }
 
 /* Turn a request into a proposal. ZK_OK with an empty `refusal`: proposed. Otherwise refused, and
@@ -124,18 +146,66 @@ int32_t propose_request(struct node *n, struct node_conn *c, const struct zk_req
                         struct slice body, struct buf *refusal)
 {
     struct node_batch *b = history_open(n);
-    struct buf *entries = &b->entries;
-    size_t start = entry_begin(n, entries, c->session->id, h->xid, h->type);
-    struct jute_reader r = jute_reader_of(body);
     struct requester who = {c->session->id, auth_ids(c)};
-    int32_t err = h->type == ZK_OP_multi
-                      ? propose_multi(n, &who, body, entries, refusal)
-                      : prepare_op(n, &who, n->last_proposed + 1, h->type, &r, entries);
-    if (err != ZK_OK || refusal->len > 0)
-        entries->len = start;
+    struct refusal refused = {.failed = -1};
+    size_t start = entry_begin(n, &b->entries, c->session->id, h->xid, h->type);
+    int32_t err = prepare_request(n, &who, h->type, body, &b->entries, &refused);
+    if (refused.failed >= 0)
+        multi_refusal(&refused, refusal);
+    if (err != ZK_OK || refused.failed >= 0)
+        b->entries.len = start;
     else
         entry_end(n, b, start, c);
     return err;
+}
+
+/* ---- For a learner: what is refused is a transaction too, since that is the answer ---- */
+
+/* The MultiTxn of a multi of which operation `failed` was refused. */
+static void multi_error(int32_t n_ops, int32_t failed, int32_t err, struct buf *out)
+{
+    struct jute_builder vb = jute_vector_begin(out);
+    for (; vb.count < n_ops; vb.count++) {
+        int32_t e = vb.count < failed ? ZK_OK : vb.count == failed ? err : ZK_RUNTIMEINCONSISTENCY;
+        jute_write_int(out, ZK_OP_error);
+        jute_write_int(out, 4);
+        jute_write_int(out, e);
+    }
+    jute_vector_end(&vb);
+}
+
+static void error_entry(struct node *n, struct node_batch *b, const struct requester *who,
+                        int32_t xid, int32_t err)
+{
+    size_t start = entry_begin(n, &b->entries, who->session_id, xid, ZK_OP_error);
+    jute_write_int(&b->entries, err);
+    entry_end(n, b, start, NULL);
+}
+
+void propose_error(struct node *n, const struct requester *who, const struct zk_request_header *h,
+                   int32_t err)
+{
+    error_entry(n, history_open(n), who, h->xid, err);
+}
+
+void propose_for_learner(struct node *n, const struct requester *who,
+                         const struct zk_request_header *h, struct slice body)
+{
+    struct node_batch *b = history_open(n);
+    struct buf *entries = &b->entries;
+    struct refusal refusal = {.failed = -1};
+    size_t start = entry_begin(n, entries, who->session_id, h->xid, h->type);
+    int32_t err = prepare_request(n, who, h->type, body, entries, &refusal);
+    if (err != ZK_OK) {
+        entries->len = start;
+        error_entry(n, b, who, h->xid, err);
+        return;
+    }
+    if (refusal.failed >= 0) {
+        entries->len = start + TXN_ENTRY_HEAD + TXN_HEADER_SIZE;
+        multi_error(refusal.n_ops, refusal.failed, refusal.err, entries);
+    }
+    entry_end(n, b, start, NULL);
 }
 
 void propose_create_session(struct node *n, struct node_conn *c, int64_t session_id,
@@ -146,7 +216,9 @@ void propose_create_session(struct node *n, struct node_conn *c, int64_t session
     struct zk_create_session_txn t = {timeout_ms};
     zk_create_session_txn_write(&b->entries, &t);
     entry_end(n, b, start, c);
-    request_push(n, c, PENDING_WRITE, 0, ZK_OP_createSession, ZK_OK, n->last_proposed, SLICE_EMPTY);
+    if (c)
+        request_push(n, c, PENDING_WRITE, 0, ZK_OP_createSession, ZK_OK, n->last_proposed,
+                     SLICE_EMPTY);
 }
 
 /* `c` is to be answered, or NULL if nobody asked. */

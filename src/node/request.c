@@ -39,8 +39,37 @@ void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, i
                                                     .since_ms = n->now_ms};
     buf_append(&c->held, body.data, slice_size(body));
     n->outstanding++;
-    if (kind != PENDING_WRITE && zxid > n->last_committed)
+    if (kind != PENDING_WRITE && zxid > n->last_committed && zxid != ZXID_ASKED)
         wait_push(n, c, zxid);
+}
+
+/* The leader proposes as `zxid` what the connection asked for first, if that is request `xid`. */
+bool request_asked(struct node_conn *c, int32_t xid, int64_t zxid)
+{
+    for (uint32_t i = 0; i < c->queue_len; i++) {
+        struct pending *p = queue_at(c, i);
+        if (p->kind == PENDING_WRITE && p->zxid == ZXID_ASKED) {
+            if (p->xid == xid)
+                p->zxid = zxid;
+            return p->xid == xid;
+        }
+    }
+    return false;
+}
+
+/* The leader has answered the connection's first sync: all up to `zxid` is to be seen. */
+void request_synced(struct node *n, struct node_conn *c, int64_t zxid)
+{
+    for (uint32_t i = 0; i < c->queue_len; i++) {
+        struct pending *p = queue_at(c, i);
+        if (p->kind == PENDING_READ && p->zxid == ZXID_ASKED) {
+            p->zxid = zxid;
+            if (zxid > n->last_committed)
+                wait_push(n, c, zxid);
+            request_drain(n, c);
+            return;
+        }
+    }
 }
 
 static void queue_pop(struct node *n, struct node_conn *c)
@@ -257,6 +286,10 @@ void request_receive(struct node *n, struct node_conn *c, struct slice frame)
     else if (c->session->closing)
         request_push(n, c, PENDING_ERROR, h.xid, h.type, ZK_SESSIONEXPIRED, n->last_proposed,
                      SLICE_EMPTY);
+    else if (node_is_learner(n) && h.type == ZK_OP_sync)
+        forward_sync(n, c, &h, body);
+    else if (node_is_learner(n) && (h.type == ZK_OP_closeSession || propose_is_known(h.type)))
+        forward_write(n, c, &h, body);
     else if (h.type == ZK_OP_closeSession)
         propose_close_session(n, c, c->session->id, h.xid);
     else if (propose_is_known(h.type))

@@ -40,13 +40,24 @@ void tracker_remove(struct node *n, struct session *s)
 
 void tracker_touch(struct node *n, struct session *s)
 {
+    s->touched = true;
     s->expires_ms = n->now_ms + s->timeout_ms;
+}
+
+/* The sessions of the tree, each with its whole timeout from now on. */
+void tracker_load(struct node *n)
+{
+    size_t cursor = 0;
+    int64_t id;
+    int32_t timeout_ms;
+    while (tree_session_next(n->tree, &cursor, &id, &timeout_ms))
+        tracker_add(n, id, timeout_ms);
 }
 
 /* Looked for a few times a tick, which is the unit that timeouts are given in. */
 void tracker_expire(struct node *n)
 {
-    if (n->now_ms < n->next_expiry_ms)
+    if (n->now_ms < n->next_expiry_ms || node_is_learner(n) || !n->serving)
         return;
     n->next_expiry_ms = n->now_ms + n->config.tick_ms / 4;
     HMAP_FOR_EACH (s, &n->sessions, struct session, by_id) {

@@ -76,6 +76,20 @@ def follow(directory, name, last):
     print("done")
 
 
+def write_on(directory, stop):
+    """New files until `stop` is there; the name of each that close has acknowledged."""
+    i = 100000
+    while not os.path.exists(stop):
+        i += 1
+        try:
+            fd = os.open(f"{directory}/{i}", os.O_WRONLY | os.O_CREAT)
+            os.write(fd, str(i).encode())
+            os.close(fd)
+            print(i, flush=True)
+        except OSError as e:
+            print(i, e, file=sys.stderr)
+
+
 def main():
     try:
         globals()[sys.argv[1].replace("-", "_")](*sys.argv[2:])

@@ -123,9 +123,15 @@ events_of() {
         tail -n +"$(($(wc -l <"$LOGS/$1.seen") + 1))"
 }
 
+has_event() {
+    events_of "$1" | grep -qxF -- "$2"
+}
+
 expect_events() {
     local name=$1 where=$2 end=end$RANDOM$RANDOM
     shift 2
+    # A rename is known as one as long as it is its directory's last change.
+    wait_for 5 has_event "$name" "${@: -1}"
     mkdir "$where/$end"
     wait_for 10 grep -q "CREATE,ISDIR .*$end" "$LOGS/$name.raw"
     rmdir "$where/$end"

@@ -278,7 +278,7 @@ END
     for i in 1 2 3; do
         wait_for 10 process_is_gone "$(cat "$DIR/pid")"
         start_on_disk
-        run ! zabctl -t 2 -s "127.0.0.1:$SERVER_PORT" create /more
+        run ! zabctl -t 1 -s "127.0.0.1:$SERVER_PORT" create /more
     done
     on_disk mount -o remount,size=64m "$DIR/data"
     start_on_disk

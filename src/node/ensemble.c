@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The replica as the driver of the consensus core (zab.h): what happens to the node becomes an
+ * event of the core, and the core's effects become the node's or are carried out here.
+ *
+ * An effect can cause an event at once (a sync is chosen, a proposal is logged): such events wait
+ * until the list of effects is done. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+static void carry_out(struct node *n, const struct zab_effect *fx);
+
+static void run(struct node *n, const struct zab_event *event)
+{
+    struct zab_event ev = *event;
+    ev.now_ms = n->now_ms;
+    zab_step(n->zab, &ev, &n->zab_fx);
+    for (size_t i = 0; i < n->zab_fx.n; i++)
+        carry_out(n, &n->zab_fx.list[i]);
+}
+
+/* Events with borrowed bytes only from outside of the core's effects. */
+static void tell(struct node *n, const struct zab_event *event)
+{
+    if (n->in_zab) {
+        ensure(!event->packet && event->data.len <= 0);
+        buf_append(&n->zab_later, event, sizeof(*event));
+        return;
+    }
+    n->in_zab = true;
+    run(n, event);
+    for (size_t pos = 0; pos < n->zab_later.len; pos += sizeof(*event)) {
+        struct zab_event later;
+        memcpy(&later, n->zab_later.data + pos, sizeof(later));
+        run(n, &later);
+    }
+    buf_reset(&n->zab_later);
+    n->in_zab = false;
+}
+
+static void tell_type(struct node *n, enum zab_event_type type)
+{
+    tell(n, &(struct zab_event){.type = type});
+}
+
+/* ---- To serve or not ---- */
+
+static void touch_all_sessions(struct node *n)
+{
+    HMAP_FOR_EACH (s, &n->sessions, struct session, by_id) {
+        s->closing = false;
+        tracker_touch(n, s);
+    }
+}
+
+static void start_serving(struct node *n, int64_t epoch)
+{
+    n->serving = true;
+    n->last_committed = MAX(n->last_committed, zxid_make(epoch, 0));
+    n->last_proposed = MAX(n->last_proposed, n->last_committed);
+    n->logged = n->last_proposed;
+    touch_all_sessions(n);
+}
+
+/* What was proposed here and not yet told to the core never was. */
+static void stop_serving(struct node *n)
+{
+    n->serving = false;
+    LIST_FOR_EACH_SAFE (c, &n->conns, struct node_conn, link)
+        conn_close(n, c);
+    rings_drop(n);
+    change_forget(n, INT64_MAX);
+    forward_stop(n);
+    if (n->state == ZAB_LEADING)
+        history_drop_open(n);
+    n->last_proposed = n->logged;
+}
+
+static void state_changed(struct node *n, const struct zab_effect *fx)
+{
+    if (n->serving)
+        stop_serving(n);
+    n->state = fx->state;
+    if (fx->phase == ZAB_BROADCAST)
+        start_serving(n, fx->epoch);
+}
+
+/* ---- The log ---- */
+
+static void append(struct node *n, int64_t zxid, struct slice txn)
+{
+    struct node_batch *b = history_open(n);
+    size_t start = txn_entry_begin(&b->entries);
+    buf_append(&b->entries, txn.data, slice_size(txn));
+    txn_entry_end(&b->entries, start);
+    if (start == 0)
+        b->first_zxid = zxid;
+    b->last_zxid = zxid;
+    n->last_proposed = n->logged = zxid;
+    if (n->serving)
+        proposal_push(n, zxid, forward_proposed(n, zxid, txn));
+}
+
+/* On the leader: what was proposed since the last flush. */
+void ensemble_logged(struct node *n)
+{
+    while (n->logged < n->last_proposed)
+        tell(n, &(struct zab_event){.type = ZAB_EV_LOGGED, .zxid = ++n->logged});
+}
+
+void ensemble_persisted(struct node *n)
+{
+    tell(n, &(struct zab_event){.type = ZAB_EV_PERSISTED, .zxid = n->persisted});
+}
+
+static void decide(struct node *n, int64_t zxid)
+{
+    n->decided = MAX(n->decided, zxid);
+    commit_ready(n);
+    if (n->state == ZAB_LEADING && n->serving)
+        forward_answer_syncs(n);
+}
+
+/* ---- Learners ---- */
+
+static void send_range(struct node *n, struct node_link *l, int64_t after, int64_t to, bool commit)
+{
+    struct history_cursor at = history_after(n, after);
+    struct slice txn;
+    int64_t zxid;
+    while (history_read(n, &at, &txn, &zxid) && zxid <= to) {
+        link_send(n, l, ZAB_PROPOSAL, zxid, txn);
+        if (commit)
+            link_send(n, l, ZAB_COMMIT, zxid, SLICE_NULL);
+    }
+}
+
+/* How a learner whose log ends at `zxid` comes to the history that ends at `end`. */
+static void choose_sync(struct node *n, uint64_t conn, int64_t zxid, int64_t end)
+{
+    struct zab_event ev = {.type = ZAB_EV_SYNC_CHOSEN, .conn = conn, .sync = ZAB_SYNC_SNAP};
+    int64_t known = history_floor(n, MIN(zxid, end));
+    if (known < 0) {
+        ev.zxid = end;
+    } else if (known == zxid || zxid_counter(zxid) == 0) {
+        ev.sync = ZAB_SYNC_DIFF;
+        ev.zxid = zxid;
+    } else {
+        ev.sync = ZAB_SYNC_TRUNC;
+        ev.zxid = known;
+    }
+    tell(n, &ev);
+}
+
+static void send_one(struct node *n, struct node_link *l, int32_t type, int64_t zxid)
+{
+    struct slice txn;
+    bool there = history_find(n, zxid, &txn);
+    ensure(there);
+    link_send(n, l, type, zxid, txn);
+}
+
+static void to_learner(struct node *n, const struct zab_effect *fx)
+{
+    struct node_link *l = link_find(n, fx->conn);
+    if (!l)
+        return;
+    switch (fx->type) {
+    case ZAB_FX_SEND:
+        link_send(n, l, fx->packet_type, fx->zxid, fx->data);
+        break;
+    case ZAB_FX_CLOSE_LEARNER:
+        link_close(n, l);
+        break;
+    case ZAB_FX_SEND_HISTORY:
+        send_range(n, l, fx->zxid, fx->to_zxid, true);
+        break;
+    case ZAB_FX_SEND_PENDING:
+        send_range(n, l, fx->to_zxid, n->logged, false);
+        break;
+    case ZAB_FX_SEND_TREE:
+        link_send_tree(n, l, fx->zxid);
+        break;
+    case ZAB_FX_PROPOSE:
+        send_one(n, l, ZAB_PROPOSAL, fx->zxid);
+        break;
+    case ZAB_FX_INFORM:
+        send_one(n, l, ZAB_INFORM, fx->zxid);
+        break;
+    default:
+        ensure(!"an effect on a learner");
+    }
+}
+
+/* ---- Effects ---- */
+
+static struct node_effect *effect(struct node *n, enum node_effect_type type)
+{
+    node_effect(n, type, NULL);
+    return &n->fx->list[n->fx->n - 1];
+}
+
+static void save_epoch(struct node *n, const char *name, int64_t epoch)
+{
+    struct node_effect *fx = effect(n, NODE_SAVE_EPOCH);
+    fx->epoch_name = name;
+    fx->epoch = epoch;
+}
+
+static void notify(struct node *n, const struct zab_effect *fx)
+{
+    struct node_effect *out = effect(n, NODE_PEER_SEND);
+    out->sid = fx->sid;
+    out->data = (struct slice){(const uint8_t *)n->fx->text.len, fx->data.len};
+    buf_append(&n->fx->text, fx->data.data, slice_size(fx->data));
+}
+
+static void close_leader(struct node *n)
+{
+    struct node_link *l = link_to_leader(n);
+    if (l)
+        link_close(n, l);
+    effect(n, NODE_LEADER_CLOSE);
+}
+
+static void to_leader(struct node *n, const struct zab_effect *fx)
+{
+    struct node_link *l = link_to_leader(n);
+    if (!l)
+        return;
+    switch (fx->type) {
+    case ZAB_FX_SEND_LEADER:
+        link_send(n, l, fx->packet_type, fx->zxid, fx->data);
+        break;
+    case ZAB_FX_NEED_TOUCHES:
+        forward_touches(n, l, fx->zxid);
+        break;
+    case ZAB_FX_RECEIVE_TREE:
+        link_receive_tree(n, l, fx->zxid);
+        break;
+    case ZAB_FX_TRUNCATE:
+        link_hold(l, true);
+        effect(n, NODE_TRUNCATE)->zxid = fx->zxid;
+        break;
+    default:
+        ensure(!"an effect on the leader");
+    }
+}
+
+static void carry_out(struct node *n, const struct zab_effect *fx)
+{
+    switch (fx->type) {
+    case ZAB_FX_NOTIFY:
+        notify(n, fx);
+        break;
+    case ZAB_FX_CONNECT:
+        effect(n, NODE_LEADER_CONNECT)->sid = fx->sid;
+        break;
+    case ZAB_FX_CLOSE_LEADER:
+        close_leader(n);
+        break;
+    case ZAB_FX_SEND_LEADER:
+    case ZAB_FX_NEED_TOUCHES:
+    case ZAB_FX_RECEIVE_TREE:
+    case ZAB_FX_TRUNCATE:
+        to_leader(n, fx);
+        break;
+    case ZAB_FX_SAVE_ACCEPTED_EPOCH:
+        save_epoch(n, "acceptedEpoch", fx->epoch);
+        break;
+    case ZAB_FX_SAVE_CURRENT_EPOCH:
+        save_epoch(n, "currentEpoch", fx->epoch);
+        break;
+    case ZAB_FX_APPLY_ALL:
+    case ZAB_FX_COMMIT:
+        decide(n, fx->zxid);
+        break;
+    case ZAB_FX_CHOOSE_SYNC:
+        choose_sync(n, fx->conn, fx->zxid, fx->to_zxid);
+        break;
+    case ZAB_FX_APPEND:
+        append(n, fx->zxid, fx->data);
+        break;
+    case ZAB_FX_STATE:
+        state_changed(n, fx);
+        break;
+    case ZAB_FX_DELIVER:
+        forward_deliver(n, fx->conn, fx->packet);
+        break;
+    case ZAB_FX_NEW_EPOCH:
+        n->proposing = false;
+        break;
+    case ZAB_FX_LEARNER_READY:
+        node_log(n, LOG_LEVEL_INFO, "server %lld is in sync", (long long)fx->sid);
+        break;
+    case ZAB_FX_LOG:
+        node_log(n, fx->level, "%.*s", SLICE_ARG(fx->data));
+        break;
+    default:
+        to_learner(n, fx);
+        break;
+    }
+}
+
+/* ---- Events ---- */
+
+void ensemble_tick(struct node *n)
+{
+    tell_type(n, ZAB_EV_TICK);
+}
+
+void ensemble_peer(struct node *n, const struct node_event *event)
+{
+    bool up = event->type == NODE_PEER_UP;
+    tell(n, &(struct zab_event){.type = up ? ZAB_EV_PEER_UP : ZAB_EV_NOTIFICATION,
+                                .sid = event->sid,
+                                .data = up ? SLICE_EMPTY : event->data});
+}
+
+void ensemble_link_opened(struct node *n, struct node_link *l)
+{
+    if (!l->to_leader && n->state != ZAB_LEADING)
+        link_close(n, l);
+    else if (l->to_leader)
+        tell_type(n, ZAB_EV_LEADER_OPENED);
+    else
+        tell(n, &(struct zab_event){.type = ZAB_EV_LEARNER_OPENED, .conn = l->id});
+}
+
+void ensemble_packet(struct node *n, struct node_link *l, const struct zk_quorum_packet *p)
+{
+    tell(n, &(struct zab_event){.type = l->to_leader ? ZAB_EV_LEADER_PACKET : ZAB_EV_LEARNER_PACKET,
+                                .conn = l->id,
+                                .packet = p});
+}
+
+void ensemble_link_closed(struct node *n, struct node_link *l)
+{
+    bool receiving = l->load != NULL;
+    link_drop_tree(n, l);
+    if (!l->to_leader)
+        tell(n, &(struct zab_event){.type = ZAB_EV_LEARNER_CLOSED, .conn = l->id});
+    else
+        tell_type(n, ZAB_EV_LEADER_CLOSED);
+    if (receiving)
+        tell_type(n, ZAB_EV_TREE_FAILED);
+}
+
+/* It is of no use any more. */
+void ensemble_link_failed(struct node *n, struct node_link *l)
+{
+    link_close(n, l);
+    ensemble_link_closed(n, l);
+}
+
+void ensemble_tree_failed(struct node *n)
+{
+    tell_type(n, ZAB_EV_TREE_FAILED);
+}
+
+void ensemble_epoch_saved(struct node *n)
+{
+    tell_type(n, ZAB_EV_EPOCH_SAVED);
+}
+
+/* ---- Another tree ---- */
+
+static void replace_tree(struct node *n, struct tree *tree)
+{
+    HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id)
+        tracker_remove(n, s);
+    tree_close(n->tree);
+    n->tree = tree;
+    history_reset(n);
+    tracker_load(n);
+    n->last_committed = n->last_proposed = n->logged = n->persisted = tree_last_zxid(tree);
+    n->decided = MIN(n->decided, n->persisted);
+    n->history_base = n->persisted;
+}
+
+static void take_again(struct node *n)
+{
+    struct node_link *l = link_to_leader(n);
+    if (l) {
+        link_hold(l, false);
+        link_take(n, l);
+    }
+}
+
+void ensemble_truncated(struct node *n, struct tree *tree, int64_t zxid)
+{
+    if (tree)
+        replace_tree(n, tree);
+    tell(n, &(struct zab_event){.type = tree ? ZAB_EV_TRUNCATED : ZAB_EV_TRUNCATE_FAILED,
+                                .zxid = zxid});
+    take_again(n);
+}
+
+void ensemble_tree_installed(struct node *n)
+{
+    struct tree *tree = n->incoming;
+    n->incoming = NULL;
+    replace_tree(n, tree);
+    tell(n, &(struct zab_event){.type = ZAB_EV_TREE_INSTALLED, .zxid = n->persisted});
+    take_again(n);
+}
+
+const struct tree *node_incoming_tree(const struct node *n)
+{
+    return n->incoming;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Requests between replicas. A learner hands the writes and syncs of its clients to the leader and
+ * answers them when their transactions come back; whether a session may go on is the leader's to
+ * say, and the leader hears in answers to its pings which sessions live on its learners.
+ * (FollowerRequestProcessor, LearnerHandler, LearnerSessionTracker.) */
+#include "internal.h"
+
+#include <stdlib.h>
+
+bool node_is_learner(const struct node *n)
+{
+    return n->zab && n->state != ZAB_LEADING;
+}
+
+/* ---- On the learner ---- */
+
+/* False: the leader is gone, and with it this connection. */
+static bool to_leader(struct node *n, struct node_conn *c, int64_t session_id, int32_t cxid,
+                      int32_t type, struct slice body)
+{
+    struct node_link *l = link_to_leader(n);
+    if (!l) {
+        conn_close(n, c);
+        return false;
+    }
+    struct jute_vector ids = auth_ids(c);
+    buf_reset(&n->scratch);
+    jute_write_long(&n->scratch, session_id);
+    jute_write_int(&n->scratch, cxid);
+    jute_write_int(&n->scratch, type);
+    buf_append(&n->scratch, body.data, slice_size(body));
+    link_send_as(n, l, ZAB_REQUEST, -1, buf_slice(&n->scratch), &ids);
+    return true;
+}
+
+void forward_write(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                   struct slice body)
+{
+    if (to_leader(n, c, c->session->id, h->xid, h->type, body))
+        request_push(n, c, PENDING_WRITE, h->xid, h->type, ZK_OK, ZXID_ASKED, SLICE_EMPTY);
+}
+
+void forward_sync(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                  struct slice body)
+{
+    if (!to_leader(n, c, c->session->id, h->xid, h->type, body))
+        return;
+    request_push(n, c, PENDING_READ, h->xid, h->type, ZK_OK, ZXID_ASKED, body);
+    c->refs++;
+    buf_append(&n->syncs, &c, sizeof(c));
+}
+
+void forward_create_session(struct node *n, struct node_conn *c, int64_t session_id)
+{
+    uint8_t timeout[4];
+    be32_put(timeout, (uint32_t)c->timeout_ms);
+    c->opening_id = session_id;
+    if (to_leader(n, c, session_id, 0, ZK_OP_createSession, slice_of(timeout, sizeof(timeout))))
+        request_push(n, c, PENDING_WRITE, 0, ZK_OP_createSession, ZK_OK, ZXID_ASKED, SLICE_EMPTY);
+}
+
+void forward_revalidate(struct node *n, struct node_conn *c, int64_t session_id)
+{
+    struct node_link *l = link_to_leader(n);
+    uint8_t data[12];
+    if (!l) {
+        conn_close(n, c);
+        return;
+    }
+    c->opening_id = session_id;
+    be64_put(data, (uint64_t)session_id);
+    be32_put(data + 8, (uint32_t)c->timeout_ms);
+    link_send(n, l, ZAB_REVALIDATE, -1, slice_of(data, sizeof(data)));
+}
+
+/* The connection that waits for this session; it is paused meanwhile. */
+static struct node_conn *opening_conn(struct node *n, int64_t session_id)
+{
+    LIST_FOR_EACH (c, &n->paused, struct node_conn, pause_link) {
+        if (c->state == CONN_OPENING && c->opening_id == session_id)
+            return c;
+    }
+    return NULL;
+}
+
+/* A proposal of the leader: the connection of ours that asked for it, or NULL. */
+struct node_conn *forward_proposed(struct node *n, int64_t zxid, struct slice txn)
+{
+    struct jute_reader r = jute_reader_of(txn);
+    struct zk_txn_header h;
+    zk_txn_header_read(&r, &h);
+    struct session *s = tracker_find(n, h.client_id);
+    struct node_conn *c = s && s->conn ? s->conn : opening_conn(n, h.client_id);
+    return c && request_asked(c, h.cxid, zxid) ? c : NULL;
+}
+
+static void synced(struct node *n)
+{
+    struct node_conn *c;
+    if (n->syncs.len < sizeof(c))
+        return;
+    memcpy(&c, n->syncs.data, sizeof(c));
+    buf_consume(&n->syncs, sizeof(c));
+    if (c->state < CONN_CLOSING)
+        request_synced(n, c, n->last_proposed);
+    conn_unref(n, c);
+}
+
+static void revalidated(struct node *n, struct slice data)
+{
+    struct jute_reader r = jute_reader_of(data);
+    int64_t id = jute_read_long(&r);
+    bool valid = jute_read_bool(&r);
+    struct node_conn *c = opening_conn(n, id);
+    if (!jute_ok(&r) || !c)
+        return;
+    if (valid)
+        conn_open_when_committed(n, c, id);
+    else
+        conn_refuse_session(n, c);
+}
+
+/* Answer a ping with the sessions that were heard of since the last. */
+void forward_touches(struct node *n, struct node_link *l, int64_t zxid)
+{
+    buf_reset(&n->scratch);
+    LIST_FOR_EACH (c, &n->conns, struct node_conn, link) {
+        if (!c->session || !c->session->touched)
+            continue;
+        c->session->touched = false;
+        jute_write_long(&n->scratch, c->session->id);
+        jute_write_int(&n->scratch, c->session->timeout_ms);
+    }
+    link_send(n, l, ZAB_PING, zxid, buf_slice(&n->scratch));
+}
+
+/* ---- On the leader ---- */
+
+struct learner_sync {
+    int64_t zxid; /* to be answered when this is committed */
+    uint64_t link;
+};
+
+void forward_answer_syncs(struct node *n)
+{
+    struct learner_sync sync;
+    while (n->learner_syncs.len >= sizeof(sync)) {
+        memcpy(&sync, n->learner_syncs.data, sizeof(sync));
+        if (sync.zxid > n->last_committed)
+            return;
+        buf_consume(&n->learner_syncs, sizeof(sync));
+        struct node_link *l = link_find(n, sync.link);
+        if (l)
+            link_send(n, l, ZAB_SYNC, 0, SLICE_NULL);
+    }
+}
+
+static void learner_request(struct node *n, struct node_link *l, const struct zk_quorum_packet *p)
+{
+    struct jute_reader r = jute_reader_of(p->data);
+    struct requester who = {.session_id = jute_read_long(&r), .ids = p->authinfo};
+    struct zk_request_header h = {.xid = jute_read_int(&r), .type = jute_read_int(&r)};
+    if (!jute_ok(&r) || !n->proposing)
+        return;
+    struct session *s = tracker_find(n, who.session_id);
+    if (h.type == ZK_OP_sync) {
+        struct learner_sync sync = {n->last_proposed, l->id};
+        buf_append(&n->learner_syncs, &sync, sizeof(sync));
+        forward_answer_syncs(n);
+    } else if (h.type == ZK_OP_createSession) {
+        propose_create_session(n, NULL, who.session_id, jute_read_int(&r));
+    } else if (!s || s->closing) {
+        propose_error(n, &who, &h, ZK_SESSIONEXPIRED);
+    } else if (h.type == ZK_OP_closeSession) {
+        propose_close_session(n, NULL, who.session_id, h.xid);
+    } else {
+        propose_for_learner(n, &who, &h, jute_read_rest(&r));
+    }
+}
+
+static void learner_revalidate(struct node *n, struct node_link *l, struct slice data)
+{
+    struct jute_reader r = jute_reader_of(data);
+    int64_t id = jute_read_long(&r);
+    int32_t timeout_ms = jute_read_int(&r);
+    if (!jute_ok(&r))
+        return;
+    struct session *s = tracker_find(n, id);
+    bool valid = s && !s->closing;
+    if (valid) {
+        s->timeout_ms = timeout_ms;
+        tracker_touch(n, s);
+    }
+    buf_reset(&n->scratch);
+    jute_write_long(&n->scratch, id);
+    jute_write_bool(&n->scratch, valid);
+    link_send(n, l, ZAB_REVALIDATE, -1, buf_slice(&n->scratch));
+}
+
+static void learner_touches(struct node *n, struct slice data)
+{
+    struct jute_reader r = jute_reader_of(data);
+    while (jute_left(&r) > 0) {
+        struct session *s = tracker_find(n, jute_read_long(&r));
+        int32_t timeout_ms = jute_read_int(&r);
+        if (jute_ok(&r) && s) {
+            s->timeout_ms = timeout_ms;
+            tracker_touch(n, s);
+        }
+    }
+}
+
+/* ---- Both ---- */
+
+/* A packet that is not consensus's, from link `from`, or from the leader if that is 0. */
+void forward_deliver(struct node *n, uint64_t from, const struct zk_quorum_packet *p)
+{
+    struct node_link *l = from ? link_find(n, from) : NULL;
+    if (!from && p->type == ZAB_SYNC)
+        synced(n);
+    else if (!from && p->type == ZAB_REVALIDATE)
+        revalidated(n, p->data);
+    else if (l && p->type == ZAB_REQUEST)
+        learner_request(n, l, p);
+    else if (l && p->type == ZAB_REVALIDATE)
+        learner_revalidate(n, l, p->data);
+    else if (l && p->type == ZAB_PING)
+        learner_touches(n, p->data);
+}
+
+void forward_stop(struct node *n)
+{
+    struct node_conn *c;
+    for (size_t pos = 0; pos < n->syncs.len; pos += sizeof(c)) {
+        memcpy(&c, n->syncs.data + pos, sizeof(c));
+        conn_unref(n, c);
+    }
+    buf_reset(&n->syncs);
+    buf_reset(&n->learner_syncs);
+}
