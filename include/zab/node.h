@@ -22,6 +22,22 @@
  *     NODE_SNAPSHOT_DONE when it has ended, well or not. One at a time.
  *  7. NODE_TICK comes a few times a second; sessions expire in it.
  *
+ * In an ensemble (config.ensemble) there are other replicas too; zab.h has their side of it:
+ *  8. NODE_PEER_SEND is an election message for a server: the newest for it replaces one that was
+ *     not sent yet. NODE_PEER_MESSAGE and NODE_PEER_UP are what comes from there.
+ *  9. Learner connections are links. NODE_LINK_OPENED comes for each that the learner port accepts,
+ *     and for the one that NODE_LEADER_CONNECT asked for (again and again until it is there or
+ *     NODE_LEADER_CLOSE comes). NODE_SEND, NODE_CLOSE and NODE_RESUME are for a link where
+ *     effect->link is set; 4 and 5 hold for links too.
+ * 10. NODE_SAVE_EPOCH: store_epoch_write(), then NODE_EPOCH_SAVED.
+ * 11. NODE_SEND_TREE: the first `before` bytes of the link's `out`, then tree_dump of the tree of
+ *     this moment and the jute string "BenWasHere", then NODE_TREE_SENT; the rest of `out`, and
+ *     what is put into it meanwhile, follows.
+ * 12. NODE_TRUNCATE comes when all that was appended is persisted: txnlog_truncate(), then
+ *     store_recover() into a new tree, then NODE_TRUNCATED with that tree (-ENODATA: with NULL).
+ *     NODE_INSTALL_TREE likewise: txnlog_install() of node_incoming_tree(), then
+ *     NODE_TREE_INSTALLED. Both leave the log ready for more.
+ *
  * A write goes: request -> prepared against the tree and all changes in flight -> transaction ->
  * appended -> committed -> applied -> watches told, then the reply. Between "appended" and
  * "committed" is where consensus decides; a single replica commits what is persisted. */
@@ -31,9 +47,11 @@
 #include "zab/buf.h"
 #include "zab/log.h"
 #include "zab/tree.h"
+#include "zab/zab.h"
 
 struct node;
 struct node_conn;
+struct node_link;
 
 /* Limits that have a name in zoo.cfg are described in zabd.conf(5). Strings are borrowed and stay
  * valid as long as the node. */
@@ -59,7 +77,9 @@ struct node_config {
     const char *version;       /* as srvr and mntr show it */
     const char *conf_text;     /* answers of conf and envi */
     const char *envi_text;
-    uint64_t seed; /* hash keys, snapshot jitter */
+    uint64_t seed;                     /* hash keys, snapshot jitter */
+    const struct zab_config *ensemble; /* NULL: a single replica */
+    struct zab_history history;        /* of an ensemble's replica: what recovery found */
 };
 
 /* What the shell alone can know; shown by mntr. */
@@ -77,6 +97,15 @@ enum node_event_type {
     NODE_SNAPSHOT_DONE,
     NODE_TICK,
     NODE_FLUSH,
+    NODE_PEER_UP,
+    NODE_PEER_MESSAGE,
+    NODE_LINK_OPENED,
+    NODE_LINK_DATA,
+    NODE_LINK_CLOSED,
+    NODE_EPOCH_SAVED,
+    NODE_TREE_SENT,
+    NODE_TRUNCATED,
+    NODE_TREE_INSTALLED,
 };
 
 struct node_event {
@@ -86,8 +115,12 @@ struct node_event {
     struct node_conn *conn; /* set by NODE_CONN_OPENED; needed for the other NODE_CONN events */
     void *owner;            /* OPENED: the shell's own, kept in conn->owner */
     const char *address;    /* OPENED: "1.2.3.4:5678" or "[::1]:5678" */
-    struct slice data;      /* DATA: bytes as they came */
-    int64_t zxid;           /* PERSISTED */
+    struct slice data;      /* DATA: bytes as they came; PEER_MESSAGE: the message */
+    int64_t zxid;           /* PERSISTED; TRUNCATED: where the log ends now */
+    struct node_link *link; /* set by LINK_OPENED; needed for the other LINK events, TREE_SENT */
+    bool to_leader;         /* LINK_OPENED: the one that NODE_LEADER_CONNECT asked for */
+    int64_t sid;            /* PEER events: the server */
+    struct tree *tree;      /* TRUNCATED: the node's from now on */
 };
 
 /* A batch of log entries (store.h), lent to the log between NODE_APPEND and NODE_PERSISTED. */
@@ -105,11 +138,25 @@ enum node_effect_type {
     NODE_RESUME, /* conn->paused has ended: read again */
     NODE_SNAPSHOT,
     NODE_LOG,
+    NODE_PEER_SEND,
+    NODE_LEADER_CONNECT,
+    NODE_LEADER_CLOSE, /* stop trying; a link that is there gets NODE_CLOSE */
+    NODE_SAVE_EPOCH,
+    NODE_SEND_TREE,
+    NODE_TRUNCATE,
+    NODE_INSTALL_TREE,
 };
 
 struct node_effect {
     enum node_effect_type type;
     struct node_conn *conn;   /* SEND, CLOSE, RESUME */
+    struct node_link *link;   /* the same, and SEND_TREE */
+    int64_t sid;              /* PEER_SEND, LEADER_CONNECT */
+    struct slice data;        /* PEER_SEND: valid until the next node_step() */
+    const char *epoch_name;   /* SAVE_EPOCH: as in store_epoch_write() */
+    int64_t epoch;            /* SAVE_EPOCH */
+    int64_t zxid;             /* TRUNCATE */
+    size_t before;            /* SEND_TREE */
     struct node_batch *batch; /* APPEND */
     enum log_level level;     /* LOG */
     const char *text;         /* LOG: valid until the next node_step() */
@@ -123,7 +170,7 @@ struct node_effects {
 };
 void node_effects_close(struct node_effects *fx);
 
-/* What of a connection the shell may see and change. */
+/* What of a connection or a link the shell may see and change. */
 struct node_conn_public {
     void *owner;
     struct buf out;
@@ -140,6 +187,10 @@ void node_close(struct node *n);
 void node_step(struct node *n, struct node_event *event, struct node_effects *fx);
 
 struct node_conn_public *node_conn_public(struct node_conn *conn);
+struct node_conn_public *node_link_public(struct node_link *link);
+
+/* The tree that NODE_INSTALL_TREE is about. */
+const struct tree *node_incoming_tree(const struct node *n);
 const struct tree *node_tree(const struct node *n);
 void node_set_gauges(struct node *n, const struct node_gauges *gauges);
 

@@ -259,7 +259,9 @@ void session_closed(struct session *s)
     set_phase(s, SESSION_CLOSED);
     buf_reset(&s->out);
     session_add_effect(s, SESSION_DO_DISCONNECT);
-    tell_state(s, CLIENT_CLOSED);
+    /* Also where nothing was told before, which counts as closed. */
+    s->told = CLIENT_CLOSED;
+    session_add_effect(s, SESSION_TELL_STATE)->state = CLIENT_CLOSED;
 }
 
 void session_free(struct session *s)

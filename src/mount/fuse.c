@@ -75,9 +75,8 @@ int fuse_shell_mount(struct mount *m, struct err *e)
     const struct options *o = &m->opt;
     struct buf list = {0};
     buf_printf(&list,
-               "nosuid,nodev,subtype=zabfs%s%s%s,fsname=", o->allow_other ? ",allow_other" : "",
-               o->allow_other || o->default_permissions ? ",default_permissions" : "",
-               o->auto_unmount ? ",auto_unmount" : "");
+               "nosuid,nodev,subtype=zabfs%s%s,fsname=", o->allow_other ? ",allow_other" : "",
+               o->allow_other || o->default_permissions ? ",default_permissions" : "");
     append_escaped(&list, o->fsname ? o->fsname : o->source);
     buf_append(&list, "", 1);
     if (fuse_opt_add_arg(&args, "zabfs") != 0 || fuse_opt_add_arg(&args, "-o") != 0 ||

@@ -66,14 +66,13 @@ static bool is_mounted(const char *mountpoint, dev_t dev)
     return found;
 }
 
-/* zabfs ended without unmounting. fusermount3's auto_unmount gives up where a process is still in
- * the mount, so that a dead one would stay. A device's number is used again: a mount that answers
- * is another. */
+/* zabfs ended without unmounting. fusermount3's auto_unmount would give up where a process is still
+ * in the mount, and would take the next mount of the same place for this one. So does a device's
+ * number, which is used again: a mount that answers is another. */
 static void clean_up(const char *mountpoint, dev_t dev)
 {
     struct statvfs st;
-    usleep(100000); /* after fusermount3 */
-    if (dev == 0 || !is_mounted(mountpoint, dev) || statvfs(mountpoint, &st) == 0 ||
+    if (dev == 0 || !mountpoint || !is_mounted(mountpoint, dev) || statvfs(mountpoint, &st) == 0 ||
         errno != ENOTCONN || umount2(mountpoint, MNT_DETACH) == 0)
         return;
     execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint, (char *)NULL);
@@ -89,8 +88,12 @@ static _Noreturn void child_main(int fd, const char *mountpoint)
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     setsid();
-    if (chdir("/") < 0)
+    /* Whoever reads the output of zabfs must not wait for this process. */
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || chdir("/") < 0)
         _exit(1);
+    for (int std = STDIN_FILENO; std <= STDERR_FILENO; std++)
+        dup2(null, std);
     umask(0);
     for (;;) {
         struct inject_call call;

@@ -246,7 +246,7 @@ enum inject_kind {
     INJECT_PROBE, /* does the mount answer? */
 };
 
-/* It detaches the mount if zabfs ends without doing so. */
+/* It detaches the mount if zabfs ends without doing so; not if `mountpoint` is NULL. */
 int inject_child_start(struct inject_child *child, const char *mountpoint);
 
 int inject_start(struct mount *m);

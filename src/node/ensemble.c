@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 static void carry_out(struct node *n, const struct zab_effect *fx);
+static void settle_waiting_links(struct node *n);
 
 static void run(struct node *n, const struct zab_event *event)
 {
@@ -36,6 +37,10 @@ static void tell(struct node *n, const struct zab_event *event)
     }
     buf_reset(&n->zab_later);
     n->in_zab = false;
+    if (n->state_is_new) {
+        n->state_is_new = false;
+        settle_waiting_links(n);
+    }
 }
 
 static void tell_type(struct node *n, enum zab_event_type type)
@@ -81,6 +86,7 @@ static void state_changed(struct node *n, const struct zab_effect *fx)
     if (n->serving)
         stop_serving(n);
     n->state = fx->state;
+    n->state_is_new = true;
     if (fx->phase == ZAB_BROADCAST)
         start_serving(n, fx->epoch);
 }
@@ -317,14 +323,29 @@ void ensemble_peer(struct node *n, const struct node_event *event)
                                 .data = up ? SLICE_EMPTY : event->data});
 }
 
+/* A learner may know who leads a little earlier than the leader itself: it waits for that. */
 void ensemble_link_opened(struct node *n, struct node_link *l)
 {
-    if (!l->to_leader && n->state != ZAB_LEADING)
-        link_close(n, l);
-    else if (l->to_leader)
+    if (l->to_leader)
         tell_type(n, ZAB_EV_LEADER_OPENED);
-    else
+    else if (n->state == ZAB_LEADING)
         tell(n, &(struct zab_event){.type = ZAB_EV_LEARNER_OPENED, .conn = l->id});
+    else if (n->state == ZAB_LOOKING)
+        l->waiting = l->held = true;
+    else
+        link_close(n, l);
+}
+
+/* It leads now, or another does. */
+static void settle_waiting_links(struct node *n)
+{
+    LIST_FOR_EACH_SAFE (l, &n->links, struct node_link, link) {
+        if (!l->waiting || l->closing || n->state == ZAB_LOOKING)
+            continue;
+        l->waiting = l->held = false;
+        ensemble_link_opened(n, l);
+        link_take(n, l);
+    }
 }
 
 void ensemble_packet(struct node *n, struct node_link *l, const struct zk_quorum_packet *p)
@@ -336,6 +357,8 @@ void ensemble_packet(struct node *n, struct node_link *l, const struct zk_quorum
 
 void ensemble_link_closed(struct node *n, struct node_link *l)
 {
+    if (l->waiting)
+        return;
     bool receiving = l->load != NULL;
     link_drop_tree(n, l);
     if (!l->to_leader)

@@ -138,7 +138,8 @@ struct node_link {
     char address[CONN_ADDRESS_MAX];
     bool to_leader;
     bool closing;
-    bool held; /* what has come is left alone for now */
+    bool waiting; /* opened while it was not known who leads */
+    bool held;    /* what has come is left alone for now */
     struct buf in;
     struct tree_load *load; /* while a tree comes */
     bool tree_whole;        /* but for the signature */
@@ -257,6 +258,7 @@ struct node {
     struct zab_effects zab_fx;
     struct buf zab_later; /* events that effects caused */
     bool in_zab;
+    bool state_is_new;
     bool serving;
     bool proposing; /* the epoch has zxids left */
     enum zab_state state;

@@ -100,6 +100,7 @@ void link_send_tree(struct node *n, struct node_link *l, int64_t zxid)
 {
     link_send(n, l, ZAB_SNAP, zxid, SLICE_NULL);
     link_effect(n, NODE_SEND_TREE, l);
+    n->fx->list[n->fx->n - 1].before = l->pub.out.len;
 }
 
 void link_receive_tree(struct node *n, struct node_link *l, int64_t zxid)

@@ -27,13 +27,27 @@ struct key {
 static const struct key keys[] = {
     {"dataDir", STRING, AT(data_dir), 0, 0, NULL, "directory of the snapshots; needed"},
     {"dataLogDir", STRING, AT(log_dir), 0, 0, NULL, "directory of the log; default: dataDir"},
-    {"clientPort", INTEGER, AT(client_port), 1, 65535, "2181", "TCP port for clients"},
+    {"clientPort", INTEGER, AT(client_port), 1, 65535, CLIENT_PORT,
+     "TCP port for clients; that of this server's server line goes before the default"},
     {"clientPortAddress", STRING, AT(client_address), 0, 0, NULL,
      "address to listen on; default: all"},
     {"clientPortListenBacklog", INTEGER, AT(backlog), -1, 65535, "-1",
      "connections that may wait to be accepted; -1: the system's maximum"},
     {"tickTime", INTEGER, AT(tick_ms), 1, INT32_MAX / 20, "3000",
-     "milliseconds of a tick, the unit of the session timeouts"},
+     "milliseconds of a tick, the unit of the session timeouts and of the limits below"},
+    {"initLimit", INTEGER, AT(init_limit), 1, 100000, "10",
+     "ticks in which a server must have connected to its leader and taken over its state"},
+    {"syncLimit", INTEGER, AT(sync_limit), 1, 100000, "5",
+     "ticks of silence after which a server and its leader part"},
+    {"peerType", STRING, AT(peer_type), 0, 0, NULL,
+     "participant or observer; what this server's server line says goes before it"},
+    {"quorumListenOnAllIPs", BOOLEAN, AT(listen_on_all), 0, 0, "no",
+     "listen for other servers on all addresses, not only on that of this server's line"},
+    {"electionPortBindRetry", INTEGER, AT(bind_retry), 0, INT32_MAX, "3",
+     "times to try to listen for other servers, a second apart; 0: until it works"},
+    {"quorumCnxnTimeoutMs", INTEGER, AT(quorum_timeout_ms), -1, INT32_MAX, "-1",
+     "milliseconds for a connection to another server to be made, and to begin to speak; -1: "
+     "syncLimit ticks"},
     {"minSessionTimeout", INTEGER, AT(min_session_timeout_ms), -1, INT32_MAX, "-1",
      "milliseconds; -1: two ticks"},
     {"maxSessionTimeout", INTEGER, AT(max_session_timeout_ms), -1, INT32_MAX, "-1",
@@ -77,7 +91,7 @@ static const struct key keys[] = {
 };
 
 /* Keys of ZooKeeper that need no answer here: what they ask for is so already. */
-static const char *const accepted[] = {"admin.enableServer", "initLimit", "syncLimit"};
+static const char *const accepted[] = {"admin.enableServer"};
 
 void config_print_keys(bool roff)
 {
@@ -164,6 +178,60 @@ static char *trim(char *s)
     return s;
 }
 
+/* ---- The lines of the ensemble ---- */
+
+/* A weight or group line. It may come before the server lines that it speaks of. */
+struct config_line {
+    char *where;
+    char *name;
+    char *value;
+};
+
+static bool starts_with(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_of_ensemble(const char *name)
+{
+    return starts_with(name, "server.") || starts_with(name, "weight.") ||
+           starts_with(name, "group.");
+}
+
+static int parse_ensemble_line(struct config *c, const char *where, const char *name,
+                               const char *value, struct err *e)
+{
+    if (starts_with(name, "server."))
+        return ensemble_add(&c->ensemble, where, strchr(name, '.') + 1, value, e);
+    c->later = mem_realloc(c->later, (c->n_later + 1) * sizeof(*c->later));
+    c->later[c->n_later++] =
+        (struct config_line){mem_strdup(where), mem_strdup(name), mem_strdup(value)};
+    return 0;
+}
+
+static int apply_later_lines(struct config *c, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->n_later; i++) {
+        const struct config_line *l = &c->later[i];
+        const char *id = strchr(l->name, '.') + 1;
+        rc = starts_with(l->name, "weight.")
+                 ? ensemble_set_weight(&c->ensemble, l->where, id, l->value, e)
+                 : ensemble_set_group(&c->ensemble, l->where, id, l->value, e);
+    }
+    return rc;
+}
+
+static void drop_later_lines(struct config *c)
+{
+    for (size_t i = 0; i < c->n_later; i++) {
+        free(c->later[i].where);
+        free(c->later[i].name);
+        free(c->later[i].value);
+    }
+    free(c->later);
+}
+
 static int parse_line(struct config *c, char *line, unsigned line_no, struct err *e)
 {
     char where[300];
@@ -182,10 +250,10 @@ static int parse_line(struct config *c, char *line, unsigned line_no, struct err
             buf_printf(&c->text, "%s=%s\n", name, value);
         return set_key(c, k, value, where, e);
     }
-    if (strncmp(name, "server.", 7) == 0)
-        return err_set(e, -ENOTSUP,
-                       "%s: %s: this version runs a single replica; remove the server lines", where,
-                       name);
+    if (is_of_ensemble(name)) {
+        buf_printf(&c->text, "%s=%s\n", name, value);
+        return parse_ensemble_line(c, where, name, value, e);
+    }
     if (!is_accepted(name))
         log_warn("%s: unknown key \"%s\" is ignored", where, name);
     return 0;
@@ -222,7 +290,9 @@ static int check(struct config *c, struct err *e)
     if (log_level_parse(c->log_level) < 0)
         return err_set(e, -EINVAL, "%s: zab.logLevel: \"%s\" is none of error, warn, info, debug",
                        c->path, c->log_level);
-    return 0;
+    if (c->quorum_timeout_ms <= 0)
+        c->quorum_timeout_ms = c->sync_limit * c->tick_ms;
+    return config_check_ensemble(c, e);
 }
 
 static void set_defaults(struct config *c)
@@ -239,12 +309,15 @@ int config_load(struct config *c, const char *path, struct err *e)
 {
     *c = (struct config){.path = mem_strdup(path)};
     set_defaults(c);
+    c->client_port = 0; /* until it is known that no line has one */
     FILE *f = fopen(path, "re");
     if (!f)
         return err_set(e, -errno, "%s: %s; name a configuration file that can be read", path,
                        strerror(errno));
     int rc = parse_file(c, f, e);
     fclose(f);
+    if (rc == 0)
+        rc = apply_later_lines(c, e);
     return rc ? rc : check(c, e);
 }
 
@@ -254,6 +327,8 @@ void config_close(struct config *c)
         if (keys[i].kind == STRING)
             free(*(char **)((char *)c + keys[i].offset));
     }
+    drop_later_lines(c);
+    ensemble_close(&c->ensemble);
     free(c->path);
     buf_close(&c->text);
 }

@@ -3,8 +3,11 @@
 #ifndef ZAB_SERVER_CONFIG_H
 #define ZAB_SERVER_CONFIG_H
 
+#include "ensemble.h"
 #include "zab/buf.h"
 #include "zab/err.h"
+
+#define CLIENT_PORT "2181" /* unless zoo.cfg has another */
 
 struct config {
     char *path; /* of the file */
@@ -37,6 +40,16 @@ struct config {
     int64_t max_output;
     int64_t handshake_ms;
     char *log_level;
+    int64_t init_limit;
+    int64_t sync_limit;
+    int64_t quorum_timeout_ms;
+    int64_t bind_retry;
+    bool listen_on_all;
+    char *peer_type;
+    struct ensemble ensemble;
+    const struct ensemble_server *own; /* this server's line, NULL for a single replica */
+    struct config_line *later;         /* weight and group lines, until the file is read */
+    size_t n_later;
     struct buf text; /* what was set, for the word "conf" */
 };
 
@@ -44,6 +57,9 @@ struct config {
  * value is the error. Close in either case. */
 int config_load(struct config *c, const char *path, struct err *e);
 void config_close(struct config *c);
+
+/* Part of loading: the server lines, once all has been read. */
+int config_check_ensemble(struct config *c, struct err *e);
 
 /* All keys with their defaults, for --help-config, or for the man page. */
 void config_print_keys(bool roff);

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* What waits, in order: a batch, or NULL for a new file. */
+/* What waits, in order: a batch, or something to run. */
 struct order {
     struct node_batch *batch;
+    int (*run)(struct txnlog *log, void *arg, struct err *e);
+    void *arg;
 };
 
 struct log_thread {
@@ -55,9 +57,10 @@ static void carry_out(struct log_thread *t, size_t n)
     struct err e;
     int64_t last = -1;
     for (size_t i = 0; i < n; i++) {
-        struct node_batch *b = t->taken[i].batch;
+        const struct order *o = &t->taken[i];
+        struct node_batch *b = o->batch;
         int rc = b ? txnlog_append(&t->log, &b->entries, b->first_zxid, b->last_zxid, &e)
-                   : txnlog_roll(&t->log, &e);
+                   : o->run(&t->log, o->arg, &e);
         if (rc != 0)
             die(&e);
         if (b)
@@ -130,12 +133,24 @@ static void push(struct log_thread *t, struct order order)
 
 void log_thread_append(struct log_thread *t, struct node_batch *batch)
 {
-    push(t, (struct order){batch});
+    push(t, (struct order){.batch = batch});
+}
+
+void log_thread_run(struct log_thread *t, int (*run)(struct txnlog *log, void *arg, struct err *e),
+                    void *arg)
+{
+    push(t, (struct order){.run = run, .arg = arg});
+}
+
+static int roll(struct txnlog *log, void *arg, struct err *e)
+{
+    (void)arg;
+    return txnlog_roll(log, e);
 }
 
 void log_thread_roll(struct log_thread *t)
 {
-    push(t, (struct order){NULL});
+    log_thread_run(t, roll, NULL);
 }
 
 void log_thread_stop(struct log_thread *t)

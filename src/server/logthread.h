@@ -21,6 +21,10 @@ void log_thread_append(struct log_thread *t, struct node_batch *batch);
 /* The batches appended from now on go to a new file. */
 void log_thread_roll(struct log_thread *t);
 
+/* Run `run` there, behind all that it was told before; what that fails with is final as well. */
+void log_thread_run(struct log_thread *t, int (*run)(struct txnlog *log, void *arg, struct err *e),
+                    void *arg);
+
 /* Everything appended is written before this returns. */
 void log_thread_stop(struct log_thread *t);
 

@@ -7,13 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #define ZK_LEVEL "3.9.3" /* the ZooKeeper whose behaviour this is */
@@ -21,7 +19,6 @@
 
 enum {
     TICK_MS = 100,
-    FIRST_PURGE_MS = 60000,
     PURGE_EVERY = 10, /* snapshots */
 };
 
@@ -32,10 +29,52 @@ static int64_t wall_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+static void on_soon(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+void server_wake(struct server *s)
+{
+    uv_idle_start(&s->soon, on_soon);
+}
+
+void server_step_later(struct server *s, const struct node_event *event)
+{
+    struct later *l = &s->later;
+    if (l->n == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 8;
+        l->list = mem_realloc(l->list, l->cap * sizeof(*l->list));
+    }
+    l->list[l->n++] = *event;
+    server_wake(s);
+}
+
 static void on_snapshot_ended(void *arg)
 {
-    struct server *s = arg;
-    s->snapshot_ended = true;
+    struct node_event ev = {.type = NODE_SNAPSHOT_DONE};
+    server_step_later(arg, &ev);
+}
+
+static struct stream *stream_of(const struct node_effect *fx)
+{
+    return (fx->link ? node_link_public(fx->link) : node_conn_public(fx->conn))->owner;
+}
+
+static void take_snapshot(struct server *s)
+{
+    if (s->stopping)
+        return;
+    log_thread_roll(s->log);
+    snapshotter_start(&s->snapshotter, &s->loop, &s->store, node_tree(s->node), on_snapshot_ended,
+                      s);
+}
+
+static void save_epoch(struct server *s, const struct node_effect *fx)
+{
+    struct node_event ev = {.type = NODE_EPOCH_SAVED};
+    history_save_epoch(s, fx->epoch_name, fx->epoch);
+    server_step_later(s, &ev);
 }
 
 static void carry_out(struct server *s, const struct node_effect *fx)
@@ -45,21 +84,40 @@ static void carry_out(struct server *s, const struct node_effect *fx)
         log_thread_append(s->log, fx->batch);
         break;
     case NODE_SEND:
-        net_send(fx->conn);
+        stream_send(stream_of(fx));
         break;
     case NODE_CLOSE:
-        net_close(fx->conn);
+        stream_close(stream_of(fx));
         break;
     case NODE_RESUME:
-        net_resume(fx->conn);
+        stream_resume(stream_of(fx));
         break;
     case NODE_SNAPSHOT:
-        log_thread_roll(s->log);
-        snapshotter_start(&s->snapshotter, &s->loop, &s->store, node_tree(s->node),
-                          on_snapshot_ended, s);
+        take_snapshot(s);
         break;
     case NODE_LOG:
         log_line(fx->level, "%s", fx->text);
+        break;
+    case NODE_PEER_SEND:
+        peers_send(s->peers, fx->sid, fx->data);
+        break;
+    case NODE_LEADER_CONNECT:
+        links_connect(s, fx->sid);
+        break;
+    case NODE_LEADER_CLOSE:
+        links_stop_connecting(s);
+        break;
+    case NODE_SAVE_EPOCH:
+        save_epoch(s, fx);
+        break;
+    case NODE_SEND_TREE:
+        stream_send_tree(stream_of(fx), node_tree(s->node), fx->before);
+        break;
+    case NODE_TRUNCATE:
+        history_truncate(s, fx->zxid);
+        break;
+    case NODE_INSTALL_TREE:
+        history_install(s, node_incoming_tree(s->node));
         break;
     }
 }
@@ -69,8 +127,8 @@ void server_step(struct server *s, struct node_event *event)
     event->now_ms = (int64_t)uv_now(&s->loop);
     event->wall_ms = wall_ms();
     node_step(s->node, event, &s->fx);
-    if (event->type == NODE_CONN_OPENED)
-        net_opened(event->owner, event->conn);
+    if (event->type == NODE_CONN_OPENED || event->type == NODE_LINK_OPENED)
+        stream_opened(event);
     for (size_t i = 0; i < s->fx.n; i++)
         carry_out(s, &s->fx.list[i]);
 }
@@ -81,61 +139,31 @@ static void step(struct server *s, enum node_event_type type)
     server_step(s, &ev);
 }
 
-/* ---- Purge ---- */
-
-static void purge(uv_work_t *work)
-{
-    struct server *s = work->data;
-    struct err e;
-    int n = store_purge(&s->store, (unsigned)s->config->purge_retain, &e);
-    if (n < 0)
-        log_warn("purge: %s", e.text);
-    else if (n > 0)
-        log_info("purge: removed %d old snapshots and logs", n);
-}
-
-static void on_purged(uv_work_t *work, int status)
-{
-    struct server *s = work->data;
-    (void)status;
-    s->purging = false;
-}
-
-static void start_purge(struct server *s)
-{
-    if (s->purging || s->config->purge_hours == 0)
-        return;
-    s->purging = true;
-    s->purge_work.data = s;
-    uv_queue_work(&s->loop, &s->purge_work, purge, on_purged);
-}
-
-static void on_purge_timer(uv_timer_t *timer)
-{
-    start_purge(timer->data);
-}
-
 /* ---- Turns of the loop ---- */
 
-static void on_soon(uv_idle_t *idle)
+/* Those that are added meanwhile as well. */
+static void run_later(struct server *s)
 {
-    (void)idle;
+    for (size_t i = 0; i < s->later.n; i++) {
+        struct node_event ev = s->later.list[i];
+        server_step(s, &ev);
+        if (ev.type == NODE_SNAPSHOT_DONE && ++s->n_snapshots % PURGE_EVERY == 0)
+            history_purge(s);
+    }
+    s->later.n = 0;
 }
 
 static void end_turn(struct server *s)
 {
-    if (s->snapshot_ended) {
-        s->snapshot_ended = false;
-        step(s, NODE_SNAPSHOT_DONE);
-        if (++s->n_snapshots % PURGE_EVERY == 0)
-            start_purge(s);
-    }
-    net_tell_drained(s);
-    step(s, NODE_FLUSH);
+    streams_tell_drained(s);
+    do {
+        run_later(s);
+        step(s, NODE_FLUSH);
+    } while (s->later.n > 0);
     if (list_is_empty(&s->drained))
         uv_idle_stop(&s->soon);
     else
-        uv_idle_start(&s->soon, on_soon);
+        server_wake(s);
 }
 
 static void on_turn_end(uv_check_t *check)
@@ -163,10 +191,14 @@ static void on_tick(uv_timer_t *timer)
     struct server *s = timer->data;
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
-    struct node_gauges gauges = {.open_fds = s->base_fds + (int64_t)s->n_conns,
+    struct node_gauges gauges = {.open_fds = s->base_fds + (int64_t)s->n_streams,
                                  .max_fds = (int64_t)files.rlim_cur};
     node_set_gauges(s->node, &gauges);
-    net_close_overdue(s);
+    streams_close_overdue(s);
+    if (s->peers) {
+        peers_tick(s->peers);
+        links_tick(s);
+    }
     step(s, NODE_TICK);
     end_turn(s);
 }
@@ -196,69 +228,35 @@ static int lock_data_dir(struct server *s, struct err *e)
     return 0;
 }
 
-static void raise_file_limit(void)
+/* What the node is to know of the ensemble, and of what is on disk. */
+static int set_ensemble(struct server *s, struct node_config *nc, struct err *e)
 {
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
+    const struct config *c = s->config;
+    for (size_t i = 0; i < c->ensemble.n; i++)
+        s->zab_servers[i] = c->ensemble.servers[i].zab;
+    ensemble_text(&c->ensemble, 0, &s->ensemble_text);
+    s->ensemble = (struct zab_config){
+        .sid = c->own->zab.sid,
+        .servers = s->zab_servers,
+        .n_servers = c->ensemble.n,
+        .tick_ms = (int)c->tick_ms,
+        .init_limit = (int)c->init_limit,
+        .sync_limit = (int)c->sync_limit,
+        .config_text = buf_slice(&s->ensemble_text),
+    };
+    nc->server_id = c->own->zab.sid;
+    nc->ensemble = &s->ensemble;
+    return history_read_epochs(s, &nc->history, e);
 }
 
-static int64_t count_open_files(void)
-{
-    int64_t n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    while (d && readdir(d))
-        n++;
-    if (d)
-        closedir(d);
-    return n;
-}
-
-static char *envi_text(const struct config *c)
-{
-    struct buf b = {0};
-    struct utsname u;
-    char cwd[4096] = "", host[256] = "";
-    uname(&u);
-    gethostname(host, sizeof(host) - 1);
-    if (!getcwd(cwd, sizeof(cwd)))
-        cwd[0] = '\0';
-    buf_printf(&b, "host.name=%s\nos.name=%s\nos.arch=%s\nos.version=%s\nuser.dir=%s\nconfig=%s\n",
-               host, u.sysname, u.machine, u.release, cwd, c->path);
-    *buf_extend(&b, 1) = '\0';
-    return (char *)b.data;
-}
-
-static int recover(struct server *s, struct tree **tree, struct err *e)
-{
-    struct store_recovery r;
-    uint64_t seed = 0, start = uv_hrtime();
-    if (getrandom(&seed, sizeof(seed), 0) < 0)
-        return err_set(e, -errno, "no random numbers: %s", strerror(errno));
-    *tree = tree_open(seed);
-    int rc = store_recover(&s->store, *tree, &r, e);
-    if (rc != 0)
-        return rc;
-    if (r.note[0])
-        log_warn("recovery: %s", r.note);
-    if (r.torn_tail)
-        log_warn("recovery: an unfinished transaction at the end of the log, which nobody was told "
-                 "of, was cut off");
-    log_info("recovered %zu nodes to zxid 0x%" PRIx64 ", %" PRIu64
-             " transactions replayed, in %" PRIu64 " ms",
-             tree_count(*tree), (uint64_t)r.last_zxid, r.n_txns, (uv_hrtime() - start) / 1000000);
-    return 0;
-}
-
-static void open_node(struct server *s, struct tree *tree)
+/* The tree is the node's then. */
+static int open_node(struct server *s, struct tree *tree, struct err *e)
 {
     const struct config *c = s->config;
     uint64_t seed = uv_hrtime();
     if (getrandom(&seed, sizeof(seed), 0) < 0)
         log_warn("no random numbers for hash keys: %s", strerror(errno));
-    s->envi_text = envi_text(c);
+    s->envi_text = process_envi_text(c);
     struct node_config nc = {
         .server_id = 1,
         .tick_ms = (int)c->tick_ms,
@@ -282,8 +280,14 @@ static void open_node(struct server *s, struct tree *tree)
         .conf_text = (const char *)c->text.data,
         .envi_text = s->envi_text,
         .seed = seed,
+        .history.last_zxid = tree_last_zxid(tree),
     };
+    int rc = c->own ? set_ensemble(s, &nc, e) : 0;
+    if (rc != 0)
+        return rc;
+    uv_update_time(&s->loop);
     s->node = node_open(&nc, tree, (int64_t)uv_now(&s->loop));
+    return 0;
 }
 
 static void start_handles(struct server *s)
@@ -292,16 +296,13 @@ static void start_handles(struct server *s)
     uv_check_init(&s->loop, &s->turn_end);
     uv_idle_init(&s->loop, &s->soon);
     uv_timer_init(&s->loop, &s->tick);
-    uv_timer_init(&s->loop, &s->purge_timer);
     uv_signal_init(&s->loop, &s->sigterm);
     uv_signal_init(&s->loop, &s->sigint);
-    s->persisted.data = s->turn_end.data = s->tick.data = s->purge_timer.data = s;
+    s->persisted.data = s->turn_end.data = s->tick.data = s;
     s->sigterm.data = s->sigint.data = s;
     uv_check_start(&s->turn_end, on_turn_end);
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
-    if (s->config->purge_hours > 0)
-        uv_timer_start(&s->purge_timer, on_purge_timer, FIRST_PURGE_MS,
-                       (uint64_t)s->config->purge_hours * 3600 * 1000);
+    history_start(s);
     uv_signal_start(&s->sigterm, on_signal, SIGTERM);
     uv_signal_start(&s->sigint, on_signal, SIGINT);
 }
@@ -313,59 +314,108 @@ static void close_handle(uv_handle_t *h, void *arg)
         uv_close(h, NULL);
 }
 
+static void close_handles(struct server *s)
+{
+    uv_walk(&s->loop, close_handle, NULL);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    LIST_FOR_EACH_SAFE (l, &s->listeners, struct listener, link)
+        free(l);
+}
+
 /* All that was appended reaches the disk; clients find out by their lost connection. */
 static void shut_down(struct server *s)
 {
-    snapshotter_stop(&s->snapshotter);
-    net_close_all(s);
+    snapshotter_close(&s->snapshotter);
+    if (s->peers)
+        peers_close_connections(s->peers);
+    links_stop_connecting(s);
+    streams_end_all(s);
     uv_check_stop(&s->turn_end);
     uv_idle_stop(&s->soon);
     uv_run(&s->loop, UV_RUN_NOWAIT);
     log_thread_stop(s->log);
-    uv_walk(&s->loop, close_handle, NULL);
+}
+
+static int listen_all(struct server *s, struct err *e)
+{
+    int rc = net_listen_for_clients(s, e);
+    if (rc == 0 && s->config->own)
+        rc = links_start(s, e);
+    if (rc == 0 && s->config->own)
+        rc = peers_start(s, e);
+    return rc;
+}
+
+static void say_what_it_serves(const struct server *s)
+{
+    const struct config *c = s->config;
+    if (c->own)
+        log_info("serving clients on port %d as server.%" PRId64 ", %s of %zu servers",
+                 (int)c->client_port, c->own->zab.sid,
+                 c->own->zab.observer ? "an observer" : "a participant", c->ensemble.n);
+    else
+        log_info("serving clients on port %d as a single replica", (int)c->client_port);
+}
+
+static void serve(struct server *s)
+{
+    const struct config *c = s->config;
+    s->read_buffer = mem_alloc(READ_SIZE);
+    start_handles(s);
+    s->log = log_thread_start(&s->store, (uint64_t)c->prealloc_kib << 10, c->force_sync,
+                              c->fsync_warning_ms, on_log_persisted, s);
+    s->base_fds = process_count_open_files();
+    say_what_it_serves(s);
     uv_run(&s->loop, UV_RUN_DEFAULT);
-    node_close(s->node);
+    shut_down(s);
+}
+
+/* Up to the node: its tree, its place in the ensemble, and all ports. */
+static int start(struct server *s, struct err *e)
+{
+    struct tree *tree = NULL;
+    int rc = store_open(&s->store, disk_posix(), s->config->data_dir, s->config->log_dir, e);
+    if (rc == 0)
+        rc = lock_data_dir(s, e);
+    if (rc == 0)
+        rc = history_recover(s, &tree, e);
+    if (rc == 0)
+        rc = listen_all(s, e);
+    if (rc == 0)
+        rc = open_node(s, tree, e);
+    if (rc != 0 && tree)
+        tree_close(tree);
+    return rc;
 }
 
 int server_run(const struct config *config, struct err *e)
 {
     struct server *s = mem_zalloc(sizeof(*s));
-    struct tree *tree = NULL;
     s->config = config;
     s->lock_fd = -1;
-    list_init(&s->conns);
+    list_init(&s->listeners);
+    list_init(&s->streams);
     list_init(&s->drained);
     uv_loop_init(&s->loop);
     signal(SIGPIPE, SIG_IGN);
-    raise_file_limit();
-    int rc = store_open(&s->store, disk_posix(), config->data_dir, config->log_dir, e);
+    process_raise_file_limit();
+    int rc = start(s, e);
     if (rc == 0)
-        rc = lock_data_dir(s, e);
-    if (rc == 0)
-        rc = recover(s, &tree, e);
-    if (rc == 0)
-        rc = net_listen(s, e);
-    if (rc != 0) {
-        if (tree)
-            tree_close(tree);
-        goto out;
+        serve(s);
+    close_handles(s);
+    if (s->node) {
+        history_stop(s);
+        node_close(s->node);
     }
-    uv_update_time(&s->loop);
-    open_node(s, tree);
-    s->read_buffer = mem_alloc(READ_SIZE);
-    start_handles(s);
-    s->log = log_thread_start(&s->store, (uint64_t)config->prealloc_kib << 10, config->force_sync,
-                              config->fsync_warning_ms, on_log_persisted, s);
-    s->base_fds = count_open_files();
-    log_info("serving clients on port %d", (int)config->client_port);
-    uv_run(&s->loop, UV_RUN_DEFAULT);
-    shut_down(s);
-out:
+    if (s->peers)
+        peers_free(s->peers);
     node_effects_close(&s->fx);
     store_close(&s->store);
     uv_loop_close(&s->loop);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
+    buf_close(&s->ensemble_text);
+    free(s->later.list);
     free(s->read_buffer);
     free(s->envi_text);
     free(s);

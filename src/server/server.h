@@ -7,8 +7,13 @@
 #include <uv.h>
 
 #include "config.h"
+#include "history.h"
+#include "links.h"
 #include "logthread.h"
+#include "peers.h"
+#include "process.h"
 #include "snapshotter.h"
+#include "stream.h"
 #include "zab/list.h"
 
 enum {
@@ -17,29 +22,38 @@ enum {
     OUT_KEEP_MAX = 64 << 10,
 };
 
+/* Events that wait for the end of the turn. */
+struct later {
+    struct node_event *list;
+    size_t n, cap;
+};
+
 struct server {
     uv_loop_t loop;
     const struct config *config;
+    struct zab_config ensemble; /* the node's view of config->ensemble */
+    struct zab_server zab_servers[ZAB_SERVERS_MAX];
+    struct buf ensemble_text;
     struct store store;
     struct node *node;
     struct node_effects fx;
+    struct later later;
     struct log_thread *log;
     _Atomic int64_t persisted_zxid;
     uv_async_t persisted;
     struct snapshotter snapshotter;
-    bool snapshot_ended;
     uint64_t n_snapshots;
-    uv_tcp_t listener;
+    struct history history;
+    struct list listeners;
+    struct peers *peers; /* NULL: a single replica */
+    struct links links;
     uv_timer_t tick;
-    uv_timer_t purge_timer;
-    uv_work_t purge_work;
-    bool purging;
     uv_check_t turn_end;
     uv_signal_t sigterm, sigint;
-    struct list conns;
-    struct list drained; /* connections to be told of */
-    uv_idle_t soon;      /* runs while there are any, so that the next turn comes at once */
-    size_t n_conns;
+    struct list streams;
+    size_t n_streams;
+    struct list drained; /* streams to be told of */
+    uv_idle_t soon;      /* runs while there is something to do at the end of a turn at once */
     int64_t base_fds;
     char *envi_text;
     char *read_buffer;
@@ -50,17 +64,31 @@ struct server {
 /* Recover, listen, serve until SIGTERM or SIGINT. 0 or a negative errno with a sentence. */
 int server_run(const struct config *config, struct err *e);
 
-/* net.c: connections. net_opened() before the effects of NODE_CONN_OPENED are carried out. */
-int net_listen(struct server *s, struct err *e);
-void net_opened(void *owner, struct node_conn *conn);
-void net_send(struct node_conn *conn);
-void net_close(struct node_conn *conn);
-void net_resume(struct node_conn *conn);
-void net_tell_drained(struct server *s);
-void net_close_overdue(struct server *s);
-void net_close_all(struct server *s);
+/* net.c: listening. `key` is what an operator would change in zoo.cfg. */
+struct listener {
+    uv_tcp_t tcp;
+    struct list link; /* server.listeners */
+};
 
-/* server.c: tell the node of something, and do what it says */
+struct listen_at {
+    const char *host; /* NULL: all addresses */
+    int port;
+    const char *key;
+    uv_connection_cb on_connection;
+};
+
+int net_listen(struct server *s, const struct listen_at *at, struct err *e);
+int net_listen_for_clients(struct server *s, struct err *e);
+int net_listen_for_servers(struct server *s, bool election, uv_connection_cb on_connection,
+                           struct err *e);
+
+/* server.c: tell the node of something, and do what it says. Not from within an effect. */
 void server_step(struct server *s, struct node_event *event);
+
+/* The same at the end of this turn or the next. */
+void server_step_later(struct server *s, const struct node_event *event);
+
+/* The end of a turn comes at once, not with the next thing that happens. */
+void server_wake(struct server *s);
 
 #endif

@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 enum {
+    ZSTD_WINDOW_LOG_MAX_READ = 23, /* 8 MiB: all levels of zstd without --ultra or --long */
     CHUNK = 256 << 10,
     ZSTD_MAGIC = 0x28b52ffd,
     GZIP_MAGIC = 0x1f8b,
@@ -64,6 +65,8 @@ static int source_detect(struct snapshot_source *src, struct err *e)
         src->packing = PACKING_ZSTD;
         src->zstd = ZSTD_createDCtx();
         ensure(src->zstd != NULL);
+        /* A frame's head says how much memory it takes to read it: no more than ours do. */
+        ZSTD_DCtx_setParameter(src->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX_READ);
     } else if (magic >> 16 == GZIP_MAGIC) {
         src->packing = PACKING_GZIP;
         ensure(inflateInit2(&src->gzip, GZIP_WINDOW_BITS) == Z_OK);

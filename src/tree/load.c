@@ -173,7 +173,9 @@ static int finish_acls(struct tree_load *l, struct err *e)
         qsort(l->acls, l->n_acls, sizeof(*l->acls), acl_compare);
     for (size_t i = 0; i < l->n_acls; i++) {
         struct loaded_acl *acl = &l->acls[i];
-        struct jute_vector v = {acl->count, slice_of(l->acl_bytes.data + acl->start, acl->size)};
+        struct jute_vector v = {acl->count, SLICE_EMPTY};
+        if (acl->size > 0)
+            v.bytes = slice_of(l->acl_bytes.data + acl->start, acl->size);
         if (i > 0 && l->acls[i - 1].id == acl->id)
             return err_set(e, -EBADMSG, "snapshot: ACL %lld is there twice", (long long)acl->id);
         acl->acl = acl_insert(&l->tree->acls, acl->id, &v);

@@ -10,3 +10,18 @@ AM_TESTS_ENVIRONMENT = ZAB_BUILD='$(abs_top_builddir)'; export ZAB_BUILD;
 bats_tests = %D%/zabctl.bats %D%/server.bats %D%/recovery.bats %D%/interop.bats %D%/clients.bats
 TESTS += $(bats_tests)
 EXTRA_DIST += $(bats_tests) %D%/run.sh %D%/helpers.bash %D%/zk.py %D%/load.py
+
+# The mount's tests run on zabd, and once more on Apache ZooKeeper: in a copy of each that says so.
+mount_tests = %D%/mount_basic.bats %D%/mount_write.bats %D%/mount_read.bats \
+	%D%/mount_inotify.bats %D%/mount_life.bats
+mount_zookeeper_tests = %D%/mount_basic_zookeeper.bats %D%/mount_write_zookeeper.bats \
+	%D%/mount_read_zookeeper.bats %D%/mount_inotify_zookeeper.bats %D%/mount_life_zookeeper.bats
+$(mount_zookeeper_tests): $(mount_tests)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && { echo 'export ZAB_TEST_SERVER=zookeeper' && \
+	    sed -e 's|load mount_helpers|load $(abs_srcdir)/%D%/mount_helpers|' \
+	        -e 's|$$BATS_TEST_DIRNAME|$(abs_srcdir)/%D%|' \
+	        $(srcdir)/$(@:_zookeeper.bats=.bats); } >$@.tmp && mv $@.tmp $@
+
+TESTS += $(mount_tests) $(mount_zookeeper_tests) %D%/quickstart.bats
+CLEANFILES += $(mount_zookeeper_tests)
+EXTRA_DIST += $(mount_tests) %D%/quickstart.bats %D%/mount_helpers.bash %D%/mount_calls.py

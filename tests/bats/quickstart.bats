@@ -23,7 +23,6 @@ setup() {
     run "$copy/contrib/quickstart" 3>&-
     assert_success
     assert_line --partial "A tree is mounted at $HOME/zabfs"
-    refute_output --partial warning
     local tree=$HOME/zabfs try
     # The lines that it shows are run as they are.
     try=$(sed -n 's/^ *\(echo hello .*\)$/\1/p' <<<"$output")

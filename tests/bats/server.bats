@@ -98,9 +98,37 @@ log_has() {
     lines "dataDir=$DIR/data" "minSessionTimeout=9000" "maxSessionTimeout=8000"
     refused
     assert_output --partial "minSessionTimeout 9000 is larger than maxSessionTimeout 8000"
+}
+
+@test "server lines are checked, and say which of them this server is" {
+    local two=("server.1=a:2888:3888;2281" "server.2=b:2888:3888")
     lines "dataDir=$DIR/data" "server.1=a:2888:3888"
+    run -0 zabd --check-config "$DIR/zoo.cfg"
+    assert_line --partial "$DIR/zoo.cfg: one server line is no ensemble; this is a single replica"
+    lines "dataDir=$DIR/data" "server.1=a:2888"
     refused
-    assert_output --partial "$DIR/zoo.cfg:2: server.1: this version runs a single replica"
+    assert_output --partial "$DIR/zoo.cfg:2: server.1: \"a:2888\" is not of the form HOST:PORT:PORT"
+    lines "dataDir=$DIR/data" "weight.3=2" "${two[@]}"
+    refused
+    assert_output --partial "$DIR/zoo.cfg:2: weight.3: there is no server.3"
+    lines "dataDir=$DIR/data" "${two[@]/3888/3888:observer}"
+    refused
+    assert_output --partial "observers need two participants"
+    lines "dataDir=$DIR/data" "weight.2=2" "${two[@]}"
+    refused
+    assert_output --partial "$DIR/data/myid: No such file or directory; with server lines it must"
+    mkdir "$DIR/data"
+    echo one >"$DIR/data/myid"
+    refused
+    assert_output --partial "$DIR/data/myid: \"one\" is not a server number"
+    echo 3 >"$DIR/data/myid"
+    refused
+    assert_output --partial "$DIR/data/myid: 3 has no line server.3 in $DIR/zoo.cfg"
+    echo 1 >"$DIR/data/myid"
+    run -0 zabd --check-config "$DIR/zoo.cfg"
+    lines "dataDir=$DIR/data" "clientPort=2282" "${two[@]}"
+    refused
+    assert_output --partial "clientPort 2282 is not the client port 2281 of server.1"
 }
 
 @test "an unknown key is a warning with its line, ZooKeeper's are known" {

@@ -15,9 +15,9 @@ complain() {
 # What the pure archives may take from outside: memory, strings, and formatting into memory.
 allowed='abort|calloc|free|malloc|realloc|memchr|memcmp|memcpy|memmove|memrchr|memset|bcmp|strchr|strrchr|strcmp|strncmp|strlen|strspn|strcspn|strtoul|strtol|strtoll|__isoc23_strto.*|snprintf|vsnprintf|__snprintf_chk|__vsnprintf_chk|__memcpy_chk|__memmove_chk|__strcpy_chk|fprintf|__fprintf_chk|stderr|qsort|bsearch|inet_pton|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|CRYPTO_memcmp|EVP_Digest|EVP_sha1|EVP_EncodeBlock|__ctype_b_loc|__tls_get_addr'
 sanitizer='__(a|t|ub|l)san_.*|__sanitizer_.*|__interceptor.*|__asan.*|__tsan.*|__gcov.*|llvm_gcov.*|__llvm.*'
-own=$(nm --defined-only libutil.a libjute.a libtree.a libstore.a libnode.a 2>/dev/null |
+own=$(nm --defined-only libutil.a libjute.a libtree.a libzab.a libstore.a libnode.a 2>/dev/null |
     awk 'NF == 3 && $2 ~ /[A-Z]/ {print $3}' | sort -u)
-for archive in libutil.a libjute.a libtree.a libnode.a; do
+for archive in libutil.a libjute.a libtree.a libzab.a libnode.a; do
     found=$(nm -u "$archive" 2>/dev/null | awk '$1 == "U" {print $2}' | sort -u |
         grep -vxE "$allowed|$sanitizer" | grep -vxF "$own")
     complain "$archive is pure, but calls" "$found"
@@ -31,10 +31,11 @@ complain '<uv.h> belongs into src/server, the shell of src/client, src/mount and
         grep -vE '^(src/server/|src/client/client|src/mount/|src/cli/|include/zab/client.h)')"
 complain 'libfuse belongs into src/mount' \
     "$(grep -lE '#include <fuse' $sources | grep -v '^src/mount/')"
-complain 'upwards in the layers (util <- jute <- tree <- node)' "$(
+complain 'upwards in the layers (util <- jute <- tree, zab <- node)' "$(
     grep -HnE '#include "zab/(jute|protocol|records|tree|watch|node|store|client|session)\.h"' src/util/*.c
     grep -HnE '#include "zab/(tree|watch|node|store|client|session)\.h"' src/jute/*.c
     grep -HnE '#include "zab/(node|store|client|session)\.h"' src/tree/*.[ch]
+    grep -HnE '#include "zab/(tree|watch|node|store|client|session)\.h"' src/zab/*.[ch]
     grep -HnE '#include "zab/(client|session)\.h"' src/node/*.[ch] src/store/*.[ch]
 )"
 complain 'no SPDX line' \

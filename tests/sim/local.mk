@@ -7,7 +7,7 @@ EXTRA_DIST += %D%/check-sim.sh %D%/scripts
 	%D%/answer.c %D%/check.c %D%/client.c %D%/faults.c %D%/journal.c %D%/logger.c %D%/main.c \
 	%D%/model.c %D%/model.h %D%/model_read.c %D%/model_write.c %D%/net.c %D%/request.c \
 	%D%/script.c %D%/server.c %D%/sim.h %D%/tamper.c %D%/watchcheck.c %D%/world.c
-%C%_sim_LDADD = libnode.a libsession.a libstore.a libdiskmem.a libtree.a libjute.a libutil.a \
+%C%_sim_LDADD = libnode.a libzab.a libsession.a libstore.a libdiskmem.a libtree.a libjute.a libutil.a \
 	$(CRYPTO_LIBS) $(ZSTD_LIBS) $(ZLIB_LIBS)
 
 SEEDS = 20000

@@ -57,6 +57,8 @@ static void carry_out(struct world *w)
         case NODE_LOG:
             sim_trace(w, "server: %s", fx->text);
             break;
+        default:
+            ensure(!"a single replica has no peers");
         }
     }
 }

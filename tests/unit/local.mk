@@ -6,6 +6,11 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 unit_tests = %D%/test_session %D%/test_client %D%/test_util %D%/test_jute
 unit_tests += %D%/test_disk %D%/test_txnlog %D%/test_snapshot %D%/test_recovery
 unit_tests += %D%/test_tree %D%/test_watch %D%/test_node %D%/test_node_watch %D%/test_node_limits
+unit_tests += %D%/test_node_ensemble
+unit_tests += %D%/test_mount_node %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options
+unit_tests += %D%/test_ensemble
+unit_tests += %D%/test_zab_quorum %D%/test_zab_election %D%/test_zab_learner
+unit_tests += %D%/test_zab_leader %D%/test_zab_cluster
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
@@ -16,6 +21,11 @@ TESTS += $(unit_tests)
 %C%_test_jute_SOURCES = %D%/test_jute.c
 %C%_test_jute_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_jute_LDADD = libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_ensemble_SOURCES = %D%/test_ensemble.c src/server/ensemble.c src/server/greeting.c
+%C%_test_ensemble_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/server
+%C%_test_ensemble_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_ensemble_LDADD = libjute.a libutil.a $(CMOCKA_LIBS)
 
 %C%_test_session_SOURCES = %D%/test_session.c
 %C%_test_session_CFLAGS = $(UNIT_CFLAGS)
@@ -51,7 +61,7 @@ STORE_LIBS = libstore.a libdiskmem.a libtree.a libjute.a libutil.a $(ZSTD_LIBS) 
 %C%_test_watch_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_watch_LDADD = libtree.a libutil.a $(CMOCKA_LIBS)
 
-NODE_LIBS = libnode.a $(STORE_LIBS) $(CRYPTO_LIBS)
+NODE_LIBS = libnode.a libzab.a $(STORE_LIBS) $(CRYPTO_LIBS)
 
 %C%_test_node_SOURCES = %D%/test_node.c %D%/node_lib.h
 %C%_test_node_CFLAGS = $(UNIT_CFLAGS)
@@ -61,7 +71,49 @@ NODE_LIBS = libnode.a $(STORE_LIBS) $(CRYPTO_LIBS)
 %C%_test_node_watch_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_node_watch_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
 
+%C%_test_node_ensemble_SOURCES = %D%/test_node_ensemble.c %D%/node_lib.h
+%C%_test_node_ensemble_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_node_ensemble_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
+
 %C%_test_node_limits_SOURCES = %D%/test_node_limits.c %D%/node_lib.h
 %C%_test_node_limits_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_node_limits_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_mount_node_SOURCES = %D%/test_mount_node.c
+%C%_test_mount_node_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_mount_node_LDADD = libmodel.a libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_mount_draft_SOURCES = %D%/test_mount_draft.c
+%C%_test_mount_draft_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_mount_draft_LDADD = libmodel.a libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_mount_map_SOURCES = %D%/test_mount_map.c
+%C%_test_mount_map_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_mount_map_LDADD = libmodel.a libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_mount_options_SOURCES = %D%/test_mount_options.c
+%C%_test_mount_options_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_mount_options_LDADD = libmodel.a libjute.a libutil.a $(CMOCKA_LIBS)
+
+ZAB_LIBS = libzab.a libjute.a libutil.a
+
+%C%_test_zab_quorum_SOURCES = %D%/test_zab_quorum.c
+%C%_test_zab_quorum_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_zab_quorum_LDADD = $(ZAB_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_zab_election_SOURCES = %D%/test_zab_election.c %D%/zab_lib.h
+%C%_test_zab_election_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_zab_election_LDADD = $(ZAB_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_zab_learner_SOURCES = %D%/test_zab_learner.c %D%/zab_lib.h
+%C%_test_zab_learner_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_zab_learner_LDADD = $(ZAB_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_zab_leader_SOURCES = %D%/test_zab_leader.c %D%/zab_lib.h
+%C%_test_zab_leader_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_zab_leader_LDADD = $(ZAB_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_zab_cluster_SOURCES = %D%/test_zab_cluster.c %D%/zab_cluster.c %D%/zab_cluster.h
+%C%_test_zab_cluster_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_zab_cluster_LDADD = $(ZAB_LIBS) $(CMOCKA_LIBS)
 endif

@@ -307,6 +307,8 @@ static inline void carry_out(struct rig *rig)
         case NODE_LOG:
             buf_printf(&rig->log, "%s\n", fx->text);
             break;
+        default:
+            fail_msg("an effect of an ensemble");
         }
     }
 }

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the server lines of a whole file mean for this server. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config.h"
+#include "zab/log.h"
+
+/* DATADIR/myid says which of the servers this is. */
+static int read_own_id(struct config *c, struct err *e)
+{
+    char path[4096], text[32] = "", *end;
+    snprintf(path, sizeof(path), "%s/myid", c->data_dir);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return err_set(e, -errno,
+                       "%s: %s; with server lines it must hold this server's number, the N of its "
+                       "line server.N",
+                       path, strerror(errno));
+    bool read = fgets(text, sizeof(text), f) != NULL;
+    fclose(f);
+    text[strcspn(text, " \t\r\n")] = '\0';
+    errno = 0;
+    int64_t sid = strtoll(text, &end, 10);
+    if (!read || errno || *text < '0' || *text > '9' || *end)
+        return err_set(e, -EINVAL,
+                       "%s: \"%s\" is not a server number; write the N of this "
+                       "server's line server.N",
+                       path, text);
+    c->own = ensemble_find(&c->ensemble, sid);
+    if (!c->own)
+        return err_set(e, -EINVAL,
+                       "%s: %" PRId64 " has no line server.%" PRId64 " in %s; correct "
+                       "one of the two",
+                       path, sid, sid, c->path);
+    return 0;
+}
+
+/* The client port of a server line is the same thing as clientPort. */
+static int take_client_port(struct config *c, const struct ensemble_server *line, struct err *e)
+{
+    int64_t port = line ? line->client_port : 0;
+    if (port > 0 && c->client_port > 0 && c->client_port != port)
+        return err_set(e, -EINVAL,
+                       "%s: clientPort %" PRId64 " is not the client port %" PRId64
+                       " of server.%" PRId64 "; remove one of the two",
+                       c->path, c->client_port, port, line->zab.sid);
+    if (c->client_port == 0)
+        c->client_port = port > 0 ? port : atoi(CLIENT_PORT);
+    if (line && line->client_host && !c->client_address)
+        c->client_address = mem_strdup(line->client_host);
+    return 0;
+}
+
+static int check_servers(const struct config *c, struct err *e)
+{
+    size_t participants = 0;
+    bool grouped = false;
+    for (size_t i = 0; i < c->ensemble.n; i++) {
+        participants += !c->ensemble.servers[i].zab.observer;
+        grouped = grouped || c->ensemble.servers[i].zab.group != 0;
+    }
+    if (participants < 2)
+        return err_set(e, -EINVAL,
+                       "%s: observers need two participants or more; only %zu of the server lines "
+                       "%s one",
+                       c->path, participants, participants == 1 ? "is" : "are");
+    for (size_t i = 0; grouped && i < c->ensemble.n; i++) {
+        const struct zab_server *s = &c->ensemble.servers[i].zab;
+        if (!s->observer && s->group == 0)
+            return err_set(e, -EINVAL, "%s: server.%" PRId64 " is in no group; put it into one",
+                           c->path, s->sid);
+    }
+    if (participants == 2)
+        log_warn("%s: two servers need each other; three go on when one fails", c->path);
+    return 0;
+}
+
+int config_check_ensemble(struct config *c, struct err *e)
+{
+    if (c->peer_type && strcasecmp(c->peer_type, "participant") != 0 &&
+        strcasecmp(c->peer_type, "observer") != 0)
+        return err_set(e, -EINVAL, "%s: peerType: \"%s\" is neither participant nor observer",
+                       c->path, c->peer_type);
+    if (c->ensemble.n < 2) {
+        const struct ensemble_server *line = c->ensemble.n > 0 ? &c->ensemble.servers[0] : NULL;
+        if (line)
+            log_warn("%s: one server line is no ensemble; this is a single replica", c->path);
+        return take_client_port(c, line, e);
+    }
+    int rc = check_servers(c, e);
+    if (rc == 0)
+        rc = read_own_id(c, e);
+    if (rc == 0)
+        rc = take_client_port(c, c->own, e);
+    if (rc == 0 && c->peer_type &&
+        (strcasecmp(c->peer_type, "observer") == 0) != c->own->zab.observer)
+        log_warn("%s: peerType %s is not what server.%" PRId64 " says; the server line is followed",
+                 c->path, c->peer_type, c->own->zab.sid);
+    return rc;
+}

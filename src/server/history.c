@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Purges run on libuv's pool, changes of history on the log thread, in order behind what was
+ * appended. A change that fails is final, as a failed write is: the tree in memory would not be
+ * that of the disk any more. */
+#include "history.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "server.h"
+
+enum {
+    FIRST_PURGE_MS = 60000,
+};
+
+static int new_tree(struct tree **tree, struct err *e)
+{
+    uint64_t seed;
+    if (getrandom(&seed, sizeof(seed), 0) < 0)
+        return err_set(e, -errno, "no random numbers: %s", strerror(errno));
+    *tree = tree_open(seed);
+    return 0;
+}
+
+int history_recover(struct server *s, struct tree **tree, struct err *e)
+{
+    struct store_recovery r;
+    uint64_t start = uv_hrtime();
+    int rc = new_tree(tree, e);
+    if (rc == 0)
+        rc = store_recover(&s->store, *tree, &r, e);
+    if (rc != 0)
+        return rc;
+    if (r.note[0])
+        log_warn("recovery: %s", r.note);
+    if (r.torn_tail)
+        log_warn("recovery: an unfinished transaction at the end of the log, which nobody was told "
+                 "of, was cut off");
+    log_info("recovered %zu nodes to zxid 0x%" PRIx64 ", %" PRIu64
+             " transactions replayed, in %" PRIu64 " ms",
+             tree_count(*tree), (uint64_t)r.last_zxid, r.n_txns, (uv_hrtime() - start) / 1000000);
+    return 0;
+}
+
+/* ---- Epochs ---- */
+
+/* A file that is not there, or behind the log, gets the epoch of the log's end. Behind it is one
+ * when the process died between the history and the epoch that it was of. */
+static int read_epoch(struct server *s, const char *name, int64_t least, int64_t *epoch,
+                      struct err *e)
+{
+    int rc = store_epoch_read(&s->store, name, epoch, e);
+    if (rc == 0 && *epoch >= least)
+        return 0;
+    if (rc != 0 && rc != -ENOENT)
+        return rc;
+    if (rc == 0)
+        log_warn("%s/%s is %" PRId64 ", but the log ends in epoch %" PRId64 ", which is taken",
+                 s->store.data_dir, name, *epoch, least);
+    *epoch = least;
+    return store_epoch_write(&s->store, name, *epoch, e);
+}
+
+int history_read_epochs(struct server *s, struct zab_history *h, struct err *e)
+{
+    int64_t least = zxid_epoch(h->last_zxid);
+    int rc = read_epoch(s, "currentEpoch", least, &h->current_epoch, e);
+    if (rc == 0)
+        rc = read_epoch(s, "acceptedEpoch", least, &h->accepted_epoch, e);
+    if (rc == 0 && h->accepted_epoch < h->current_epoch)
+        rc = err_set(e, -EUCLEAN,
+                     "%s: acceptedEpoch %" PRId64 " is less than currentEpoch %" PRId64
+                     "; restore both from one backup, or empty dataDir but for myid, so that "
+                     "this server starts from its leader's state",
+                     s->store.data_dir, h->accepted_epoch, h->current_epoch);
+    return rc;
+}
+
+void history_save_epoch(struct server *s, const char *name, int64_t epoch)
+{
+    struct err e;
+    if (store_epoch_write(&s->store, name, epoch, &e) != 0) {
+        log_error("%s; stopping, since no epoch can be promised any more", e.text);
+        _exit(1);
+    }
+}
+
+/* ---- Purge ---- */
+
+static void purge(uv_work_t *work)
+{
+    struct server *s = work->data;
+    struct err e;
+    uv_mutex_lock(&s->history.lock);
+    int n = store_purge(&s->store, (unsigned)s->config->purge_retain, &e);
+    uv_mutex_unlock(&s->history.lock);
+    if (n < 0)
+        log_warn("purge: %s", e.text);
+    else if (n > 0)
+        log_info("purge: removed %d old snapshots and logs", n);
+}
+
+static void on_purged(uv_work_t *work, int status)
+{
+    struct server *s = work->data;
+    (void)status;
+    s->history.purging = false;
+}
+
+void history_purge(struct server *s)
+{
+    if (s->history.purging || s->config->purge_hours == 0)
+        return;
+    s->history.purging = true;
+    s->history.purge_work.data = s;
+    uv_queue_work(&s->loop, &s->history.purge_work, purge, on_purged);
+}
+
+static void on_purge_timer(uv_timer_t *timer)
+{
+    history_purge(timer->data);
+}
+
+/* ---- Changes of history ---- */
+
+static int truncate_log(struct txnlog *log, void *arg, struct err *e)
+{
+    struct server *s = arg;
+    struct history *h = &s->history;
+    struct tree *tree = NULL;
+    uv_mutex_lock(&h->lock);
+    int rc = txnlog_truncate(log, h->zxid, e);
+    if (rc == 0)
+        rc = history_recover(s, &tree, e);
+    else if (rc == -ENODATA)
+        rc = 0;
+    uv_mutex_unlock(&h->lock);
+    h->tree = tree;
+    if (rc == 0)
+        uv_async_send(&h->changed);
+    return rc;
+}
+
+static int install_tree(struct txnlog *log, void *arg, struct err *e)
+{
+    struct server *s = arg;
+    struct history *h = &s->history;
+    uv_mutex_lock(&h->lock);
+    int rc = txnlog_install(log, h->incoming, e);
+    uv_mutex_unlock(&h->lock);
+    if (rc == 0)
+        uv_async_send(&h->changed);
+    return rc;
+}
+
+static void on_changed(uv_async_t *async)
+{
+    struct server *s = async->data;
+    struct tree *tree = s->history.tree;
+    struct node_event ev = {
+        .type = s->history.change, .tree = tree, .zxid = tree ? tree_last_zxid(tree) : 0};
+    s->history.tree = NULL;
+    server_step(s, &ev);
+}
+
+/* A snapshot that a child still writes is of the old history. */
+void history_truncate(struct server *s, int64_t zxid)
+{
+    snapshotter_cancel(&s->snapshotter);
+    s->history.change = NODE_TRUNCATED;
+    s->history.zxid = zxid;
+    log_thread_run(s->log, truncate_log, s);
+}
+
+void history_install(struct server *s, const struct tree *t)
+{
+    snapshotter_cancel(&s->snapshotter);
+    s->history.change = NODE_TREE_INSTALLED;
+    s->history.incoming = t;
+    log_thread_run(s->log, install_tree, s);
+}
+
+void history_start(struct server *s)
+{
+    struct history *h = &s->history;
+    uv_mutex_init(&h->lock);
+    uv_async_init(&s->loop, &h->changed, on_changed);
+    uv_timer_init(&s->loop, &h->purge_timer);
+    h->changed.data = h->purge_timer.data = s;
+    if (s->config->purge_hours > 0)
+        uv_timer_start(&h->purge_timer, on_purge_timer, FIRST_PURGE_MS,
+                       (uint64_t)s->config->purge_hours * 3600 * 1000);
+}
+
+void history_stop(struct server *s)
+{
+    if (s->history.tree)
+        tree_close(s->history.tree);
+    s->history.tree = NULL;
+    uv_mutex_destroy(&s->history.lock);
+}

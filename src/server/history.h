@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What happens to the data directory beside appending: recovery, epochs, purges, and the changes
+ * of history that a leader asks for. */
+#ifndef ZAB_SERVER_HISTORY_H
+#define ZAB_SERVER_HISTORY_H
+
+#include <uv.h>
+
+#include "zab/node.h"
+#include "zab/store.h"
+
+struct server;
+
+struct history {
+    uv_timer_t purge_timer;
+    uv_work_t purge_work;
+    bool purging;
+    uv_mutex_t lock; /* purging and changing exclude each other */
+    uv_async_t changed;
+    enum node_event_type change; /* one at a time: NODE_TRUNCATED or NODE_TREE_INSTALLED */
+    int64_t zxid;
+    const struct tree *incoming;
+    struct tree *tree; /* result of a truncation, until the node has it */
+};
+
+/* A new tree, and all that is on disk in it. */
+int history_recover(struct server *s, struct tree **tree, struct err *e);
+
+/* The epochs of a replica whose log ends at h->last_zxid. */
+int history_read_epochs(struct server *s, struct zab_history *h, struct err *e);
+void history_save_epoch(struct server *s, const char *name, int64_t epoch);
+
+void history_start(struct server *s);
+void history_purge(struct server *s);
+
+/* On the log thread; the event comes when it is done. */
+void history_truncate(struct server *s, int64_t zxid);
+void history_install(struct server *s, const struct tree *t);
+
+/* When the log thread and the loop have ended. */
+void history_stop(struct server *s);
+
+#endif

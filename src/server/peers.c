@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A connection that says anything wrong is closed, and nothing else happens (ZOOKEEPER-3769): each
+ * side connects again when it has something to say. A connection that replaces an older one for
+ * the same server is the one that counts, since its other end has given up the older one. */
+#include "peers.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "dial.h"
+#include "greeting.h"
+#include "server.h"
+
+enum {
+    MESSAGE_MAX = 512 << 10,
+    STRANGERS_MAX = 64, /* connections that have not greeted yet */
+    RETRY_MIN_MS = 100,
+    RETRY_MAX_MS = 2000,
+    KEEP_ALIVE_S = 30,
+};
+
+struct peer;
+
+struct peer_conn {
+    uv_tcp_t tcp;
+    struct list link; /* peers.conns */
+    struct peers *peers;
+    struct peer *peer; /* NULL: it has not greeted yet */
+    struct buf in;
+    uv_write_t write;
+    struct buf sending;
+    bool last; /* ends when this is sent */
+    bool ended;
+    uint64_t deadline_ms; /* for a greeting, or more of a message, in or out; 0: none is begun */
+};
+
+struct peer {
+    struct peers *peers;
+    const struct ensemble_server *server;
+    struct peer_conn *conn; /* NULL: none stands */
+    struct dial *dial;
+    size_t next_address;
+    struct buf message; /* that waits to be sent, with its length in front */
+    uint64_t retry_ms;  /* not before */
+    uint64_t delay_ms;
+    bool failing; /* was logged */
+};
+
+struct peers {
+    struct server *server;
+    struct list conns;
+    size_t n_strangers;
+    size_t n;
+    struct peer at[ZAB_SERVERS_MAX];
+};
+
+static uint64_t now_ms(const struct peers *p)
+{
+    return uv_now(&p->server->loop);
+}
+
+static uint64_t deadline(const struct peers *p)
+{
+    return now_ms(p) + (uint64_t)p->server->config->quorum_timeout_ms;
+}
+
+static int64_t own_sid(const struct peers *p)
+{
+    return p->server->config->own->zab.sid;
+}
+
+static struct peer *peer_find(struct peers *p, int64_t sid)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->at[i].server->zab.sid == sid)
+            return &p->at[i];
+    }
+    return NULL;
+}
+
+/* ---- Connections ---- */
+
+static struct peer_conn *conn_new(struct peers *p)
+{
+    struct peer_conn *c = mem_zalloc(sizeof(*c));
+    uv_tcp_init(&p->server->loop, &c->tcp);
+    c->tcp.data = c;
+    c->peers = p;
+    c->deadline_ms = deadline(p);
+    list_append(&p->conns, &c->link);
+    p->n_strangers++;
+    return c;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct peer_conn *c = h->data;
+    list_remove(&c->link);
+    buf_close(&c->in);
+    buf_close(&c->sending);
+    free(c);
+}
+
+static void conn_end(struct peer_conn *c)
+{
+    if (c->ended)
+        return;
+    c->ended = true;
+    if (!c->peer)
+        c->peers->n_strangers--;
+    else if (c->peer->conn == c)
+        c->peer->conn = NULL;
+    uv_close((uv_handle_t *)&c->tcp, on_closed);
+}
+
+/* Something went through. */
+static void conn_renew_deadline(struct peer_conn *c)
+{
+    c->deadline_ms = c->in.len > 0 || c->sending.len > 0 ? deadline(c->peers) : 0;
+}
+
+static void conn_send(struct peer_conn *c);
+
+static void on_written(uv_write_t *w, int status)
+{
+    struct peer_conn *c = w->data;
+    buf_reset(&c->sending);
+    if (c->ended)
+        return;
+    if (status != 0 || c->last) {
+        conn_end(c);
+        return;
+    }
+    conn_renew_deadline(c);
+    conn_send(c);
+}
+
+static void conn_write(struct peer_conn *c)
+{
+    uv_buf_t b = uv_buf_init((char *)c->sending.data, (unsigned)c->sending.len);
+    c->write.data = c;
+    c->deadline_ms = deadline(c->peers);
+    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &b, 1, on_written) != 0)
+        conn_end(c);
+}
+
+/* The message that waits, if the one before it is through. */
+static void conn_send(struct peer_conn *c)
+{
+    struct buf *message = &c->peer->message, spare = c->sending;
+    if (c->ended || c->sending.len > 0 || message->len == 0)
+        return;
+    c->sending = *message;
+    *message = spare;
+    conn_write(c);
+}
+
+static void conn_stands(struct peer_conn *c, struct peer *peer)
+{
+    struct peer_conn *older = peer->conn;
+    struct node_event ev = {.type = NODE_PEER_UP, .sid = peer->server->zab.sid};
+    c->peer = peer;
+    c->peers->n_strangers--;
+    conn_renew_deadline(c);
+    peer->conn = c;
+    peer->delay_ms = 0;
+    peer->failing = false;
+    if (older)
+        conn_end(older);
+    if (peer->dial)
+        dial_cancel(peer->dial);
+    peer->dial = NULL;
+    uv_tcp_nodelay(&c->tcp, 1);
+    uv_tcp_keepalive(&c->tcp, 1, KEEP_ALIVE_S);
+    log_info("election connection with server.%" PRId64, ev.sid);
+    server_step(c->peers->server, &ev);
+    conn_send(c);
+}
+
+/* ---- What comes in ---- */
+
+static void peer_connect(struct peer *peer);
+
+/* Takes it from the front of c->in. */
+static void take_greeting(struct peer_conn *c)
+{
+    struct greeting g;
+    struct peers *p = c->peers;
+    int n = greeting_parse(buf_slice(&c->in), &g);
+    if (n == 0)
+        return;
+    struct peer *peer = n > 0 ? peer_find(p, g.sid) : NULL;
+    if (n < 0) {
+        log_warn("election port: what came is no greeting of a server; closed");
+        conn_end(c);
+    } else if (!peer) {
+        log_warn("election port: server %" PRId64 " is %s; closed", g.sid,
+                 g.sid == own_sid(p) ? "this one itself; two servers have one number"
+                                     : "none of the server lines");
+        conn_end(c);
+    } else if (g.sid < own_sid(p)) {
+        if (peer->conn)
+            conn_end(peer->conn); /* its other end does not know it any more */
+        conn_end(c);
+        peer_connect(peer);
+    } else {
+        buf_consume(&c->in, (size_t)n);
+        conn_stands(c, peer);
+    }
+}
+
+/* False if there is no whole one. */
+static bool take_message(struct peer_conn *c)
+{
+    if (c->ended || c->in.len < 4)
+        return false;
+    uint32_t len = be32_get(c->in.data);
+    if (len == 0 || len > MESSAGE_MAX) {
+        log_warn("election port: a message of server.%" PRId64 " has the length %" PRId32
+                 "; closed",
+                 c->peer->server->zab.sid, (int32_t)len);
+        conn_end(c);
+        return false;
+    }
+    if (c->in.len - 4 < len)
+        return false;
+    struct node_event ev = {.type = NODE_PEER_MESSAGE,
+                            .sid = c->peer->server->zab.sid,
+                            .data = slice_of(c->in.data + 4, len)};
+    server_step(c->peers->server, &ev);
+    buf_consume(&c->in, 4 + (size_t)len);
+    return true;
+}
+
+static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+{
+    struct peer_conn *c = tcp->data;
+    if (n < 0) {
+        conn_end(c);
+        return;
+    }
+    if (n == 0 || c->last)
+        return;
+    buf_append(&c->in, buf->base, (size_t)n);
+    if (!c->peer)
+        take_greeting(c);
+    if (!c->peer)
+        return;
+    while (take_message(c))
+        ;
+    conn_renew_deadline(c);
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+    struct peer_conn *c = h->data;
+    (void)suggested;
+    *buf = uv_buf_init(c->peers->server->read_buffer, READ_SIZE);
+}
+
+/* The oldest goes: those who say nothing do not keep out those who would. */
+static void limit_strangers(struct peers *p)
+{
+    LIST_FOR_EACH (c, &p->conns, struct peer_conn, link) {
+        if (p->n_strangers <= STRANGERS_MAX)
+            return;
+        if (!c->peer && !c->ended)
+            conn_end(c);
+    }
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct server *s = listener->data;
+    if (status < 0) {
+        log_warn("an election connection could not be accepted: %s", uv_strerror(status));
+        return;
+    }
+    struct peer_conn *c = conn_new(s->peers);
+    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || s->peers->n_strangers > STRANGERS_MAX ||
+        uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
+        conn_end(c);
+    limit_strangers(s->peers);
+}
+
+/* ---- Connecting ---- */
+
+static void retry_later(struct peer *peer)
+{
+    peer->delay_ms = peer->delay_ms ? MIN(peer->delay_ms * 2, RETRY_MAX_MS) : RETRY_MIN_MS;
+    peer->retry_ms = now_ms(peer->peers) + peer->delay_ms;
+}
+
+/* Greet; then the connection stands, or the other side, whose sid is larger, connects. */
+static void greet(struct peer *peer, int fd)
+{
+    struct peers *p = peer->peers;
+    struct peer_conn *c = conn_new(p);
+    if (uv_tcp_open(&c->tcp, fd) != 0) {
+        close(fd);
+        conn_end(c);
+        return;
+    }
+    greeting_write(p->server->config->own, &c->sending);
+    c->last = peer->server->zab.sid > own_sid(p);
+    conn_write(c);
+    if (!c->ended && uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
+        conn_end(c);
+    if (!c->ended && !c->last)
+        conn_stands(c, peer);
+}
+
+static void on_dialled(void *arg, int fd)
+{
+    struct peer *peer = arg;
+    const struct ensemble_address *a = &peer->server->addresses[peer->next_address];
+    peer->dial = NULL;
+    retry_later(peer);
+    if (fd >= 0) {
+        greet(peer, fd);
+        return;
+    }
+    if (!peer->failing)
+        log_warn("no connection to server.%" PRId64 " at its election address %s:%d: %s; trying "
+                 "again",
+                 peer->server->zab.sid, a->host, a->election_port, uv_strerror(fd));
+    peer->failing = true;
+    peer->next_address = (peer->next_address + 1) % peer->server->n_addresses;
+}
+
+static void peer_connect(struct peer *peer)
+{
+    struct server *s = peer->peers->server;
+    const struct ensemble_address *a = &peer->server->addresses[peer->next_address];
+    if (peer->dial || peer->conn || s->stopping)
+        return;
+    peer->dial = dial_start(&s->loop, a->host, a->election_port,
+                            (uint64_t)s->config->quorum_timeout_ms, on_dialled, peer);
+    if (!peer->dial)
+        retry_later(peer);
+}
+
+void peers_send(struct peers *p, int64_t sid, struct slice message)
+{
+    struct peer *peer = peer_find(p, sid);
+    if (!peer)
+        return;
+    buf_reset(&peer->message);
+    be32_put(buf_extend(&peer->message, 4), (uint32_t)slice_size(message));
+    buf_append(&peer->message, message.data, slice_size(message));
+    if (peer->conn)
+        conn_send(peer->conn);
+    else if (peer->retry_ms <= now_ms(p))
+        peer_connect(peer);
+}
+
+/* ---- Life ---- */
+
+void peers_tick(struct peers *p)
+{
+    LIST_FOR_EACH (c, &p->conns, struct peer_conn, link) {
+        if (c->deadline_ms != 0 && c->deadline_ms <= now_ms(p))
+            conn_end(c);
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        struct peer *peer = &p->at[i];
+        if (peer->message.len > 0 && peer->retry_ms <= now_ms(p))
+            peer_connect(peer);
+    }
+}
+
+int peers_start(struct server *s, struct err *e)
+{
+    struct peers *p = mem_zalloc(sizeof(*p));
+    const struct ensemble *en = &s->config->ensemble;
+    s->peers = p;
+    p->server = s;
+    list_init(&p->conns);
+    for (size_t i = 0; i < en->n; i++) {
+        if (en->servers[i].zab.sid != own_sid(p))
+            p->at[p->n++] = (struct peer){.peers = p, .server = &en->servers[i]};
+    }
+    return net_listen_for_servers(s, true, on_connection, e);
+}
+
+void peers_close_connections(struct peers *p)
+{
+    LIST_FOR_EACH (c, &p->conns, struct peer_conn, link)
+        conn_end(c);
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->at[i].dial)
+            dial_cancel(p->at[i].dial);
+        p->at[i].dial = NULL;
+    }
+}
+
+void peers_free(struct peers *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        buf_close(&p->at[i].message);
+    free(p);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* FastLeaderElection as a state machine over time. Each server proposes the best vote that it has
+ * seen in its round: by epoch, then zxid, then server id. When a quorum proposes the same, and a
+ * little later nobody has come with a better one, it is the leader. A server that comes late joins
+ * a leader whom a quorum follows and who says itself that it leads.
+ *
+ * Votes of servers that look are equal if all of them is; votes of those that follow or lead are
+ * compared by leader and epoch alone, since the rest may differ in an ensemble that grew together
+ * over several rounds (ZOOKEEPER-1732). */
+#include "internal.h"
+
+enum {
+    FINALIZE_WAIT_MS = 200,
+    INTERVAL_MIN_MS = 200,
+    INTERVAL_MAX_MS = 60000,
+    INTERVAL_SETTLED_MS = 800, /* while there are servers that follow or lead */
+};
+
+static bool is_voter(const struct zab *z)
+{
+    return quorum_is_voter(&z->quorum, z->sid);
+}
+
+/* What an observer proposes loses against any vote. */
+static struct vote own_vote(const struct zab *z)
+{
+    if (!is_voter(z))
+        return (struct vote){.leader = INT64_MIN, .zxid = INT64_MIN, .epoch = INT64_MIN};
+    return (struct vote){.leader = z->sid, .zxid = z->logged, .epoch = z->current_epoch};
+}
+
+static bool vote_is_better(const struct zab *z, const struct vote *a, const struct vote *b)
+{
+    if (quorum_weight(&z->quorum, a->leader) == 0)
+        return false;
+    if (a->epoch != b->epoch)
+        return a->epoch > b->epoch;
+    if (a->zxid != b->zxid)
+        return a->zxid > b->zxid;
+    return a->leader > b->leader;
+}
+
+static bool vote_equal(const struct vote *a, const struct vote *b)
+{
+    if (a->state == ZAB_LOOKING || b->state == ZAB_LOOKING)
+        return a->leader == b->leader && a->zxid == b->zxid && a->round == b->round &&
+               a->epoch == b->epoch;
+    if ((a->version > 0) != (b->version > 0))
+        return a->leader == b->leader;
+    return a->leader == b->leader && a->epoch == b->epoch;
+}
+
+/* Whether a quorum of those who voted did so for `vote`. */
+static bool has_quorum(const struct zab *z, const struct vote *votes, uint64_t have,
+                       const struct vote *vote)
+{
+    uint64_t set = 0;
+    for (size_t i = 0; i < z->quorum.n; i++) {
+        if ((have >> i & 1) && vote_equal(vote, &votes[i]))
+            set |= UINT64_C(1) << i;
+    }
+    return quorum_contains(&z->quorum, set);
+}
+
+/* The leader itself has said that it leads; or we are meant, and in the same round. */
+static bool leader_agrees(const struct zab *z, const struct vote *votes, uint64_t have,
+                          const struct vote *vote)
+{
+    if (vote->leader == z->sid)
+        return z->election.round == vote->round;
+    int i = quorum_find(&z->quorum, vote->leader);
+    return i >= 0 && (have >> i & 1) && votes[i].state == ZAB_LEADING;
+}
+
+/* ---- What is told ---- */
+
+static struct vote vote_to_tell(const struct zab *z)
+{
+    struct vote v = z->state == ZAB_LOOKING ? z->election.proposed : z->vote;
+    v.round = z->election.round;
+    return v;
+}
+
+static size_t write_vote(struct zab *z)
+{
+    size_t at = z->fx->bytes.len;
+    struct vote v = vote_to_tell(z);
+    struct notification n = {
+        .state = z->state,
+        .leader = v.leader,
+        .zxid = v.zxid,
+        .round = v.round,
+        .epoch = v.epoch,
+        .config_text = buf_slice(&z->config_text),
+    };
+    notification_write(&z->fx->bytes, &n);
+    return at;
+}
+
+static void tell(struct zab *z, int64_t sid)
+{
+    size_t at = write_vote(z);
+    struct zab_effect *e = fx_add(z, ZAB_FX_NOTIFY);
+    e->sid = sid;
+    fx_set_data(z, e, at);
+}
+
+static void tell_all(struct zab *z)
+{
+    size_t at = write_vote(z);
+    for (size_t i = 0; i < z->quorum.n; i++) {
+        int64_t sid = z->quorum.servers[i].sid;
+        if (sid == z->sid || !(z->quorum.voters >> i & 1))
+            continue;
+        struct zab_effect *e = fx_add(z, ZAB_FX_NOTIFY);
+        e->sid = sid;
+        fx_set_data(z, e, at);
+    }
+}
+
+/* ---- The round ---- */
+
+static void count_votes(struct zab *z)
+{
+    struct election *e = &z->election;
+    if (e->finalizing || !has_quorum(z, e->received, e->have_received, &e->proposed))
+        return;
+    e->finalizing = true;
+    e->finalize_at_ms = z->now_ms + FINALIZE_WAIT_MS;
+}
+
+static void propose(struct zab *z, const struct vote *vote)
+{
+    struct election *e = &z->election;
+    e->proposed = *vote;
+    e->proposed.version = 0;
+    e->proposed.state = ZAB_LOOKING;
+    e->proposed.round = e->round;
+    if (is_voter(z)) {
+        e->received[quorum_find(&z->quorum, z->sid)] = e->proposed;
+        e->have_received |= quorum_bit(&z->quorum, z->sid);
+    }
+    tell_all(z);
+}
+
+void election_begin(struct zab *z)
+{
+    struct election *e = &z->election;
+    int64_t round = e->round + 1;
+    struct vote own = own_vote(z);
+    *e = (struct election){.running = true, .round = round, .interval_ms = INTERVAL_MIN_MS};
+    e->resend_at_ms = z->now_ms + e->interval_ms;
+    fx_log(z, LOG_LEVEL_INFO, "looking for a leader: round %lld, epoch %lld, last zxid 0x%llx",
+           (long long)round, (long long)z->current_epoch, (long long)z->logged);
+    propose(z, &own);
+    count_votes(z);
+}
+
+static void finish(struct zab *z, const struct vote *vote)
+{
+    struct election *e = &z->election;
+    e->running = false;
+    e->round = vote->round;
+    z->vote = *vote;
+    enum zab_state state = vote->leader == z->sid ? ZAB_LEADING
+                           : is_voter(z)          ? ZAB_FOLLOWING
+                                                  : ZAB_OBSERVING;
+    fx_log(z, LOG_LEVEL_INFO, "%s: server %lld was elected in round %lld", zab_state_name(state),
+           (long long)vote->leader, (long long)vote->round);
+    zab_enter(z, state, ZAB_DISCOVERY);
+    for (size_t i = 0; i < z->quorum.n; i++) {
+        if (e->unanswered >> i & 1)
+            tell(z, z->quorum.servers[i].sid);
+    }
+    if (state == ZAB_LEADING)
+        leader_begin(z);
+    else
+        learner_begin(z);
+}
+
+static void looking_vote(struct zab *z, int from, const struct vote *vote)
+{
+    struct election *e = &z->election;
+    struct vote own = own_vote(z);
+    if (vote->zxid == -1 || vote->round < e->round) {
+        count_votes(z);
+        return;
+    }
+    if (vote->round > e->round) {
+        e->round = vote->round;
+        e->have_received = 0;
+        propose(z, vote_is_better(z, vote, &own) ? vote : &own);
+    } else if (vote_is_better(z, vote, &e->proposed)) {
+        propose(z, vote);
+    }
+    e->received[from] = *vote;
+    e->have_received |= UINT64_C(1) << from;
+    count_votes(z);
+}
+
+/* Of a server that follows or leads. In our round it votes with us; else a quorum of such servers
+ * and their leader show that the election is over without us. */
+static void settled_vote(struct zab *z, int from, const struct vote *vote)
+{
+    struct election *e = &z->election;
+    uint64_t bit = UINT64_C(1) << from;
+    if (vote->round == e->round) {
+        e->received[from] = *vote;
+        e->received[from].version = 0;
+        e->have_received |= bit;
+        if (has_quorum(z, e->received, e->have_received, vote) &&
+            leader_agrees(z, e->received, e->have_received, vote)) {
+            finish(z, vote);
+            return;
+        }
+    }
+    e->outside[from] = *vote;
+    e->have_outside |= bit;
+    e->interval_ms = MIN(e->interval_ms, INTERVAL_SETTLED_MS);
+    e->resend_at_ms = z->now_ms + e->interval_ms;
+    if (has_quorum(z, e->outside, e->have_outside, vote) &&
+        leader_agrees(z, e->outside, e->have_outside, vote))
+        finish(z, vote);
+}
+
+static void count_notification(struct zab *z, int64_t sid, const struct notification *n)
+{
+    struct election *e = &z->election;
+    struct vote vote = {.leader = n->leader,
+                        .zxid = n->zxid,
+                        .round = n->round,
+                        .epoch = n->epoch,
+                        .state = n->state};
+    if (!quorum_is_voter(&z->quorum, n->leader))
+        return;
+    int from = quorum_find(&z->quorum, sid);
+    if (e->finalizing && !vote_is_better(z, &vote, &e->proposed)) {
+        if (n->state == ZAB_LOOKING)
+            e->unanswered |= UINT64_C(1) << from;
+        return;
+    }
+    e->finalizing = false;
+    e->resend_at_ms = z->now_ms + e->interval_ms;
+    if (n->state == ZAB_LOOKING) {
+        looking_vote(z, from, &vote);
+    } else if (n->state != ZAB_OBSERVING) {
+        vote.version = n->version;
+        settled_vote(z, from, &vote);
+    }
+}
+
+void election_notified(struct zab *z, int64_t sid, struct slice message)
+{
+    struct election *e = &z->election;
+    struct notification n;
+    if (sid == z->sid || quorum_find(&z->quorum, sid) < 0)
+        return;
+    if (!notification_read(message, &n)) {
+        fx_log(z, LOG_LEVEL_WARN, "a malformed notification of %d bytes from server %lld",
+               (int)message.len, (long long)sid);
+        return;
+    }
+    if (z->state == ZAB_LOOKING && !e->running)
+        return;
+    bool voter = quorum_is_voter(&z->quorum, sid);
+    bool behind = z->state != ZAB_LOOKING || !voter || n.round < e->round;
+    if (n.state == ZAB_LOOKING && behind)
+        tell(z, sid);
+    if (voter && z->state == ZAB_LOOKING)
+        count_notification(z, sid, &n);
+}
+
+void election_peer_up(struct zab *z, int64_t sid)
+{
+    if (z->state == ZAB_LOOKING && z->election.running && sid != z->sid &&
+        quorum_is_voter(&z->quorum, sid))
+        tell(z, sid);
+}
+
+void election_tick(struct zab *z)
+{
+    struct election *e = &z->election;
+    if (!e->running)
+        return;
+    if (e->finalizing && z->now_ms >= e->finalize_at_ms) {
+        finish(z, &e->proposed);
+    } else if (z->now_ms >= e->resend_at_ms) {
+        tell_all(z);
+        e->interval_ms = MIN(e->interval_ms * 2, INTERVAL_MAX_MS);
+        e->resend_at_ms = z->now_ms + e->interval_ms;
+    }
+}

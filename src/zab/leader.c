@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The leader up to the point where it serves, and its clock (Leader, LearnerHandler).
+ *
+ * Discovery: learners tell the epochs that they accepted; with a quorum of them the leader takes
+ * the next one, makes it durable, and tells it. Learners acknowledge it with what their history
+ * is; none of the quorum may be ahead of the leader's. With a quorum of these the epoch becomes
+ * the leader's current one, and each learner is synchronised. The sets only grow: what a server
+ * promised stays promised when its connection is lost. */
+#include "internal.h"
+
+static int64_t after_ticks(const struct zab *z, int ticks)
+{
+    return z->now_ms + (int64_t)ticks * z->tick_ms;
+}
+
+/* ---- Learners ---- */
+
+struct learner *leader_find(struct zab *z, uint64_t conn)
+{
+    struct leader *ld = &z->leader;
+    for (size_t i = 0; i < ld->n_learners; i++) {
+        if (ld->learners[i].conn == conn)
+            return &ld->learners[i];
+    }
+    return NULL;
+}
+
+static void forget(struct zab *z, struct learner *l)
+{
+    struct leader *ld = &z->leader;
+    struct learner *end = ld->learners + ld->n_learners--;
+    memmove(l, l + 1, (size_t)(end - l - 1) * sizeof(*l));
+}
+
+void leader_reject(struct zab *z, struct learner *l, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fx_vlog(z, LOG_LEVEL_WARN, fmt, ap);
+    va_end(ap);
+    fx_add(z, ZAB_FX_CLOSE_LEARNER)->conn = l->conn;
+    forget(z, l);
+}
+
+void leader_learner_opened(struct zab *z, uint64_t conn)
+{
+    struct leader *ld = &z->leader;
+    ensure(conn != 0 && !leader_find(z, conn));
+    if (ld->n_learners == LEARNERS_MAX) {
+        fx_log(z, LOG_LEVEL_WARN, "%d learners are connected: no more", LEARNERS_MAX);
+        fx_add(z, ZAB_FX_CLOSE_LEARNER)->conn = conn;
+        return;
+    }
+    ld->learners[ld->n_learners++] = (struct learner){
+        .conn = conn,
+        .sid = -1,
+        .deadline_ms = after_ticks(z, z->init_limit),
+    };
+}
+
+void leader_learner_closed(struct zab *z, uint64_t conn)
+{
+    struct learner *l = leader_find(z, conn);
+    if (!l)
+        return;
+    fx_log(z, LOG_LEVEL_INFO, "learner %lld has closed its connection", (long long)l->sid);
+    forget(z, l);
+}
+
+/* ---- Discovery ---- */
+
+static void send_epoch(struct zab *z, struct learner *l)
+{
+    size_t at = z->fx->bytes.len;
+    jute_write_int(&z->fx->bytes, LEARNER_PROTOCOL);
+    struct zab_effect *e = fx_add(z, ZAB_FX_SEND);
+    e->conn = l->conn;
+    e->packet_type = ZAB_LEADERINFO;
+    e->zxid = zxid_make(z->leader.epoch, 0);
+    fx_set_data(z, e, at);
+    l->step = LEARNER_ACKING_EPOCH;
+    l->deadline_ms = after_ticks(z, z->init_limit);
+}
+
+static void try_epoch(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    if (ld->step != LEADER_COLLECTING || !quorum_contains(&z->quorum, ld->connecting))
+        return;
+    ld->step = LEADER_ACCEPTING;
+    zab_save_epoch(z, SAVING_ACCEPTED, ld->epoch);
+}
+
+static void try_election(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    if (ld->step != LEADER_ELECTING || !quorum_contains(&z->quorum, ld->electing))
+        return;
+    ld->step = LEADER_ADOPTING;
+    zab_save_epoch(z, SAVING_CURRENT, ld->epoch);
+}
+
+void leader_begin(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    int64_t last = MAX(z->accepted_epoch, z->epoch_seen);
+    *ld = (struct leader){
+        .epoch = MIN(last, EPOCH_MAX) + 1,
+        .connecting = quorum_bit(&z->quorum, z->sid),
+        .deadline_ms = after_ticks(z, z->init_limit),
+    };
+    if (last >= EPOCH_MAX) {
+        zab_look(z, "no epoch is left behind %lld", (long long)last);
+        return;
+    }
+    try_epoch(z);
+}
+
+void leader_end(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    for (size_t i = 0; i < ld->n_learners; i++)
+        fx_add(z, ZAB_FX_CLOSE_LEARNER)->conn = ld->learners[i].conn;
+    ld->n_learners = 0;
+}
+
+/* The epoch is acceptedEpoch: tell it to all that wait. */
+static void accepted(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    ld->step = LEADER_ELECTING;
+    ld->deadline_ms = after_ticks(z, z->init_limit);
+    ld->electing = quorum_bit(&z->quorum, z->sid);
+    for (size_t i = 0; i < ld->n_learners; i++) {
+        if (ld->learners[i].step == LEARNER_WAIT_EPOCH)
+            send_epoch(z, &ld->learners[i]);
+    }
+    try_election(z);
+}
+
+/* The epoch is currentEpoch: our history is the initial one of it. Synchronise all that wait. */
+static void adopted(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    ld->step = LEADER_SYNCING;
+    ld->deadline_ms = after_ticks(z, z->init_limit);
+    ld->synced = quorum_bit(&z->quorum, z->sid);
+    ld->last_proposed = zxid_make(ld->epoch, 0);
+    zab_enter(z, ZAB_LEADING, ZAB_SYNCHRONIZATION);
+    if (z->tree_zxid < z->logged)
+        fx_add(z, ZAB_FX_APPLY_ALL)->zxid = z->logged;
+    z->tree_zxid = z->logged;
+    for (size_t i = 0; i < ld->n_learners; i++) {
+        if (ld->learners[i].step == LEARNER_WAIT_ELECTION)
+            leader_sync(z, &ld->learners[i]);
+    }
+    leader_try_establish(z);
+}
+
+void leader_epoch_saved(struct zab *z)
+{
+    if (z->leader.step == LEADER_ACCEPTING)
+        accepted(z);
+    else
+        adopted(z);
+}
+
+/* One connection a server: the newer one replaces what is left of the older. */
+static struct learner *replace_older(struct zab *z, struct learner *l)
+{
+    struct leader *ld = &z->leader;
+    uint64_t conn = l->conn;
+    for (size_t i = ld->n_learners; i-- > 0;) {
+        struct learner *other = &ld->learners[i];
+        if (other->conn != conn && other->sid == l->sid) {
+            leader_reject(z, other, "learner %lld has connected anew", (long long)l->sid);
+            l = leader_find(z, conn);
+        }
+    }
+    return l;
+}
+
+static void handle_info(struct zab *z, struct learner *l, const struct zk_quorum_packet *p)
+{
+    struct leader *ld = &z->leader;
+    struct jute_reader r = jute_reader_of(p->data);
+    struct zk_learner_info info;
+    zk_learner_info_read(&r, &info);
+    int64_t epoch = zxid_epoch(p->zxid);
+    if ((p->type != ZAB_FOLLOWERINFO && p->type != ZAB_OBSERVERINFO) || !jute_ok(&r) ||
+        info.protocol_version < LEARNER_PROTOCOL || epoch >= EPOCH_MAX) {
+        leader_reject(z, l, "a learner's first packet (type %d) is not one of ours", p->type);
+        return;
+    }
+    if (quorum_find(&z->quorum, info.server_id) < 0 || info.server_id == z->sid) {
+        leader_reject(z, l, "a learner says that it is server %lld: not in the configuration",
+                      (long long)info.server_id);
+        return;
+    }
+    if (info.config_version > z->config_version) {
+        leader_reject(z, l,
+                      "learner %lld has a later configuration, version 0x%llx; ours is 0x%llx",
+                      (long long)info.server_id, (long long)info.config_version,
+                      (long long)z->config_version);
+        return;
+    }
+    z->epoch_seen = MAX(z->epoch_seen, epoch);
+    l->sid = info.server_id;
+    l->observer = p->type == ZAB_OBSERVERINFO;
+    l->bit = l->observer ? 0 : quorum_bit(&z->quorum, l->sid) & z->quorum.voters;
+    l->step = LEARNER_WAIT_EPOCH;
+    l = replace_older(z, l);
+    if (ld->step == LEADER_SERVING && l->bit && epoch > ld->epoch) {
+        /* It once followed a leader that was never established, and cannot follow an earlier
+         * epoch. ZooKeeper goes on without it. */
+        zab_look(z, "learner %lld has accepted epoch %lld: a new epoch begins, for it to join",
+                 (long long)l->sid, (long long)epoch);
+    } else if (ld->step >= LEADER_ELECTING) {
+        send_epoch(z, l);
+    } else if (ld->step == LEADER_COLLECTING) {
+        ld->epoch = MAX(ld->epoch, epoch + 1);
+        ld->connecting |= l->bit;
+        try_epoch(z);
+    }
+}
+
+/* An ACKEPOCH with epoch -1 promises nothing: the learner had accepted the epoch before. */
+static void handle_ack_epoch(struct zab *z, struct learner *l, const struct zk_quorum_packet *p)
+{
+    struct leader *ld = &z->leader;
+    struct jute_reader r = jute_reader_of(p->data);
+    int64_t epoch = jute_read_int(&r);
+    if (p->type != ZAB_ACKEPOCH || !jute_ok(&r)) {
+        leader_reject(z, l, "learner %lld answers LEADERINFO with packet type %d",
+                      (long long)l->sid, p->type);
+        return;
+    }
+    bool ahead = epoch > z->current_epoch || (epoch == z->current_epoch && p->zxid > z->logged);
+    if (ld->step == LEADER_ELECTING && epoch != -1 && ahead) {
+        leader_reject(z, l, "learner %lld is ahead of us: epoch %lld, last zxid 0x%llx",
+                      (long long)l->sid, (long long)epoch, (long long)p->zxid);
+        return;
+    }
+    l->last_zxid = p->zxid;
+    l->step = LEARNER_WAIT_ELECTION;
+    if (ld->step >= LEADER_SYNCING) {
+        leader_sync(z, l);
+    } else if (epoch != -1 && p->zxid != -1) {
+        ld->electing |= l->bit;
+        try_election(z);
+    }
+}
+
+/* ---- Packets ---- */
+
+static void handle_ready(struct zab *z, struct learner *l, const struct zk_quorum_packet *p)
+{
+    switch (p->type) {
+    case ZAB_ACK:
+        leader_acked(z, l, p->zxid);
+        break;
+    case ZAB_PING:
+    case ZAB_REQUEST:
+    case ZAB_REVALIDATE:
+    case ZAB_SYNC: {
+        struct zab_effect *e = fx_add(z, ZAB_FX_DELIVER);
+        e->conn = l->conn;
+        e->sid = l->sid;
+        e->packet = p;
+        break;
+    }
+    default:
+        leader_reject(z, l, "learner %lld sends packet type %d", (long long)l->sid, p->type);
+    }
+}
+
+void leader_learner_packet(struct zab *z, uint64_t conn, const struct zk_quorum_packet *p)
+{
+    struct learner *l = leader_find(z, conn);
+    if (!l)
+        return;
+    bool is_ack = p->type == ZAB_ACK;
+    switch (l->step) {
+    case LEARNER_NEW:
+        handle_info(z, l, p);
+        return;
+    case LEARNER_ACKING_EPOCH:
+        handle_ack_epoch(z, l, p);
+        return;
+    case LEARNER_SYNCING:
+        if (is_ack && p->zxid == zxid_make(z->leader.epoch, 0)) {
+            leader_newleader_acked(z, l);
+            return;
+        } /* fall through */
+    case LEARNER_SYNCED:
+        if (is_ack) {
+            leader_acked(z, l, p->zxid);
+            return;
+        }
+        break;
+    case LEARNER_READY:
+        l->deadline_ms = after_ticks(z, z->sync_limit);
+        handle_ready(z, l, p);
+        return;
+    default:
+        break;
+    }
+    leader_reject(z, l, "learner %lld sends packet type %d, zxid 0x%llx, out of turn",
+                  (long long)l->sid, p->type, (long long)p->zxid);
+}
+
+/* ---- Time ---- */
+
+/* While a learner waits for us it has no deadline; ours is for all. */
+static bool learner_is_late(const struct zab *z, const struct learner *l)
+{
+    bool waits = l->step == LEARNER_WAIT_EPOCH || l->step == LEARNER_WAIT_ELECTION ||
+                 l->step == LEARNER_CHOOSING || l->step == LEARNER_SYNCED;
+    bool silent = !waits && z->now_ms >= l->deadline_ms;
+    bool no_ack = l->awaited_zxid != 0 &&
+                  z->now_ms - l->awaited_since_ms >= (int64_t)z->sync_limit * z->tick_ms;
+    return silent || no_ack;
+}
+
+static void reject_late(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    for (size_t i = ld->n_learners; i-- > 0;) {
+        struct learner *l = &ld->learners[i];
+        if (learner_is_late(z, l))
+            leader_reject(z, l, "learner %lld is too slow: nothing in time", (long long)l->sid);
+    }
+}
+
+/* Learners that are being synchronised count, as long as they are in time. */
+static bool has_synced_quorum(const struct zab *z)
+{
+    const struct leader *ld = &z->leader;
+    uint64_t set = quorum_bit(&z->quorum, z->sid);
+    for (size_t i = 0; i < ld->n_learners; i++)
+        set |= ld->learners[i].bit;
+    return quorum_contains(&z->quorum, set);
+}
+
+static void ping(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    ld->next_ping_ms = z->now_ms + z->tick_ms / 2;
+    ld->odd_ping = !ld->odd_ping;
+    if (!ld->odd_ping && !has_synced_quorum(z)) {
+        zab_look(z, "not enough learners follow");
+        return;
+    }
+    for (size_t i = 0; i < ld->n_learners; i++) {
+        if (learner_is_forwarding(&ld->learners[i]))
+            fx_send(z, ld->learners[i].conn, ZAB_PING, ld->last_proposed);
+    }
+}
+
+void leader_tick(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    reject_late(z);
+    if (ld->step == LEADER_SERVING && z->now_ms >= ld->next_ping_ms)
+        ping(z);
+    else if (ld->step != LEADER_SERVING && z->now_ms >= ld->deadline_ms)
+        zab_look(z, "no quorum of learners within initLimit, %d ticks", z->init_limit);
+}

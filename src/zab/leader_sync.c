@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* How the leader brings a learner to its history, and how it is established.
+ *
+ * What goes to a learner, in this order: DIFF, TRUNC, or SNAP with the tree; what of the history
+ * it lacks, as decided; proposals that are not decided yet; NEWLEADER; from then on all that is
+ * proposed and committed. The learner's ACK of NEWLEADER says that it has the history. With a
+ * quorum of them the initial history is decided and the leader serves; each learner that has
+ * acknowledged gets UPTODATE. */
+#include <stdio.h>
+
+#include "internal.h"
+
+/* The end of what a learner gets as decided: before the leader serves, all that it has. */
+static int64_t history_end(const struct zab *z)
+{
+    return z->leader.step == LEADER_SERVING ? z->decided : z->logged;
+}
+
+void leader_sync(struct zab *z, struct learner *l)
+{
+    l->step = LEARNER_CHOOSING;
+    struct zab_effect *e = fx_add(z, ZAB_FX_CHOOSE_SYNC);
+    e->conn = l->conn;
+    e->sid = l->sid;
+    e->zxid = l->last_zxid;
+    e->to_zxid = history_end(z);
+}
+
+/* A learner that is to go back across epochs may lack what we have in between, and gets the tree;
+ * but one that has transactions of our epoch has our initial history. */
+static enum zab_sync safe_choice(const struct zab *z, const struct learner *l, enum zab_sync choice,
+                                 int64_t zxid)
+{
+    int64_t epoch = zxid_epoch(l->last_zxid);
+    if (choice == ZAB_SYNC_TRUNC && (zxid >= l->last_zxid || zxid > history_end(z) ||
+                                     (zxid_epoch(zxid) != epoch && epoch != z->leader.epoch)))
+        return ZAB_SYNC_SNAP;
+    if (choice == ZAB_SYNC_DIFF && l->last_zxid > history_end(z) && zxid_counter(l->last_zxid) != 0)
+        return ZAB_SYNC_SNAP;
+    return choice;
+}
+
+static void send_history(struct zab *z, struct learner *l, int64_t from)
+{
+    int64_t end = history_end(z);
+    if (from < end) {
+        struct zab_effect *e = fx_add(z, ZAB_FX_SEND_HISTORY);
+        e->conn = l->conn;
+        e->zxid = from;
+        e->to_zxid = end;
+    }
+    if (end < z->logged && !l->observer) {
+        struct zab_effect *e = fx_add(z, ZAB_FX_SEND_PENDING);
+        e->conn = l->conn;
+        e->to_zxid = end;
+    }
+    l->acked = end;
+}
+
+/* The configuration that the leader establishes. ZooKeeper gives one that had no version yet the
+ * zxid of NEWLEADER as its version. */
+static void send_newleader(struct zab *z, struct learner *l)
+{
+    static const char unversioned[] = "version=0";
+    struct buf *bytes = &z->fx->bytes;
+    int64_t zxid = zxid_make(z->leader.epoch, 0);
+    size_t at = bytes->len, len = z->config_text.len, tail = sizeof(unversioned) - 1;
+    buf_append(bytes, z->config_text.data, len);
+    if (z->config_version == 0 && len >= tail &&
+        memcmp(z->config_text.data + len - tail, unversioned, tail) == 0) {
+        bytes->len -= 1;
+        buf_printf(bytes, "%llx", (unsigned long long)zxid);
+    }
+    struct zab_effect *e = fx_add(z, ZAB_FX_SEND);
+    e->conn = l->conn;
+    e->packet_type = ZAB_NEWLEADER;
+    e->zxid = zxid;
+    fx_set_data(z, e, at);
+}
+
+void leader_sync_chosen(struct zab *z, const struct zab_event *ev)
+{
+    struct learner *l = z->state == ZAB_LEADING ? leader_find(z, ev->conn) : NULL;
+    if (!l || l->step != LEARNER_CHOOSING)
+        return;
+    enum zab_sync sync = safe_choice(z, l, ev->sync, ev->zxid);
+    int64_t from = l->last_zxid;
+    if (sync == ZAB_SYNC_DIFF) {
+        fx_send(z, l->conn, ZAB_DIFF, history_end(z));
+    } else if (sync == ZAB_SYNC_TRUNC) {
+        from = ev->zxid;
+        fx_send(z, l->conn, ZAB_TRUNC, from);
+    } else if (zxid_epoch(from) == z->leader.epoch && from > z->tree_zxid) {
+        /* It may hold what is decided and not in our tree yet: nothing of that may go back. */
+        leader_reject(z, l, "learner %lld at 0x%llx is ahead of our tree", (long long)l->sid,
+                      (long long)from);
+        return;
+    } else {
+        from = z->tree_zxid;
+        struct zab_effect *e = fx_add(z, ZAB_FX_SEND_TREE);
+        e->conn = l->conn;
+        e->zxid = from;
+    }
+    fx_log(z, LOG_LEVEL_INFO, "learner %lld at 0x%llx: %s from 0x%llx", (long long)l->sid,
+           (long long)l->last_zxid,
+           sync == ZAB_SYNC_DIFF    ? "DIFF"
+           : sync == ZAB_SYNC_TRUNC ? "TRUNC"
+                                    : "SNAP",
+           (long long)from);
+    send_history(z, l, from);
+    send_newleader(z, l);
+    l->step = LEARNER_SYNCING;
+    l->deadline_ms = z->now_ms + (int64_t)z->init_limit * z->tick_ms;
+}
+
+static void make_ready(struct zab *z, struct learner *l)
+{
+    l->step = LEARNER_READY;
+    l->deadline_ms = z->now_ms + (int64_t)z->sync_limit * z->tick_ms;
+    fx_send(z, l->conn, ZAB_UPTODATE, -1);
+    struct zab_effect *e = fx_add(z, ZAB_FX_LEARNER_READY);
+    e->conn = l->conn;
+    e->sid = l->sid;
+}
+
+void leader_newleader_acked(struct zab *z, struct learner *l)
+{
+    l->step = LEARNER_SYNCED;
+    z->leader.synced |= l->bit;
+    if (z->leader.step == LEADER_SERVING) {
+        make_ready(z, l);
+        leader_try_commit(z);
+    } else {
+        leader_try_establish(z);
+    }
+}
+
+void leader_try_establish(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    if (ld->step != LEADER_SYNCING || !quorum_contains(&z->quorum, ld->synced))
+        return;
+    ld->step = LEADER_SERVING;
+    ld->next_ping_ms = z->now_ms + z->tick_ms / 2;
+    zab_restamp_vote(z);
+    zab_decide(z, z->logged);
+    zab_enter(z, ZAB_LEADING, ZAB_BROADCAST);
+    for (size_t i = 0; i < ld->n_learners; i++) {
+        if (ld->learners[i].step == LEARNER_SYNCED)
+            make_ready(z, &ld->learners[i]);
+    }
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A follower or an observer: its connection to the leader, its clock, and discovery (Learner).
+ *
+ * It tells the epoch that it accepted last, and is told the new one. It never goes back to a lower
+ * one; a higher one is durable before it is acknowledged, with what our history is. If the epoch
+ * is the one we accepted before, the answer promises nothing again: its epoch is -1. */
+#include "internal.h"
+
+enum {
+    CONNECT_MIN_MS = 1000,
+};
+
+/* The limit of the step begins anew. Steps that wait for our own disk have none. */
+void learner_wait(struct zab *z, enum follow_step step)
+{
+    struct follow *f = &z->follow;
+    int64_t init_ms = (int64_t)z->init_limit * z->tick_ms;
+    f->step = step;
+    switch (step) {
+    case FOLLOW_CONNECTING:
+        f->deadline_ms = z->now_ms + MIN(init_ms, MAX(z->tick_ms, CONNECT_MIN_MS));
+        break;
+    case FOLLOW_REGISTERING:
+    case FOLLOW_WAIT_SYNC:
+    case FOLLOW_SYNCING:
+    case FOLLOW_SYNCED:
+        f->deadline_ms = z->now_ms + init_ms;
+        break;
+    case FOLLOW_SERVING:
+        f->deadline_ms = z->now_ms + (int64_t)z->sync_limit * z->tick_ms;
+        break;
+    default:
+        f->deadline_ms = INT64_MAX;
+    }
+}
+
+static void connect_leader(struct zab *z)
+{
+    fx_add(z, ZAB_FX_CONNECT)->sid = z->vote.leader;
+    learner_wait(z, FOLLOW_CONNECTING);
+}
+
+void learner_begin(struct zab *z)
+{
+    z->follow = (struct follow){.tree_wanted_epoch = -1};
+    connect_leader(z);
+}
+
+void learner_reconnect(struct zab *z)
+{
+    fx_add(z, ZAB_FX_CLOSE_LEADER);
+    zab_enter(z, z->state, ZAB_DISCOVERY);
+    connect_leader(z);
+}
+
+void learner_tick(struct zab *z)
+{
+    if (z->now_ms >= z->follow.deadline_ms)
+        zab_look(z, "the leader, server %lld, has been silent for too long",
+                 (long long)z->vote.leader);
+}
+
+void learner_packet_bad(struct zab *z, const struct zk_quorum_packet *p, const char *why)
+{
+    zab_look(z, "packet type %d, zxid 0x%llx, from the leader: %s", p->type, (long long)p->zxid,
+             why);
+}
+
+/* ---- Discovery ---- */
+
+void learner_opened(struct zab *z)
+{
+    struct buf *bytes = &z->fx->bytes;
+    size_t at = bytes->len;
+    struct zk_learner_info info = {z->sid, LEARNER_PROTOCOL, z->config_version};
+    if (z->follow.step != FOLLOW_CONNECTING)
+        return;
+    zk_learner_info_write(bytes, &info);
+    struct zab_effect *e = fx_add(z, ZAB_FX_SEND_LEADER);
+    e->packet_type = z->state == ZAB_OBSERVING ? ZAB_OBSERVERINFO : ZAB_FOLLOWERINFO;
+    e->zxid = zxid_make(z->accepted_epoch, 0);
+    fx_set_data(z, e, at);
+    learner_wait(z, FOLLOW_REGISTERING);
+}
+
+static void ack_epoch(struct zab *z, int64_t epoch)
+{
+    struct follow *f = &z->follow;
+    size_t at = z->fx->bytes.len;
+    jute_write_int(&z->fx->bytes, (int32_t)epoch);
+    struct zab_effect *e = fx_add(z, ZAB_FX_SEND_LEADER);
+    e->packet_type = ZAB_ACKEPOCH;
+    /* A zxid that nobody has ever proposed is answered with the tree. */
+    e->zxid = f->tree_wanted_epoch == f->epoch ? UINT32_MAX : z->logged;
+    fx_set_data(z, e, at);
+    learner_wait(z, FOLLOW_WAIT_SYNC);
+    zab_enter(z, z->state, ZAB_SYNCHRONIZATION);
+}
+
+static void handle_leader_info(struct zab *z, const struct zk_quorum_packet *p)
+{
+    struct follow *f = &z->follow;
+    struct jute_reader r = jute_reader_of(p->data);
+    int32_t protocol = jute_read_int(&r);
+    f->epoch = zxid_epoch(p->zxid);
+    if (p->type != ZAB_LEADERINFO || !jute_ok(&r) || protocol < LEARNER_PROTOCOL ||
+        f->epoch > EPOCH_MAX) {
+        learner_packet_bad(z, p, "LEADERINFO is what comes here");
+    } else if (f->epoch < z->accepted_epoch) {
+        zab_look(z, "the leader's epoch %lld is behind the accepted one, %lld", (long long)f->epoch,
+                 (long long)z->accepted_epoch);
+    } else if (f->epoch == z->accepted_epoch) {
+        ack_epoch(z, -1);
+    } else {
+        learner_wait(z, FOLLOW_ACCEPTING);
+        zab_save_epoch(z, SAVING_ACCEPTED, f->epoch);
+    }
+}
+
+void learner_epoch_saved(struct zab *z)
+{
+    if (z->follow.step == FOLLOW_ACCEPTING)
+        ack_epoch(z, z->current_epoch);
+    else
+        learner_adopted(z);
+}
+
+/* ---- Packets ---- */
+
+void learner_packet(struct zab *z, const struct zk_quorum_packet *p)
+{
+    struct follow *f = &z->follow;
+    switch (f->step) {
+    case FOLLOW_REGISTERING:
+        handle_leader_info(z, p);
+        return;
+    case FOLLOW_WAIT_SYNC:
+        learner_sync_begin(z, p);
+        return;
+    case FOLLOW_SYNCING:
+    case FOLLOW_PERSISTING:
+    case FOLLOW_ADOPTING:
+    case FOLLOW_SYNCED:
+    case FOLLOW_SERVING:
+        learner_wait(z, f->step);
+        learner_stream(z, p);
+        return;
+    default:
+        learner_packet_bad(z, p, "nothing is expected now");
+    }
+}

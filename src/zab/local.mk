@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+noinst_LIBRARIES += libzab.a
+libzab_a_SOURCES = \
+	%D%/effect.c %D%/election.c %D%/internal.h %D%/leader.c %D%/leader_commit.c \
+	%D%/leader_sync.c %D%/learner.c %D%/learner_sync.c %D%/notification.c %D%/quorum.c %D%/zab.c

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is measured: each function here puts its figures into bench.figures."""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from servers import Mount
+
+# Name, in --only as well; arguments of zkload; the figures that count. "1x1": one session with one
+# request outstanding.
+SERVER_LOADS = [
+    ("set1x1", "set -c 1 -p 1", ("ops_per_s", "p50_us")),
+    ("set64x32", "set -c 64 -p 32", ("ops_per_s", "p99_us")),
+    ("get16x1", "get -c 16 -p 1", ("ops_per_s",)),
+    ("get16x32", "get -c 16 -p 32", ("ops_per_s",)),
+    ("fanout", "fanout -c 10000 -n 5", ("mean_ms",)),
+    ("connect", "connect -c 5000", ("per_s",)),
+]
+FS_LOADS = ("read", "stat", "ls", "write", "create")
+SNAPSHOT_SECONDS = 120  # longest wait for a snapshot to be taken
+STARTS = 3
+MIB = 2**20
+
+
+def run(*command):
+    """The figures that a load generator prints."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+    return dict(word.split("=", 1) for word in done.stdout.split())
+
+
+def zkload(bench, server, arguments):
+    return run(bench.program("zkload"), server.address, *arguments.split())
+
+
+def warm_up(bench, server):
+    """For the compiler of the Java machine; the same for all."""
+    for mode in "set", "get":
+        zkload(bench, server, f"{mode} -c 32 -p 32 -d {bench.warm_seconds} -x /warm")
+
+
+def floor(bench):
+    figures = run(bench.program("floor"), bench.base)
+    total = float(figures["fdatasync_us"]) + float(figures["round_trip_us"])
+    bench.figures.add("fdatasync + round trip", "us", total)
+    bench.note(f"floor: {figures}")
+
+
+def serve(bench, kind):
+    loads = [load for load in SERVER_LOADS if bench.wants(load[0])]
+    if not loads:
+        return
+    with kind(bench.base) as server:
+        warm_up(bench, server)
+        for name, arguments, wanted in loads:
+            if "-n" not in arguments and "connect" not in arguments:
+                arguments += f" -d {bench.seconds}"
+            figures = zkload(bench, server, arguments)
+            bench.note(f"{server.name} {name}: {figures}")
+            for figure in wanted:
+                bench.figures.add(server.name, f"{name} {figure}", figures[figure])
+
+
+# ---- A million znodes ----
+
+
+def percentile99(values):
+    return sorted(values)[len(values) * 99 // 100] if values else None
+
+
+def is_whole(path, status):
+    """zabd names a snapshot when it is whole; ZooKeeper's has not grown for a while."""
+    return path.endswith(".zst") or (
+        not path.endswith(".tmp") and time.time() - status.st_mtime > 2
+    )
+
+
+def start_again(server):
+    server.stop()
+    return server.start()
+
+
+def sets_during_snapshot(bench, server):
+    """Sets until a snapshot has been taken. Returns its path, and the p99 without and with it."""
+    old = {path for path, _ in server.snapshots()}
+    samples = os.path.join(server.dir, "samples")
+    command = f"set -c 16 -p 8 -x /sets -d {SNAPSHOT_SECONDS} -o {samples}"
+    load = subprocess.Popen(
+        [bench.program("zkload"), server.address, *command.split()], stdout=subprocess.DEVNULL
+    )
+    begin, first_seen = time.time(), None
+    try:
+        while load.poll() is None:
+            new = [item for item in server.snapshots() if item[0] not in old]
+            if new and first_seen is None:
+                first_seen = time.time()
+            if new and is_whole(*new[0]):
+                break
+            time.sleep(0.01)
+    finally:
+        load.send_signal(signal.SIGTERM)
+        load.wait()
+    if first_seen is None or load.returncode != 0:
+        raise RuntimeError(f"{server.name}: no snapshot within {SNAPSHOT_SECONDS} s of sets")
+    path, status = new[0]
+    without, during = [], []
+    with open(samples, encoding="ascii") as f:
+        for line in f:
+            end_us, us = map(int, line.split())
+            end = end_us / 1e6
+            if first_seen <= end and end - us / 1e6 <= status.st_mtime:
+                during.append(us)
+            elif end > begin + 1:
+                without.append(us)
+    bench.note(f"{server.name}: the snapshot took {status.st_mtime - first_seen:.2f} s")
+    return path, percentile99(without), percentile99(during)
+
+
+def million(bench, kind, distinct=False):
+    """Fill, take a snapshot under load, start again. With `distinct`, other data for each node,
+    and nothing but the size of the snapshot counts."""
+    if not bench.wants("million"):
+        return
+    add = bench.figures.add
+    with kind(bench.base) as server:
+        fill = f"create -c 32 -p 32 -n {bench.nodes} -x /fill {'-r' if distinct else ''}"
+        bench.note(f"{server.name} fill: {zkload(bench, server, fill)}")
+        filled_mib = server.resident_mib()
+        filled_starts = [start_again(server) for _ in range(STARTS)]
+        path, without, during = sets_during_snapshot(bench, server)
+        size = os.path.getsize(path)
+        if distinct:
+            add(server.name, "million distinct snapshot_mib", size / MIB)
+            return
+        add(server.name, "million snapshot_mib", size / MIB)
+        add(server.name, "million filled_mib", filled_mib)
+        for seconds in filled_starts:
+            add(server.name, "million filled_start_s", seconds)
+        if without and during:
+            add(server.name, "million p99_us", without)
+            add(server.name, "million snapshot p99_us", during)
+        for _ in range(STARTS):
+            add(server.name, "million start_s", start_again(server))
+        add(server.name, "million started_mib", server.resident_mib())
+
+
+# ---- The mount ----
+
+
+def fsload(bench, subject, directory, modes, suffix=""):
+    for mode in modes:
+        figures = run(bench.program("fsload"), directory, mode, "-d", str(bench.fs_seconds))
+        bench.note(f"{subject} {mode}{suffix}: {figures}")
+        bench.figures.add(subject, f"{mode}{suffix} p50_us", figures["p50_us"])
+
+
+def tmpfs(bench):
+    if not bench.wants("mount"):
+        return
+    directory = tempfile.mkdtemp(prefix="zabfs-bench-", dir="/dev/shm")
+    try:
+        fsload(bench, "tmpfs", os.path.join(directory, "files"), FS_LOADS)
+    finally:
+        shutil.rmtree(directory)
+
+
+def mount(bench, kind):
+    if not bench.wants("mount"):
+        return
+    with kind(bench.base) as server:
+        warm_up(bench, server)
+        subject = f"zabfs on {server.name}"
+        with Mount(server) as m:
+            fsload(bench, subject, os.path.join(m.dir, "files"), FS_LOADS)
+        with Mount(server, "cache=pages") as m:
+            fsload(bench, subject, os.path.join(m.dir, "pages"), ("read",), " pages")
+        figures = zkload(bench, server, f"set -c 1 -p 1 -d {bench.fs_seconds}")
+        bench.figures.add(f"setData on {server.name}", "p50_us", figures["p50_us"])
+
+
+def notify(bench, kind):
+    if not bench.wants("notify"):
+        return
+    with kind(bench.base) as server:
+        warm_up(bench, server)
+        with Mount(server) as m:
+            figures = run(
+                bench.program("notify"), server.address, m.dir, "-n", str(bench.changes)
+            )
+        bench.note(f"zabfs on {server.name} notify: {figures}")
+        for name in "p50_ms", "lost":
+            bench.figures.add(f"zabfs on {server.name}", f"notify {name}", figures[name])

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the fuzzers share: the input as a row of choices, a sample of what a log and a tree can
+ * have, and trees as bytes. */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include "zab/store.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* ---- The input ---- */
+
+struct fuzz_input {
+    const uint8_t *pos;
+    const uint8_t *end;
+};
+
+/* Zeros behind the end. */
+uint8_t fuzz_byte(struct fuzz_input *in);
+
+/* Two bytes of length, then so many bytes or as many as are left. A copy of its own on the heap,
+ * so that the sanitizer sees a read beyond it; the caller's to free with fuzz_piece_free(). */
+struct slice fuzz_piece(struct fuzz_input *in);
+struct slice fuzz_copy(const uint8_t *data, size_t len);
+void fuzz_piece_free(struct slice piece);
+
+/* How an input of fuzz_node and of fuzz_session is written: behind one byte of settings, steps of
+ * one byte and what belongs to them. In the lower five bits is the kind of the step, in the upper
+ * three a number that it may use. */
+#define FUZZ_STEP(kind, number) ((uint8_t)((kind) | (number) << 5))
+#define FUZZ_STEP_KIND(byte) ((byte)&31)
+#define FUZZ_STEP_NUMBER(byte) ((byte) >> 5)
+
+/* The number is that of the connection. */
+enum fuzz_node_step {
+    FUZZ_NODE_BYTES,   /* a piece, as it is */
+    FUZZ_NODE_FRAME,   /* a piece, its length before it */
+    FUZZ_NODE_CONNECT, /* a byte: 0 for a new session, n for that of connection n-1 */
+    FUZZ_NODE_HANG_UP,
+    FUZZ_NODE_READ,    /* a byte: odd if it reads from now on what is sent to it */
+    FUZZ_NODE_TURN,    /* end of a turn, nothing is persisted */
+    FUZZ_NODE_PERSIST, /* end of a turn, all is persisted */
+    FUZZ_NODE_TICK,    /* a byte: tenths of seconds that have passed */
+    FUZZ_NODE_STEPS
+};
+
+enum fuzz_session_step {
+    FUZZ_SESSION_CONNECTED,
+    FUZZ_SESSION_DISCONNECTED,
+    FUZZ_SESSION_BYTES,   /* a piece, as it is */
+    FUZZ_SESSION_FRAME,   /* a piece, its length before it */
+    FUZZ_SESSION_REQUEST, /* number: of the request */
+    FUZZ_SESSION_AUTH,
+    FUZZ_SESSION_TICK,   /* a byte: tenths of seconds that have passed */
+    FUZZ_SESSION_PROBED, /* number: odd if there is a quorum */
+    FUZZ_SESSION_CLOSE,
+    FUZZ_SESSION_STEPS
+};
+
+/* ---- Trees and logs ---- */
+
+void fuzz_tree_dump(const struct tree *t, struct buf *out);
+bool fuzz_trees_equal(const struct tree *a, const struct tree *b);
+
+/* Append entries with at least one transaction of each type, from zxid 0x100000001 on. They can
+ * be applied to a new tree. */
+void fuzz_sample_log(struct buf *batch);
+
+/* Apply a batch of good transactions. */
+void fuzz_tree_apply(struct tree *t, const struct buf *batch);
+struct tree *fuzz_sample_tree(void);
+
+/* Fill in the checksum of each entry that is whole. */
+void fuzz_seal_log(uint8_t *entries, size_t len);
+
+/* ---- The disk ---- */
+
+/* Write a file on the disk in memory; nothing of it is durable. */
+void fuzz_write_file(struct disk *disk, const char *path, struct slice bytes);
+
+#endif

@@ -1,0 +1,698 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Three replicas in one process: node cores with consensus between them, over queues that the
+ * test delivers. Disks are lists of transactions. ENSEMBLE_SEEDS=N runs more of the random test,
+ * ENSEMBLE_TRACE=1 prints what the replicas log. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node_lib.h"
+#include "zab/rng.h"
+#include "zab/store.h"
+
+enum { REPLICAS = 3, WIRES = 64, TURNS_MAX = 20000, STEP_MS = 20 };
+
+/* One end of a learner connection. */
+struct wire_end {
+    int replica; /* -1: closed */
+    struct node_link *link;
+    struct buf bytes; /* on the way to this end */
+};
+
+struct wire {
+    bool used;
+    struct wire_end ends[2]; /* 0: the learner, 1: the leader */
+};
+
+struct mail {
+    int64_t from;
+    struct buf message;
+    bool waits;
+};
+
+struct replica {
+    struct cluster *cluster;
+    struct rig rig;
+    bool up;
+    struct tree *base; /* the tree that the log begins with */
+    struct buf log;    /* jute buffers: transactions behind it, durable */
+    int64_t accepted_epoch, current_epoch;
+    int64_t connect_to; /* sid, 0: nobody */
+    struct mail mail[REPLICAS];
+    struct buf later; /* struct node_event: of a later turn */
+};
+
+struct cluster {
+    struct zab_server servers[REPLICAS];
+    struct zab_config config[REPLICAS];
+    struct replica replicas[REPLICAS];
+    struct wire wires[WIRES];
+};
+
+static void step(struct replica *r, struct node_event ev);
+
+static struct tree *copy_tree(const struct tree *from)
+{
+    struct tree *t = tree_open(7);
+    struct tree_dump d;
+    struct buf b = {0};
+    struct err e;
+    size_t used;
+    tree_dump_begin(&d, from);
+    while (tree_dump_next(&d, &b))
+        ;
+    tree_dump_close(&d);
+    struct tree_load *l = tree_load_begin(t);
+    assert_int_equal(tree_load_feed(l, buf_slice(&b), &used, &e), 1);
+    tree_load_close(l);
+    tree_set_last_zxid(t, tree_last_zxid(from));
+    buf_close(&b);
+    return t;
+}
+
+/* Replay the log up to `zxid`, and cut it there. */
+static struct tree *recover(struct replica *r, int64_t zxid)
+{
+    struct tree *t = copy_tree(r->base);
+    struct tree_outcome outcome = {0};
+    struct jute_reader log = jute_reader_of(buf_slice(&r->log));
+    size_t keep = 0;
+    while (jute_left(&log) > 0) {
+        struct slice txn = jute_read_buffer(&log);
+        struct jute_reader in = jute_reader_of(txn);
+        struct zk_txn_header h;
+        zk_txn_header_read(&in, &h);
+        if (h.zxid > zxid)
+            break;
+        assert_int_equal(tree_apply(t, &h, jute_read_rest(&in), &outcome), 0);
+        keep = r->log.len - jute_left(&log);
+    }
+    r->log.len = keep;
+    tree_outcome_close(&outcome);
+    return t;
+}
+
+static void later(struct replica *r, struct node_event ev)
+{
+    buf_append(&r->later, &ev, sizeof(ev));
+}
+
+static struct wire_end *end_of(struct replica *r, struct node_link *link, struct wire **wire)
+{
+    struct cluster *c = r->cluster;
+    for (int i = 0; i < WIRES; i++) {
+        for (int e = 0; e < 2 && c->wires[i].used; e++) {
+            struct wire_end *end = &c->wires[i].ends[e];
+            if (end->replica == r - c->replicas && end->link == link) {
+                *wire = &c->wires[i];
+                return end;
+            }
+        }
+    }
+    return NULL;
+}
+
+static struct wire_end *other_end(struct wire *w, const struct wire_end *end)
+{
+    return end == &w->ends[0] ? &w->ends[1] : &w->ends[0];
+}
+
+/* All that the link has; with a tree, that goes behind the first `before` bytes. */
+static void send_link(struct replica *r, struct node_link *link, const struct tree *tree,
+                      size_t before)
+{
+    struct wire *w;
+    struct wire_end *end = end_of(r, link, &w);
+    struct buf *out = &node_link_public(link)->out, *to;
+    if (!end)
+        return;
+    to = &other_end(w, end)->bytes;
+    buf_append(to, out->data, before);
+    if (tree) {
+        struct tree_dump d;
+        tree_dump_begin(&d, tree);
+        while (tree_dump_next(&d, to))
+            ;
+        tree_dump_close(&d);
+        jute_write_buffer(to, slice_str("BenWasHere"));
+        later(r, (struct node_event){.type = NODE_TREE_SENT, .link = link});
+    }
+    buf_append(to, out->data + before, out->len - before);
+    buf_reset(out);
+}
+
+static void close_end(struct replica *r, struct node_link *link)
+{
+    struct wire *w;
+    struct wire_end *end = end_of(r, link, &w);
+    if (!end)
+        return;
+    struct wire_end *peer = other_end(w, end);
+    if (peer->replica >= 0 && peer->link)
+        later(&r->cluster->replicas[peer->replica],
+              (struct node_event){.type = NODE_LINK_CLOSED, .link = peer->link});
+    later(r, (struct node_event){.type = NODE_LINK_CLOSED, .link = link});
+    end->replica = peer->replica = -1;
+    buf_close(&end->bytes);
+    buf_close(&peer->bytes);
+    w->used = false;
+}
+
+static void append(struct replica *r, const struct node_batch *b)
+{
+    size_t pos = 0;
+    struct slice txn;
+    while (txn_batch_next(&b->entries, &pos, &txn))
+        jute_write_buffer(&r->log, txn);
+    later(r, (struct node_event){.type = NODE_PERSISTED, .zxid = b->last_zxid});
+}
+
+static void install(struct replica *r)
+{
+    tree_close(r->base);
+    r->base = copy_tree(node_incoming_tree(r->rig.node));
+    buf_reset(&r->log);
+    later(r, (struct node_event){.type = NODE_TREE_INSTALLED});
+}
+
+static void carry(struct replica *r, const struct node_effect *fx)
+{
+    switch (fx->type) {
+    case NODE_APPEND:
+        append(r, fx->batch);
+        break;
+    case NODE_SEND:
+        if (fx->link)
+            send_link(r, fx->link, NULL, 0);
+        else
+            take_output(node_conn_public(fx->conn)->owner);
+        break;
+    case NODE_CLOSE:
+        if (fx->link)
+            close_end(r, fx->link);
+        else
+            ((struct test_client *)node_conn_public(fx->conn)->owner)->closed = true;
+        break;
+    case NODE_PEER_SEND: {
+        struct mail *m = &r->cluster->replicas[fx->sid - 1].mail[r - r->cluster->replicas];
+        buf_reset(&m->message);
+        buf_append(&m->message, fx->data.data, slice_size(fx->data));
+        m->waits = true;
+        break;
+    }
+    case NODE_LEADER_CONNECT:
+        r->connect_to = fx->sid;
+        break;
+    case NODE_LEADER_CLOSE:
+        r->connect_to = 0;
+        break;
+    case NODE_SAVE_EPOCH:
+        *(fx->epoch_name[0] == 'a' ? &r->accepted_epoch : &r->current_epoch) = fx->epoch;
+        later(r, (struct node_event){.type = NODE_EPOCH_SAVED});
+        break;
+    case NODE_SEND_TREE:
+        send_link(r, fx->link, node_tree(r->rig.node), fx->before);
+        break;
+    case NODE_TRUNCATE:
+        later(r, (struct node_event){
+                     .type = NODE_TRUNCATED, .tree = recover(r, fx->zxid), .zxid = fx->zxid});
+        break;
+    case NODE_INSTALL_TREE:
+        install(r);
+        break;
+    case NODE_LOG:
+        if (getenv("TRACE"))
+            printf("%d %lld: %s\n", (int)(r - r->cluster->replicas) + 1, (long long)r->rig.now_ms,
+                   fx->text);
+        break;
+    case NODE_RESUME:
+    case NODE_SNAPSHOT:
+        break;
+    }
+}
+
+static void step(struct replica *r, struct node_event ev)
+{
+    ev.now_ms = r->rig.now_ms;
+    ev.wall_ms = r->rig.wall_ms;
+    node_step(r->rig.node, &ev, &r->rig.fx);
+    if (ev.type == NODE_LINK_OPENED)
+        *(struct node_link **)ev.owner = ev.link;
+    for (size_t i = 0; i < r->rig.fx.n; i++)
+        carry(r, &r->rig.fx.list[i]);
+}
+
+static void start(struct cluster *c, int i)
+{
+    struct replica *r = &c->replicas[i];
+    struct node_config config = test_config();
+    struct tree *tree = recover(r, INT64_MAX);
+    config.server_id = i + 1;
+    config.seed = (uint64_t)i + 1;
+    config.ensemble = &c->config[i];
+    config.history =
+        (struct zab_history){tree_last_zxid(tree), r->accepted_epoch, r->current_epoch};
+    r->rig.config = config;
+    r->rig.wall_ms = 1700000000000 + r->rig.now_ms;
+    r->rig.node = node_open(&r->rig.config, tree, r->rig.now_ms);
+    r->up = true;
+    for (int j = 0; j < REPLICAS; j++) {
+        if (j == i || !c->replicas[j].up)
+            continue;
+        later(r, (struct node_event){.type = NODE_PEER_UP, .sid = j + 1});
+        later(&c->replicas[j], (struct node_event){.type = NODE_PEER_UP, .sid = i + 1});
+    }
+}
+
+static void stop(struct cluster *c, int i)
+{
+    struct replica *r = &c->replicas[i];
+    for (int w = 0; w < WIRES; w++) {
+        for (int e = 0; e < 2 && c->wires[w].used; e++) {
+            if (c->wires[w].ends[e].replica == i)
+                close_end(r, c->wires[w].ends[e].link);
+        }
+    }
+    r->up = false;
+    r->connect_to = 0;
+    buf_reset(&r->later);
+    for (unsigned k = 0; k < r->rig.n_clients; k++)
+        r->rig.clients[k].conn = NULL;
+    node_close(r->rig.node);
+    for (int j = 0; j < REPLICAS; j++)
+        r->mail[j].waits = c->replicas[j].mail[i].waits = false;
+}
+
+static void connect_wires(struct cluster *c, int i)
+{
+    struct replica *r = &c->replicas[i], *leader = &c->replicas[r->connect_to - 1];
+    if (!leader->up)
+        return;
+    r->connect_to = 0;
+    for (int w = 0; w < WIRES; w++) {
+        struct wire *wire = &c->wires[w];
+        if (wire->used)
+            continue;
+        *wire = (struct wire){.used = true, .ends = {{.replica = i}, {.replica = -1}}};
+        wire->ends[1].replica = (int)(leader - c->replicas);
+        step(leader, (struct node_event){
+                         .type = NODE_LINK_OPENED, .owner = &wire->ends[1].link, .address = "l:1"});
+        if (wire->used)
+            step(r, (struct node_event){.type = NODE_LINK_OPENED,
+                                        .owner = &wire->ends[0].link,
+                                        .address = "f:1",
+                                        .to_leader = true});
+        return;
+    }
+}
+
+static void attend(struct cluster *c, int i)
+{
+    struct replica *r = &c->replicas[i];
+    r->rig.now_ms += STEP_MS;
+    r->rig.wall_ms += STEP_MS;
+    if (!r->up)
+        return;
+    struct buf now = r->later;
+    r->later = (struct buf){0};
+    for (size_t pos = 0; pos < now.len; pos += sizeof(struct node_event)) {
+        struct node_event ev;
+        memcpy(&ev, now.data + pos, sizeof(ev));
+        step(r, ev);
+    }
+    buf_close(&now);
+    for (int j = 0; j < REPLICAS; j++) {
+        if (!r->mail[j].waits)
+            continue;
+        r->mail[j].waits = false;
+        step(r, (struct node_event){.type = NODE_PEER_MESSAGE,
+                                    .sid = j + 1,
+                                    .data = buf_slice(&r->mail[j].message)});
+    }
+    if (r->connect_to > 0)
+        connect_wires(c, i);
+    for (int w = 0; w < WIRES; w++) {
+        for (int e = 0; e < 2 && c->wires[w].used; e++) {
+            struct wire_end *end = &c->wires[w].ends[e];
+            if (end->replica != i || end->bytes.len == 0 || !end->link)
+                continue;
+            struct buf bytes = end->bytes;
+            end->bytes = (struct buf){0};
+            step(r, (struct node_event){
+                        .type = NODE_LINK_DATA, .link = end->link, .data = buf_slice(&bytes)});
+            buf_close(&bytes);
+        }
+    }
+    step(r, (struct node_event){.type = NODE_TICK});
+    step(r, (struct node_event){.type = NODE_FLUSH});
+}
+
+static void turn(struct cluster *c)
+{
+    for (int i = 0; i < REPLICAS; i++)
+        attend(c, i);
+}
+
+static void open_cluster(struct cluster *c)
+{
+    *c = (struct cluster){0};
+    for (int i = 0; i < REPLICAS; i++) {
+        c->servers[i] = (struct zab_server){.sid = i + 1, .weight = 1};
+        c->config[i] = (struct zab_config){.sid = i + 1,
+                                           .servers = c->servers,
+                                           .n_servers = REPLICAS,
+                                           .tick_ms = 1000,
+                                           .init_limit = 10,
+                                           .sync_limit = 5,
+                                           .config_text = slice_str("version=0")};
+        c->replicas[i].cluster = c;
+        c->replicas[i].base = tree_open(7);
+        c->replicas[i].rig.now_ms = 1000000;
+    }
+    for (int i = 0; i < REPLICAS; i++)
+        start(c, i);
+}
+
+static void close_cluster(struct cluster *c)
+{
+    for (int i = 0; i < REPLICAS; i++) {
+        struct replica *r = &c->replicas[i];
+        if (r->up)
+            stop(c, i);
+        tree_close(r->base);
+        buf_close(&r->log);
+        buf_close(&r->later);
+        node_effects_close(&r->rig.fx);
+        buf_close(&r->rig.log);
+        for (int j = 0; j < REPLICAS; j++)
+            buf_close(&r->mail[j].message);
+        for (unsigned k = 0; k < r->rig.n_clients; k++) {
+            buf_close(&r->rig.clients[k].frame);
+            buf_close(&r->rig.clients[k].bytes);
+            buf_close(&r->rig.clients[k].said);
+        }
+    }
+}
+
+/* What srvr says: "leader", "follower", or NULL while it does not serve. */
+static bool serves(struct cluster *c, int i, const char *mode)
+{
+    struct replica *r = &c->replicas[i];
+    if (!r->up)
+        return false;
+    struct test_client probe = {0};
+    struct node_event ev = {.type = NODE_CONN_OPENED,
+                            .owner = &probe,
+                            .address = "9.9.9.9:9",
+                            .now_ms = r->rig.now_ms,
+                            .wall_ms = r->rig.wall_ms};
+    struct node_effects fx = {0};
+    node_step(r->rig.node, &ev, &fx);
+    ev.type = NODE_CONN_DATA;
+    ev.data = slice_str("srvr");
+    node_step(r->rig.node, &ev, &fx);
+    struct buf *out = &node_conn_public(ev.conn)->out;
+    *buf_extend(out, 1) = '\0';
+    bool yes = strstr((const char *)out->data, mode) != NULL;
+    ev.type = NODE_CONN_CLOSED;
+    node_step(r->rig.node, &ev, &fx);
+    node_effects_close(&fx);
+    return yes;
+}
+
+static int leader_of(struct cluster *c)
+{
+    for (int i = 0; i < REPLICAS; i++) {
+        if (serves(c, i, "Mode: leader"))
+            return i;
+    }
+    return -1;
+}
+
+/* Until all that are up serve, one of them as leader. */
+static int settle(struct cluster *c)
+{
+    for (int t = 0; t < TURNS_MAX; t++) {
+        int up = 0, serving = 0;
+        for (int i = 0; i < REPLICAS; i++) {
+            up += c->replicas[i].up;
+            serving += serves(c, i, "Mode: ");
+        }
+        if (up == serving && leader_of(c) >= 0)
+            return leader_of(c);
+        turn(c);
+    }
+    fail_msg("no leader");
+    return -1;
+}
+
+static struct test_client *connect_client(struct cluster *c, int i)
+{
+    struct rig *rig = &c->replicas[i].rig;
+    struct test_client *cl = &rig->clients[rig->n_clients++];
+    uint8_t no_password[ZK_PASSWORD_SIZE] = {0};
+    *cl = (struct test_client){0};
+    struct node_event ev = {.type = NODE_CONN_OPENED,
+                            .owner = cl,
+                            .address = "10.0.0.1:1",
+                            .now_ms = rig->now_ms,
+                            .wall_ms = rig->wall_ms};
+    node_step(rig->node, &ev, &rig->fx);
+    cl->conn = ev.conn;
+    struct buf b = {0};
+    struct zk_connect_request q = {.timeout = TEST_TIMEOUT_MS,
+                                   .password = slice_of(no_password, sizeof(no_password))};
+    jute_write_int(&b, 0);
+    zk_connect_request_write(&b, &q);
+    jute_write_bool(&b, false);
+    be32_put(b.data, (uint32_t)b.len - 4);
+    step(&c->replicas[i],
+         (struct node_event){.type = NODE_CONN_DATA, .conn = cl->conn, .data = buf_slice(&b)});
+    buf_close(&b);
+    return cl;
+}
+
+static void ask_create(struct cluster *c, int i, struct test_client *cl, const char *path,
+                       int32_t mode)
+{
+    struct buf b = {0};
+    struct zk_request_header h = {++cl->xid, ZK_OP_create};
+    cl->ops[h.xid] = h.type;
+    jute_write_int(&b, 0);
+    zk_request_header_write(&b, &h);
+    write_create(&b, path, "data", mode);
+    be32_put(b.data, (uint32_t)b.len - 4);
+    step(&c->replicas[i],
+         (struct node_event){.type = NODE_CONN_DATA, .conn = cl->conn, .data = buf_slice(&b)});
+    buf_close(&b);
+}
+
+/* Turns until the client was told something. */
+static const char *hear(struct cluster *c, struct test_client *cl)
+{
+    for (int t = 0; t < TURNS_MAX; t++) {
+        say_frames(cl);
+        if (cl->said.len > 0 || cl->closed)
+            return said(cl);
+        turn(c);
+    }
+    fail_msg("nothing was heard");
+    return NULL;
+}
+
+static void assert_same_trees(struct cluster *c)
+{
+    struct buf dumps[REPLICAS] = {{0}};
+    for (int t = 0; t < 100; t++)
+        turn(c);
+    for (int i = 0; i < REPLICAS; i++) {
+        struct tree_dump d;
+        tree_dump_begin(&d, node_tree(c->replicas[i].rig.node));
+        while (tree_dump_next(&d, &dumps[i]))
+            ;
+        tree_dump_close(&d);
+        assert_int_equal(dumps[i].len, dumps[0].len);
+        assert_memory_equal(dumps[i].data, dumps[0].data, dumps[0].len);
+    }
+    for (int i = 0; i < REPLICAS; i++)
+        buf_close(&dumps[i]);
+}
+
+static struct cluster cluster;
+
+static int setup(void **state)
+{
+    open_cluster(&cluster);
+    *state = &cluster;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    close_cluster(*state);
+    return 0;
+}
+
+static void three_replicas_elect_and_all_serve(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c);
+    for (int i = 0; i < REPLICAS; i++)
+        assert_true(serves(c, i, i == leader ? "Mode: leader" : "Mode: follower"));
+}
+
+static void writes_at_every_replica_reach_all(void **state)
+{
+    struct cluster *c = *state;
+    settle(c);
+    for (int i = 0; i < REPLICAS; i++) {
+        struct test_client *cl = connect_client(c, i);
+        assert_non_null(strstr(hear(c, cl), "session"));
+        char path[8];
+        snprintf(path, sizeof(path), "/n%d", i);
+        ask_create(c, i, cl, path, ZK_PERSISTENT);
+        assert_non_null(strstr(hear(c, cl), path));
+        ask_create(c, i, cl, path, ZK_PERSISTENT);
+        assert_non_null(strstr(hear(c, cl), "NODEEXISTS"));
+        ask_create(c, i, cl, "/e", i == 0 ? ZK_EPHEMERAL : ZK_PERSISTENT);
+        hear(c, cl);
+    }
+    assert_same_trees(c);
+    assert_non_null(tree_find(node_tree(c->replicas[2].rig.node), slice_str("/n0")));
+}
+
+/* It comes back behind by a few, and catches up; a wiped one gets the whole tree. */
+static void a_lost_replica_catches_up(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c), lost = (leader + 1) % REPLICAS;
+    struct test_client *cl = connect_client(c, leader);
+    hear(c, cl);
+    stop(c, lost);
+    for (int i = 0; i < 20; i++) {
+        ask_create(c, leader, cl, "/s", ZK_PERSISTENT_SEQUENTIAL);
+        assert_non_null(strstr(hear(c, cl), " OK "));
+    }
+    start(c, lost);
+    settle(c);
+    assert_same_trees(c);
+
+    stop(c, lost);
+    struct replica *r = &c->replicas[lost];
+    tree_close(r->base);
+    r->base = tree_open(7);
+    buf_reset(&r->log);
+    r->accepted_epoch = r->current_epoch = 0;
+    ask_create(c, leader, cl, "/s", ZK_PERSISTENT_SEQUENTIAL);
+    hear(c, cl);
+    start(c, lost);
+    settle(c);
+    assert_same_trees(c);
+}
+
+static void a_lost_leader_is_replaced_and_nothing_is_lost(void **state)
+{
+    struct cluster *c = *state;
+    for (int round = 0; round < 4; round++) {
+        int leader = settle(c);
+        int at = (leader + 1) % REPLICAS;
+        struct test_client *cl = connect_client(c, at);
+        assert_non_null(strstr(hear(c, cl), "session"));
+        char path[16];
+        snprintf(path, sizeof(path), "/round%d", round);
+        ask_create(c, at, cl, path, ZK_PERSISTENT);
+        assert_non_null(strstr(hear(c, cl), path));
+        stop(c, leader);
+        int next = settle(c);
+        assert_true(next != leader);
+        assert_non_null(tree_find(node_tree(c->replicas[next].rig.node), slice_str(path)));
+        start(c, leader);
+        settle(c);
+        assert_same_trees(c);
+    }
+}
+
+static void drop_client(struct cluster *c, int i, struct test_client *cl)
+{
+    struct rig *rig = &c->replicas[i].rig;
+    if (c->replicas[i].up && cl->conn)
+        step(&c->replicas[i], (struct node_event){.type = NODE_CONN_CLOSED, .conn = cl->conn});
+    buf_close(&cl->frame);
+    buf_close(&cl->bytes);
+    buf_close(&cl->said);
+    rig->n_clients--;
+}
+
+/* A session at a replica, and one create. True if it was acknowledged within some turns. */
+static bool try_create(struct cluster *c, int i, const char *path, unsigned turns)
+{
+    struct test_client *cl = connect_client(c, i);
+    bool asked = false, done = false;
+    for (unsigned t = 0; t < turns && !done && c->replicas[i].up && !cl->closed; t++) {
+        say_frames(cl);
+        if (!asked && cl->greeted) {
+            ask_create(c, i, cl, path, ZK_PERSISTENT);
+            asked = true;
+        }
+        done = asked && memmem(cl->said.data, cl->said.len, " OK ", 4) != NULL;
+        turn(c);
+    }
+    drop_client(c, i, cl);
+    return done;
+}
+
+/* Replicas come and go; whatever was acknowledged is in every tree in the end. */
+static void nothing_acknowledged_is_lost(void **state)
+{
+    struct cluster *c = *state;
+    const char *more = getenv("ENSEMBLE_SEEDS");
+    uint64_t seeds = more ? strtoull(more, NULL, 10) : 12;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        struct rng rng = {seed};
+        bool acked[60] = {false};
+        char path[32];
+        for (unsigned k = 0; k < ARRAY_LEN(acked); k++) {
+            int i = (int)rng_below(&rng, REPLICAS);
+            if (rng_one_in(&rng, 3) && c->replicas[i].up)
+                stop(c, i);
+            else if (!c->replicas[i].up)
+                start(c, i);
+            for (uint64_t t = rng_below(&rng, 150); t > 0; t--)
+                turn(c);
+            snprintf(path, sizeof(path), "/s%d-%u", (int)seed, k);
+            i = (int)rng_below(&rng, REPLICAS);
+            acked[k] = c->replicas[i].up && try_create(c, i, path, 60);
+        }
+        for (int i = 0; i < REPLICAS; i++) {
+            if (!c->replicas[i].up)
+                start(c, i);
+        }
+        settle(c);
+        assert_same_trees(c);
+        unsigned n = 0;
+        for (unsigned k = 0; k < ARRAY_LEN(acked); k++) {
+            snprintf(path, sizeof(path), "/s%d-%u", (int)seed, k);
+            n += acked[k];
+            if (acked[k])
+                assert_non_null(tree_find(node_tree(c->replicas[0].rig.node), slice_str(path)));
+        }
+        assert_true(n > 0);
+    }
+}
+
+#define ENSEMBLE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ENSEMBLE_TEST(three_replicas_elect_and_all_serve),
+        ENSEMBLE_TEST(writes_at_every_replica_reach_all),
+        ENSEMBLE_TEST(a_lost_replica_catches_up),
+        ENSEMBLE_TEST(a_lost_leader_is_replaced_and_nothing_is_lost),
+        ENSEMBLE_TEST(nothing_acknowledged_is_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
