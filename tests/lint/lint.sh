@@ -36,11 +36,12 @@ complain 'upwards in the layers (util <- jute <- tree, zab <- node)' "$(
     grep -HnE '#include "zab/(tree|watch|node|store|client|session)\.h"' src/jute/*.c
     grep -HnE '#include "zab/(node|store|client|session)\.h"' src/tree/*.[ch]
     grep -HnE '#include "zab/(tree|watch|node|store|client|session)\.h"' src/zab/*.[ch]
+    grep -HnE '#include "zab/(tree|node|store|client|session)\.h"' src/zab/*.[ch]
     grep -HnE '#include "zab/(client|session)\.h"' src/node/*.[ch] src/store/*.[ch]
 )"
 complain 'no SPDX line' \
     "$(find include src tests contrib man configure.ac Makefile.am .ci -type f |
-        grep -vE '\.(hex|bin)$|/corpus/|~$' | xargs grep -L 'SPDX-License-Identifier: GPL-3.0-or-later')"
+        grep -vE '\.(hex|sim)$|~$' | xargs grep -L 'SPDX-License-Identifier: GPL-3.0-or-later')"
 complain 'unfinished' "$(grep -nwE 'TODO|FIXME|XXX' $sources)"
 complain 'not for our strings' "$(grep -nE '\b(strcpy|strcat|sprintf|gets|system)\(' $sources)"
 complain 'more than 600 lines in a file' \

@@ -446,7 +446,7 @@ static void multi_or_nothing(void **state)
 static void hex(const struct buf *bytes, char *out)
 {
     for (size_t i = 0; i < bytes->len; i++)
-        sprintf(out + 2 * i, "%02x", bytes->data[i]);
+        snprintf(out + 2 * i, 3, "%02x", bytes->data[i]);
     out[2 * bytes->len] = '\0';
 }
 
