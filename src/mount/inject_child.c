@@ -17,9 +17,26 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static int rewrite(const char *path, int64_t size)
+/* The root of the mount, held for the time of one call: names are looked up from there, so that
+ * when the mount is gone nothing happens to what is below its mount point. `dev`: of our mount, 0
+ * while that is not known. */
+static int open_root(const char *mountpoint, dev_t dev)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct statx st;
+    int root = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0 || dev == 0)
+        return root;
+    int rc = statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st);
+    if (rc == 0 && makedev(st.stx_dev_major, st.stx_dev_minor) == dev)
+        return root;
+    close(root);
+    errno = ENOTCONN;
+    return -1;
+}
+
+static int rewrite(int root, const char *path, int64_t size)
+{
+    int fd = openat(root, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return -1;
     int rc = ftruncate(fd, size);
@@ -27,25 +44,59 @@ static int rewrite(const char *path, int64_t size)
     return rc;
 }
 
-static int perform(const struct inject_call *call, const char *path, const char *from)
+static int probe(const char *mountpoint, dev_t *dev)
 {
-    struct statvfs st;
+    struct statvfs vfs;
+    struct stat st;
+    int rc = statvfs(mountpoint, &vfs);
+    if (rc == 0 && stat(mountpoint, &st) == 0)
+        *dev = st.st_dev;
+    return rc;
+}
+
+static int perform(int root, const struct inject_call *call, const char *path, const char *from)
+{
     switch (call->kind) {
     case INJECT_CREATE:
-        return call->is_dir ? mkdir(path, 0777) : mknod(path, S_IFREG | 0666, 0);
+        return call->is_dir ? mkdirat(root, path, 0777) : mknodat(root, path, S_IFREG | 0666, 0);
     case INJECT_DELETE:
-        return call->is_dir ? rmdir(path) : unlink(path);
+        return unlinkat(root, path, call->is_dir ? AT_REMOVEDIR : 0);
     case INJECT_DATA:
-        return rewrite(path, call->size);
+        return rewrite(root, path, call->size);
     case INJECT_ATTRIB:
-        return utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+        return utimensat(root, path, NULL, AT_SYMLINK_NOFOLLOW);
     case INJECT_RENAME:
-        return rename(from, path);
+        return renameat(root, from, root, path);
     case INJECT_PROBE:
-        return statvfs(path, &st);
+        break;
     }
     errno = EINVAL;
     return -1;
+}
+
+/* Below the root; "." is the root. */
+static const char *below(const char *mountpoint, const char *path)
+{
+    size_t len = strlen(mountpoint);
+    path += strncmp(path, mountpoint, len) == 0 ? len : 0;
+    while (*path == '/')
+        path++;
+    return *path ? path : ".";
+}
+
+static int call_one(const struct inject_call *call, const char *mountpoint, const char *path,
+                    const char *from, dev_t *dev)
+{
+    if (call->kind == INJECT_PROBE)
+        return probe(mountpoint, dev);
+    int root = open_root(mountpoint, *dev);
+    if (root < 0)
+        return -1;
+    int rc = perform(root, call, below(mountpoint, path), below(mountpoint, from));
+    int saved = errno;
+    close(root);
+    errno = saved;
+    return rc;
 }
 
 /* Is this still our mount: the same device at the same place? */
@@ -72,15 +123,14 @@ static bool is_mounted(const char *mountpoint, dev_t dev)
 static void clean_up(const char *mountpoint, dev_t dev)
 {
     struct statvfs st;
-    if (dev == 0 || !mountpoint || !is_mounted(mountpoint, dev) || statvfs(mountpoint, &st) == 0 ||
+    if (dev == 0 || !is_mounted(mountpoint, dev) || statvfs(mountpoint, &st) == 0 ||
         errno != ENOTCONN || umount2(mountpoint, MNT_DETACH) == 0)
         return;
     execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint, (char *)NULL);
 }
 
-static _Noreturn void child_main(int fd, const char *mountpoint)
+static _Noreturn void child_main(int fd, const char *mountpoint, bool auto_unmount)
 {
-    struct stat st;
     dev_t dev = 0;
     static char packet[INJECT_PACKET_MAX];
     /* The end comes with the end of the socket. */
@@ -102,17 +152,17 @@ static _Noreturn void child_main(int fd, const char *mountpoint)
             break;
         memcpy(&call, packet, sizeof(call));
         const char *path = packet + sizeof(call);
-        int32_t rc = perform(&call, path, path + strlen(path) + 1) < 0 ? -errno : 0;
-        if (call.kind == INJECT_PROBE && rc == 0 && stat(path, &st) == 0)
-            dev = st.st_dev;
+        const char *from = path + strlen(path) + 1;
+        int32_t rc = call_one(&call, mountpoint, path, from, &dev) < 0 ? -errno : 0;
         if (send(fd, &rc, sizeof(rc), MSG_NOSIGNAL) < 0)
             break;
     }
-    clean_up(mountpoint, dev);
+    if (auto_unmount)
+        clean_up(mountpoint, dev);
     _exit(0);
 }
 
-int inject_child_start(struct inject_child *child, const char *mountpoint)
+int inject_child_start(struct inject_child *child, const char *mountpoint, bool auto_unmount)
 {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
@@ -120,7 +170,7 @@ int inject_child_start(struct inject_child *child, const char *mountpoint)
     child->pid = fork();
     if (child->pid == 0) {
         close(fds[0]);
-        child_main(fds[1], mountpoint);
+        child_main(fds[1], mountpoint, auto_unmount);
     }
     close(fds[1]);
     child->fd = fds[0];

@@ -234,7 +234,7 @@ static void init(struct mount *m)
 static int run(struct mount *m)
 {
     struct err e;
-    if (inject_child_start(&m->child, m->opt.auto_unmount ? m->opt.mountpoint : NULL) < 0)
+    if (inject_child_start(&m->child, m->opt.mountpoint, m->opt.auto_unmount) < 0)
         ensure_failed("inject_child_start", __FILE__, __LINE__);
     init(m);
     if (m->opt.data_dir && standalone_start(m, m->opt.data_dir, &e) < 0)

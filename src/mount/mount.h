@@ -247,7 +247,7 @@ enum inject_kind {
 };
 
 /* It detaches the mount if zabfs ends without doing so; not if `mountpoint` is NULL. */
-int inject_child_start(struct inject_child *child, const char *mountpoint);
+int inject_child_start(struct inject_child *child, const char *mountpoint, bool auto_unmount);
 
 int inject_start(struct mount *m);
 void inject_stop(struct mount *m);

@@ -224,6 +224,10 @@ static void notify(struct node *n, const struct zab_effect *fx)
 static void close_leader(struct node *n)
 {
     struct node_link *l = link_to_leader(n);
+    if (l && l->load) {
+        link_drop_tree(n, l);
+        tell_type(n, ZAB_EV_TREE_FAILED);
+    }
     if (l)
         link_close(n, l);
     effect(n, NODE_LEADER_CLOSE);
@@ -310,8 +314,21 @@ static void carry_out(struct node *n, const struct zab_effect *fx)
 
 /* ---- Events ---- */
 
+/* The core waits for a tree without a limit: the limit is here, on the time without news of it. */
+static void check_tree(struct node *n)
+{
+    struct node_link *l = link_to_leader(n);
+    int64_t limit_ms = (int64_t)n->config.ensemble->init_limit * n->config.ensemble->tick_ms;
+    if (l && l->load && n->now_ms - l->heard_ms > limit_ms) {
+        node_log(n, LOG_LEVEL_WARN, "%s: closed, nothing more of the leader's tree in %lld ms",
+                 l->address, (long long)limit_ms);
+        ensemble_link_failed(n, l);
+    }
+}
+
 void ensemble_tick(struct node *n)
 {
+    check_tree(n);
     tell_type(n, ZAB_EV_TICK);
 }
 

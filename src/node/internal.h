@@ -140,6 +140,7 @@ struct node_link {
     bool closing;
     bool waiting; /* opened while it was not known who leads */
     bool held;    /* what has come is left alone for now */
+    int64_t heard_ms;
     struct buf in;
     struct tree_load *load; /* while a tree comes */
     bool tree_whole;        /* but for the signature */

@@ -211,6 +211,7 @@ void link_data(struct node *n, struct node_link *l, struct slice data)
 {
     if (l->closing)
         return;
+    l->heard_ms = n->now_ms;
     buf_append(&l->in, data.data, slice_size(data));
     link_take(n, l);
 }
