@@ -171,6 +171,8 @@ int ensemble_set_group(struct ensemble *en, const char *where, const char *gid, 
 {
     int64_t group, sid;
     int rc = parse_sid(where, "group", gid, &group, e);
+    if (rc == 0 && group == 0)
+        rc = err_set(e, -EINVAL, "%s: group.%s: the numbers of groups begin at 1", where, gid);
     char *text = mem_strdup(value), *rest = text;
     for (char *part; rc == 0 && (part = next_part(&rest, ':')) != NULL;) {
         struct ensemble_server *s = NULL;
