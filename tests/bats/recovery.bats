@@ -153,7 +153,8 @@ load_tree() {
     assert_nodes 15
 }
 
-# 120 nodes, the server stopped, some snapshots taken on the way, the logs all there.
+# 120 nodes, the server stopped, some snapshots taken on the way, the logs all there. From now on it
+# takes no more, so that what a test does to the newest is found.
 with_snapshots() {
     ZAB_TEST_CONFIG=$(printf '%s\n' snapCount=20 autopurge.purgeInterval=0)
     start_server "$NAME"
@@ -164,6 +165,7 @@ with_snapshots() {
     done
     create_nodes 121 122
     stop_server "$NAME"
+    sed -i 's/^snapCount=.*/snapCount=1000000/' "$DIR/zoo.cfg"
     SNAPSHOT=$(newest snapshot)
 }
 
