@@ -189,7 +189,13 @@ has_snapshots() {
 
 @test "for a snapshot with a flipped bit the one before it is taken" {
     with_snapshots
-    flip "$SNAPSHOT" $(($(stat -c %s "$SNAPSHOT") / 2))
+    # A few bits of a zstd frame mean nothing: the first that does, from the middle on.
+    local at=$(($(stat -c %s "$SNAPSHOT") / 2))
+    flip "$SNAPSHOT" $at
+    while zstd -tq "$SNAPSHOT" 2>/dev/null; do
+        flip "$SNAPSHOT" $at
+        flip "$SNAPSHOT" $((++at))
+    done
     start_server "$NAME"
     log_has "recovery: .*$SNAPSHOT"
     assert_nodes 122
