@@ -30,7 +30,7 @@ assert_nodes() {
 }
 
 newest() {
-    find "$FILES" -name "$1.*" -printf '%T@ %p\n' | sort -n | tail -n "${2:-1}" | head -n 1 |
+    find "$FILES" -name "$1.*" ! -name '*.tmp' -printf '%T@ %p\n' | sort -n | tail -n "${2:-1}" | head -n 1 |
         cut -d' ' -f2
 }
 
