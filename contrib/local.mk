@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-EXTRA_DIST += %D%/check %D%/packages.sh %D%/quickstart %D%/README
+EXTRA_DIST += %D%/check %D%/ensemble %D%/packages.sh %D%/quickstart %D%/README
 EXTRA_DIST += %D%/systemd/zabd.service.in
 
 if HAVE_SYSTEMD

@@ -50,11 +50,15 @@ static void tell_type(struct node *n, enum zab_event_type type)
 
 /* ---- To serve or not ---- */
 
+/* The sessions of a leader before may be among them that were proposed and never committed. */
 static void touch_all_sessions(struct node *n)
 {
-    HMAP_FOR_EACH (s, &n->sessions, struct session, by_id) {
+    int32_t timeout_ms;
+    HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id) {
         s->closing = false;
         tracker_touch(n, s);
+        if (!tree_session_timeout(n->tree, s->id, &timeout_ms))
+            tracker_remove(n, s);
     }
 }
 

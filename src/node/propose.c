@@ -216,6 +216,8 @@ void propose_create_session(struct node *n, struct node_conn *c, int64_t session
     struct zk_create_session_txn t = {timeout_ms};
     zk_create_session_txn_write(&b->entries, &t);
     entry_end(n, b, start, c);
+    /* A learner may have applied this, and its client ask for more, before it is on this disk. */
+    tracker_add(n, session_id, timeout_ms);
     if (c)
         request_push(n, c, PENDING_WRITE, 0, ZK_OP_createSession, ZK_OK, n->last_proposed,
                      SLICE_EMPTY);

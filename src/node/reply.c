@@ -45,6 +45,9 @@ static void write_result(struct buf *out, int32_t op, const struct tree_result *
     case ZK_OP_setACL:
         zk_stat_write(out, &res->stat);
         break;
+    case ZK_OP_error:
+        jute_write_int(out, res->err);
+        break;
     default:
         break;
     }
@@ -55,7 +58,9 @@ static void write_multi(struct node *n, struct buf *out)
     for (size_t i = 0; i < n->outcome.n_results; i++) {
         const struct tree_result *res = &n->outcome.results[i];
         bool creates = res->type == ZK_OP_createTTL || res->type == ZK_OP_createContainer;
-        struct zk_multi_header mh = {.type = creates ? ZK_OP_create2 : res->type};
+        bool failed = res->type == ZK_OP_error;
+        struct zk_multi_header mh = {.type = creates ? ZK_OP_create2 : res->type,
+                                     .err = failed ? res->err : ZK_OK};
         zk_multi_header_write(out, &mh);
         write_result(out, res->type, res);
     }

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# For the .bats files of ensembles. The servers of the ensemble NAME are numbered from 1, each with
+# its directory $ZAB_TMP/NAME/I. What runs one is "zabd" or "zookeeper" ($ZAB_TEST_SERVER).
+#
+#   make_ensemble NAME N [LINE...]   the files of N servers; LINEs are more lines of each zoo.cfg. With
+#                           $OBSERVER the server of that number is one
+#   use_ensemble NAME       sets E (its directory), N, ALL (their numbers) and HOSTS
+#   start I..., stop I..., kill9 I..., wipe I...
+#   signal SIGNAL I...
+#   wait_formed I...        until all of these serve, one of them as the leader
+#   leader, follower        prints the number of the leader, of the first follower
+#   ens PROGRAM ARGUMENT... of ensemble.py
+source "${BASH_SOURCE[0]%/*}/helpers.bash"
+
+# $1 consecutive ports that nothing uses and that the kernel gives to no outgoing connection.
+free_ports() {
+    python3 - "$1" <<'END_OF_PROGRAM'
+import random, socket, sys
+count = int(sys.argv[1])
+while True:
+    first = random.randrange(10000, 32000 - count)
+    sockets = []
+    try:
+        for port in range(first, first + count):
+            sockets.append(socket.socket())
+            sockets[-1].bind(("127.0.0.1", port))
+    except OSError:
+        continue
+    finally:
+        for s in sockets:
+            s.close()
+    print(*range(first, first + count))
+    break
+END_OF_PROGRAM
+}
+
+make_ensemble() {
+    local name=$1 n=$2 i ports lines=
+    shift 2
+    mkdir -p "$ZAB_TMP/$name"
+    read -ra ports < <(free_ports $((3 * n)))
+    for ((i = 0; i < n; i++)); do
+        lines+="server.$((i + 1))=127.0.0.1:${ports[3 * i]}:${ports[3 * i + 1]}"
+        [ "$((i + 1))" != "${OBSERVER:-}" ] || lines+=:observer
+        lines+=";127.0.0.1:${ports[3 * i + 2]}"$'\n'
+        echo "127.0.0.1:${ports[3 * i + 2]}" >>"$ZAB_TMP/$name/hosts"
+    done
+    for ((i = 1; i <= n; i++)); do
+        mkdir -p "$ZAB_TMP/$name/$i/data"
+        echo "$i" >"$ZAB_TMP/$name/$i/data/myid"
+        cat >"$ZAB_TMP/$name/$i/zoo.cfg" <<EOC
+tickTime=250
+initLimit=20
+syncLimit=8
+maxSessionTimeout=30000
+dataDir=$ZAB_TMP/$name/$i/data
+admin.enableServer=false
+extendedTypesEnabled=true
+4lw.commands.whitelist=*
+$(printf '%s\n' "$@")
+$lines
+EOC
+        [ "$i" != "${OBSERVER:-}" ] || echo peerType=observer >>"$ZAB_TMP/$name/$i/zoo.cfg"
+    done
+}
+
+use_ensemble() {
+    E=$ZAB_TMP/$1
+    mapfile -t HOST_OF <"$E/hosts"
+    N=${#HOST_OF[@]}
+    HOST_OF=(none "${HOST_OF[@]}")
+    ALL=$(seq -s ' ' "$N")
+    HOSTS=$(paste -s -d , "$E/hosts")
+    export HOSTS ZABCTL_SERVERS=$HOSTS
+}
+
+run_peer() {
+    case $ZAB_TEST_SERVER in
+    zabd)
+        exec zabd "$1"
+        ;;
+    zookeeper)
+        exec java -Xmx160m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dzookeeper.admin.enableServer=false \
+            -cp "$ZOOKEEPER_JAR" org.apache.zookeeper.server.quorum.QuorumPeerMain "$1"
+        ;;
+    esac
+}
+
+start() {
+    local i
+    for i in "$@"; do
+        run_peer "$E/$i/zoo.cfg" >>"$E/$i/log" 2>&1 3>&- &
+        echo $! >"$E/$i/pid"
+        record_pid $!
+        disown
+    done
+}
+
+signal() {
+    local name=$1 i
+    shift
+    for i in "$@"; do
+        kill "-$name" "$(cat "$E/$i/pid")" || {
+            echo "server $i has died; its log:" >&2
+            tail -n 20 "$E/$i/log" >&2
+            return 1
+        }
+    done
+}
+
+# It must have been alive.
+end_with() {
+    local name=$1 i
+    shift
+    signal "$name" "$@"
+    for i in "$@"; do
+        wait_for 20 process_is_gone "$(cat "$E/$i/pid")"
+    done
+}
+
+stop() {
+    end_with TERM "$@"
+}
+
+kill9() {
+    end_with KILL "$@"
+}
+
+wipe() {
+    local i
+    for i in "$@"; do
+        rm -rf "$E/$i/data/version-2"
+    done
+}
+
+# The answer of server $1 to the four-letter word $2.
+ask() {
+    timeout 2 bash -c 'exec 4<>"/dev/tcp/$1/$2" && printf %s "$3" >&4 && cat <&4' \
+        - "${HOST_OF[$1]%:*}" "${HOST_OF[$1]#*:}" "$2" 2>/dev/null
+}
+
+mode_of() {
+    ask "$1" srvr | sed -n 's/^Mode: //p'
+}
+
+have_formed() {
+    local i modes=
+    for i in "$@"; do
+        modes+=" $(mode_of "$i")"
+    done
+    [ "$(wc -w <<<"$modes")" = $# ] && [ "$(grep -ow leader <<<"$modes" | wc -l)" = 1 ]
+}
+
+wait_formed() {
+    wait_for 30 have_formed "$@" || {
+        tail -n 20 "$E"/*/log >&2
+        return 1
+    }
+}
+
+with_mode() {
+    local i
+    for i in $ALL; do
+        [ "$(mode_of "$i")" != "$1" ] || {
+            echo "$i"
+            return
+        }
+    done
+    return 1
+}
+
+leader() {
+    with_mode leader
+}
+
+follower() {
+    with_mode follower
+}
+
+followers() {
+    local i
+    for i in $ALL; do
+        [ "$(mode_of "$i")" != follower ] || echo "$i"
+    done
+}
+
+log_has() {
+    grep -qE -- "$2" "$E/$1/log"
+}
+
+# How often server $1's log says $2.
+count_in_log() {
+    grep -cE -- "$2" "$E/$1/log" || :
+}
+
+# ---- Load, see ensemble.py ----
+
+start_load() {
+    LOAD=$E/$1
+    background ens load "$LOAD" >"$LOAD.log" 2>&1
+    LOAD_PID=$BACKGROUND_PID
+    load_goes_on
+}
+
+acknowledged() {
+    wc -l <"$LOAD.created"
+}
+
+has_acknowledged() {
+    if process_is_gone "$LOAD_PID"; then
+        cat "$LOAD.log" >&2
+        return 1
+    fi
+    [ "$(acknowledged)" -ge "$1" ]
+}
+
+# Writes are acknowledged, now.
+load_goes_on() {
+    touch "$LOAD.created"
+    wait_for 20 has_acknowledged $(($(acknowledged) + ${1:-30}))
+}
+
+# Ends it, and checks on each of the servers.
+check_load() {
+    touch "$LOAD.stop"
+    wait_for 30 process_is_gone "$LOAD_PID"
+    wait "$LOAD_PID" || {
+        cat "$LOAD.log" >&2
+        return 1
+    }
+    ens check "$LOAD"
+    ens same
+}
+
+ens() {
+    PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1 \
+        timeout "${PY_TIMEOUT:-100}" /usr/bin/python3 "$BATS_TEST_DIRNAME/ensemble.py" "$@"
+}
+
+# A Python program on standard input, with ensemble.py and kazoo.
+py() {
+    PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1 \
+        timeout "${PY_TIMEOUT:-60}" /usr/bin/python3 - "$@"
+}
+
+require_kazoo() {
+    /usr/bin/python3 -c 'import kazoo' 2>/dev/null || skip "python3-kazoo is not installed"
+}

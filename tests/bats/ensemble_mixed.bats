@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Ensembles of zabd and Apache ZooKeeper: each leads and follows the other, and each takes the
+# other's place on its data directory, under load.
+
+setup() {
+    load ensemble_helpers
+    require_program java
+    require_program zstd
+    [ -e "$ZOOKEEPER_JAR" ] || skip "Apache ZooKeeper is not installed ($ZOOKEEPER_JAR)"
+    ZAB_TEST_SERVER=zabd
+    require_server
+    require_kazoo
+}
+
+start_ours() {
+    ZAB_TEST_SERVER=zabd start "$@"
+}
+
+start_theirs() {
+    local i
+    for i in "$@"; do
+        find "$E/$i/data" -name 'snapshot.*.zst' -exec zstd -dq --rm {} +
+    done
+    ZAB_TEST_SERVER=zookeeper start "$@"
+}
+
+# Server $1 comes back, by function $2, after $3 more acknowledged writes; wiped if $4 says so.
+comes_back() {
+    kill9 "$1"
+    load_goes_on "$3"
+    [ "${4:-}" != wiped ] || wipe "$1"
+    "$2" "$1"
+    wait_formed $ALL
+    load_goes_on
+}
+
+@test "zabd and Apache ZooKeeper lead and follow each other through kills and wiped disks" {
+    make_ensemble mixed 3 snapCount=400
+    use_ensemble mixed
+    start_ours 1 2
+    wait_formed 1 2
+    start_theirs 3
+    wait_formed $ALL
+    [ "$(leader)" = 2 ]
+    start_load led-by-zabd
+    comes_back 3 start_theirs 30
+    log_has 2 'learner 3 at 0x[0-9a-f]+: DIFF'
+    more_than_is_kept_for_learners
+    comes_back 3 start_theirs 30 wiped
+    log_has 2 'learner 3 at 0x0: SNAP'
+    comes_back 2 start_ours 30
+    check_load
+
+    # With nothing on the way the largest number is elected.
+    [ "$(leader)" = 3 ] || kill9 "$(leader)"
+    wait_for 20 leads 3
+    start_ours_that_ended 1 2
+    wait_formed $ALL
+    start_load led-by-zookeeper
+    local before
+    before=$(count_in_log 1 'following: server 3')
+    comes_back 1 start_ours 30
+    comes_back 1 start_ours 900 wiped
+    [ "$(count_in_log 1 'following: server 3')" = $((before + 2)) ]
+    comes_back 3 start_theirs 30
+    check_load
+    stop $ALL
+}
+
+more_than_is_kept_for_learners() {
+    py <<'PY'
+from ensemble import *
+client = connect(HOSTS[1])
+client.create("/big")
+for n in range(20):
+    client.set("/big", bytes([n]) * 900000)
+PY
+}
+
+leads() {
+    [ "$(mode_of "$1")" = leader ]
+}
+
+start_ours_that_ended() {
+    local i
+    for i in "$@"; do
+        ! process_is_gone "$(cat "$E/$i/pid")" || start_ours "$i"
+    done
+}
+
+@test "three Apache ZooKeeper are replaced by zabd one by one, and back, under load" {
+    make_ensemble rolling 3 snapCount=400
+    use_ensemble rolling
+    start_theirs $ALL
+    wait_formed $ALL
+    start_load rolling
+    local i
+    for i in $ALL; do
+        stop "$i"
+        load_goes_on
+        start_ours "$i"
+        wait_formed $ALL
+        load_goes_on 150
+    done
+    for i in $ALL; do
+        stop "$i"
+        load_goes_on
+        start_theirs "$i"
+        wait_formed $ALL
+        load_goes_on 150
+    done
+    check_load
+    stop $ALL
+}
