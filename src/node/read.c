@@ -16,79 +16,71 @@ static int32_t find_readable(struct node *n, struct node_conn *c, struct slice p
     return ZK_OK;
 }
 
-static int32_t read_exists(struct node *n, struct node_conn *c, struct jute_reader *r,
-                           struct buf *out)
+/* The node that a read may set a watch on asks for, with that watch set; exists sets it on a node
+ * that is missing, too. */
+static int32_t find_watched(struct node *n, struct node_conn *c, struct jute_reader *r,
+                            enum watch_mode mode, bool missing_too, const struct znode **out)
 {
     struct zk_watched_read q;
-    const struct znode *z;
-    struct zk_stat stat;
     zk_watched_read_read(r, &q);
     if (!jute_ok(r))
         return ZK_MARSHALLINGERROR;
-    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
-    if (err == ZK_NOAUTH)
+    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, out);
+    if (err == ZK_NOAUTH || (err == ZK_NONODE && !missing_too))
         return err;
     if (err == ZK_NONODE && zk_path_check(q.path, false))
         return ZK_BADARGUMENTS;
     if (q.watch && !watchop_room(n, c))
         return ZK_THROTTLEDOP;
     if (q.watch)
-        watch_add(&n->watches, &c->watcher, q.path, WATCH_DATA);
-    if (err != ZK_OK)
-        return err;
+        watch_add(&n->watches, &c->watcher, q.path, mode);
+    return err;
+}
+
+static void write_stat(const struct znode *z, struct buf *out)
+{
+    struct zk_stat stat;
     znode_stat(z, &stat);
     zk_stat_write(out, &stat);
-    return ZK_OK;
+}
+
+static int32_t read_exists(struct node *n, struct node_conn *c, struct jute_reader *r,
+                           struct buf *out)
+{
+    const struct znode *z;
+    int32_t err = find_watched(n, c, r, WATCH_DATA, true, &z);
+    if (err == ZK_OK)
+        write_stat(z, out);
+    return err;
 }
 
 static int32_t read_data(struct node *n, struct node_conn *c, struct jute_reader *r,
                          struct buf *out)
 {
-    struct zk_watched_read q;
     const struct znode *z;
-    struct zk_stat stat;
-    zk_watched_read_read(r, &q);
-    if (!jute_ok(r))
-        return ZK_MARSHALLINGERROR;
-    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
+    int32_t err = find_watched(n, c, r, WATCH_DATA, false, &z);
     if (err != ZK_OK)
         return err;
-    if (q.watch && !watchop_room(n, c))
-        return ZK_THROTTLEDOP;
-    if (q.watch)
-        watch_add(&n->watches, &c->watcher, q.path, WATCH_DATA);
     jute_write_buffer(out, znode_data(z));
-    znode_stat(z, &stat);
-    zk_stat_write(out, &stat);
+    write_stat(z, out);
     return ZK_OK;
 }
 
 static int32_t read_children(struct node *n, struct node_conn *c, struct jute_reader *r,
                              bool with_stat, struct buf *out)
 {
-    struct zk_watched_read q;
     const struct znode *z;
-    zk_watched_read_read(r, &q);
-    if (!jute_ok(r))
-        return ZK_MARSHALLINGERROR;
-    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
+    int32_t err = find_watched(n, c, r, WATCH_CHILD, false, &z);
     if (err != ZK_OK)
         return err;
-    if (q.watch && !watchop_room(n, c))
-        return ZK_THROTTLEDOP;
-    if (q.watch)
-        watch_add(&n->watches, &c->watcher, q.path, WATCH_CHILD);
     struct jute_builder vb = jute_vector_begin(out);
     for (const struct znode *k = tree_first_child(n->tree, z); k; k = tree_next_child(n->tree, k)) {
         jute_write_buffer(out, znode_name(k));
         vb.count++;
     }
     jute_vector_end(&vb);
-    if (with_stat) {
-        struct zk_stat stat;
-        znode_stat(z, &stat);
-        zk_stat_write(out, &stat);
-    }
+    if (with_stat)
+        write_stat(z, out);
     return ZK_OK;
 }
 
@@ -96,7 +88,6 @@ static int32_t read_acl(struct node *n, struct node_conn *c, struct jute_reader 
 {
     struct zk_path q;
     const struct znode *z;
-    struct zk_stat stat;
     zk_path_read(r, &q);
     if (!jute_ok(r))
         return ZK_MARSHALLINGERROR;
@@ -108,8 +99,7 @@ static int32_t read_acl(struct node *n, struct node_conn *c, struct jute_reader 
         jute_write_vector(out, &acl);
     else
         acl_mask_digests(&acl, out);
-    znode_stat(z, &stat);
-    zk_stat_write(out, &stat);
+    write_stat(z, out);
     return ZK_OK;
 }
 
