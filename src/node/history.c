@@ -97,6 +97,7 @@ void history_drop_open(struct node *n)
 {
     if (n->open)
         buf_reset(&n->open->entries);
+    n->found.batch = NULL;
 }
 
 /* The history is another's: keep none of it. */
@@ -147,18 +148,18 @@ struct history_cursor history_after(struct node *n, int64_t zxid)
     return before;
 }
 
-/* One transaction. They are asked for in their order, most often. */
+/* One transaction. They are asked for in their order, most often, each once for every learner: so
+ * look on from where the last was found. */
 bool history_find(struct node *n, int64_t zxid, struct slice *txn)
 {
-    int64_t found;
     struct history_cursor next = n->found;
-    if (!next.batch || !history_read(n, &next, txn, &found) || found != zxid) {
-        next = history_after(n, zxid - 1);
+    int64_t found = INT64_MAX;
+    while (history_read(n, &next, txn, &found) && found < zxid)
         n->found = next;
-        if (!history_read(n, &next, txn, &found) || found != zxid)
-            return false;
-    }
-    return true;
+    if (found == zxid)
+        return true;
+    n->found = next = history_after(n, zxid - 1);
+    return history_read(n, &next, txn, &found) && found == zxid;
 }
 
 /* The largest zxid of the history that is not larger than `zxid`; -1 if that is older than what
