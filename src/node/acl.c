@@ -42,6 +42,13 @@ void auth_init(struct node_conn *c)
     auth_append(c, "ip", address_ip(c->address));
 }
 
+/* What acl_fixup() appended to an empty buf: the count, then the entries. */
+struct jute_vector acl_encoded(const struct buf *encoded)
+{
+    return (struct jute_vector){(int32_t)be32_get(encoded->data),
+                                slice_of(encoded->data + 4, encoded->len - 4)};
+}
+
 struct jute_vector auth_ids(const struct node_conn *c)
 {
     return (struct jute_vector){c->n_auth, buf_slice(&c->auth)};

@@ -42,13 +42,6 @@ static void view_of_znode(const struct node *n, const struct znode *z, struct vi
                        .acl = tree_acl(n->tree, znode_acl_id(z))};
 }
 
-/* An encoded ACL vector, count first. */
-static struct jute_vector acl_of(const struct buf *own_acl)
-{
-    return (struct jute_vector){(int32_t)be32_get(own_acl->data),
-                                slice_of(own_acl->data + 4, own_acl->len - 4)};
-}
-
 /* The node as all proposals leave it; false if it will not exist. */
 bool view_get(struct node *n, struct slice path, struct view *v)
 {
@@ -63,7 +56,7 @@ bool view_get(struct node *n, struct slice path, struct view *v)
     *v = ch->view;
     v->acl_is_new = false;
     if (ch->own_acl.len > 0) {
-        v->acl = acl_of(&ch->own_acl);
+        v->acl = acl_encoded(&ch->own_acl);
     } else if (v->exists) {
         const struct znode *z = tree_find(n->tree, path);
         ensure(z != NULL);

@@ -140,8 +140,7 @@ static int32_t prepare_create(struct node *n, const struct requester *who, int64
     if (err != ZK_OK)
         return err;
 
-    struct jute_vector acl = {(int32_t)be32_get(n->acl_scratch.data),
-                              slice_of(n->acl_scratch.data + 4, n->acl_scratch.len - 4)};
+    struct jute_vector acl = acl_encoded(&n->acl_scratch);
     parent.cversion++;
     parent.num_children++;
     write_create_txn(op, &cr, path, &acl, parent.cversion, out);
@@ -267,8 +266,7 @@ static int32_t prepare_set_acl(struct node *n, const struct requester *who, int6
     err = check_version(node.aversion, q.version, &node.aversion);
     if (err != ZK_OK)
         return err;
-    node.acl = (struct jute_vector){(int32_t)be32_get(n->acl_scratch.data),
-                                    slice_of(n->acl_scratch.data + 4, n->acl_scratch.len - 4)};
+    node.acl = acl_encoded(&n->acl_scratch);
     node.acl_is_new = true;
     struct zk_set_acl t = {q.path, node.acl, node.aversion};
     zk_set_acl_write(out, &t);
