@@ -61,6 +61,7 @@ struct buf {
 
 void buf_close(struct buf *b);
 void buf_reserve(struct buf *b, size_t more);
+void buf_fit(struct buf *b); /* give back what is not used, if that is much */
 void buf_append(struct buf *b, const void *data, size_t len);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap);

@@ -20,14 +20,16 @@
 #include "zab/err.h"
 #include "zab/records.h"
 #include "zab/session.h" /* enum client_state */
+#include "zab/tls.h"
 
 struct client;
 
 struct client_config {
-    const char *hosts;      /* HOST:PORT[,HOST:PORT...][/CHROOT]; an IPv6 address in brackets */
-    int timeout_ms;         /* session timeout to ask for; 0: 30,000 */
-    int request_timeout_ms; /* 0: the session timeout */
-    bool read_only_ok;      /* be content with a server without a quorum, while looking for one */
+    const char *hosts;       /* HOST:PORT[,HOST:PORT...][/CHROOT]; an IPv6 address in brackets */
+    int timeout_ms;          /* session timeout to ask for; 0: 30,000 */
+    int request_timeout_ms;  /* 0: the session timeout */
+    bool read_only_ok;       /* be content with a server without a quorum, while looking for one */
+    struct tls_context *tls; /* connections speak TLS, by these rules; NULL: plain. Outlives it */
     void (*on_state)(void *arg, enum client_state state); /* may be NULL */
     /* A watch fired. The path is below the chroot and valid during the call. May be NULL. */
     void (*on_event)(void *arg, const struct zk_watcher_event *event);
@@ -135,9 +137,22 @@ void client_multi_submit(struct client_multi *m, client_done *done, void *arg);
  * False at the end, and then jute_done() tells whether it was the right one. */
 bool client_multi_next(struct jute_reader *body, int32_t *op, int32_t *err, struct zk_stat *stat);
 
+/* What a user sets to speak TLS. All files are PEM; NULL: not set. */
+struct client_tls {
+    const char *prefix; /* of the options' names, for errors: ca, cert and key follow */
+    const char *ca;     /* whom to trust; without it there is no TLS */
+    const char *cert;   /* own certificate with its chain, for servers that want one */
+    const char *key;    /* its private key; NULL: in `cert` too */
+    bool any_host;      /* the server's certificate may be for another host */
+};
+
+/* *out is NULL if there is nothing of TLS in it. The caller's, for tls_context_close(). */
+int client_tls_open(struct tls_context **out, const struct client_tls *t, struct err *e);
+
 /* A four-letter word, sent to one server outside of any session; `done` gets the text as body, or
  * err CONNECTIONLOSS. At most `timeout_ms`, at most 1 MiB. */
-int client_four_letter(uv_loop_t *loop, const char *host_port, const char *word, int timeout_ms,
-                       client_done *done, void *arg, struct err *e);
+int client_four_letter(uv_loop_t *loop, struct tls_context *tls, const char *host_port,
+                       const char *word, int timeout_ms, client_done *done, void *arg,
+                       struct err *e);
 
 #endif

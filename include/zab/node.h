@@ -21,6 +21,8 @@
  *     to go on in a new file behind the batches that were appended before; the shell says
  *     NODE_SNAPSHOT_DONE when it has ended, well or not. One at a time.
  *  7. NODE_TICK comes a few times a second; sessions expire in it.
+ *     NODE_CONN_SECURED comes before any NODE_CONN_DATA of a connection whose TLS handshake has
+ * shown a certificate that is trusted: its name is an identity of the connection, scheme "x509".
  *
  * In an ensemble (config.ensemble) there are other replicas too; zab.h has their side of it:
  *  8. NODE_PEER_SEND is an election message for a server: the newest for it replaces one that was
@@ -37,6 +39,8 @@
  *     store_recover() into a new tree, then NODE_TRUNCATED with that tree (-ENODATA: with NULL).
  *     NODE_INSTALL_TREE likewise: txnlog_install() of node_incoming_tree(), then
  *     NODE_TREE_INSTALLED. Both leave the log ready for more.
+ * 13. NODE_READ_LOG lends a struct node_log_read: txnlog_copy() with what it says, on any thread,
+ *     then NODE_LOG_READ, before node_close() in any case.
  *
  * A write goes: request -> prepared against the tree and all changes in flight -> transaction ->
  * appended -> committed -> applied -> watches told, then the reply. Between "appended" and
@@ -72,14 +76,17 @@ struct node_config {
     bool skip_acl;             /* skipACL */
     bool enforce_quota;        /* enforceQuota */
     bool extended_types;       /* extendedTypesEnabled: TTL nodes */
+    bool read_only_mode;       /* readonlymode.enabled: serve reads while there is no quorum */
     const char *super_digest;  /* DigestAuthenticationProvider.superDigest, or NULL */
+    const char *super_x509;    /* X509AuthenticationProvider.superUser, or NULL */
     const char *four_letter;   /* 4lw.commands.whitelist: "srvr, stat" or "*" */
     const char *version;       /* as srvr and mntr show it */
     const char *conf_text;     /* answers of conf and envi */
     const char *envi_text;
     uint64_t seed;                     /* hash keys, snapshot jitter */
     const struct zab_config *ensemble; /* NULL: a single replica */
-    struct zab_history history;        /* of an ensemble's replica: what recovery found */
+    struct zab_history history;        /* of an ensemble's replica: what recovery found, */
+    int64_t log_base;                  /* and the zxid of the snapshot that it began with */
 };
 
 /* What the shell alone can know; shown by mntr. */
@@ -90,6 +97,7 @@ struct node_gauges {
 
 enum node_event_type {
     NODE_CONN_OPENED,
+    NODE_CONN_SECURED,
     NODE_CONN_DATA,
     NODE_CONN_DRAINED,
     NODE_CONN_CLOSED,
@@ -106,6 +114,7 @@ enum node_event_type {
     NODE_TREE_SENT,
     NODE_TRUNCATED,
     NODE_TREE_INSTALLED,
+    NODE_LOG_READ,
 };
 
 struct node_event {
@@ -115,12 +124,14 @@ struct node_event {
     struct node_conn *conn; /* set by NODE_CONN_OPENED; needed for the other NODE_CONN events */
     void *owner;            /* OPENED: the shell's own, kept in conn->owner */
     const char *address;    /* OPENED: "1.2.3.4:5678" or "[::1]:5678" */
+    const char *x509;       /* SECURED: the certificate's name, as tls_conn_subject() has it */
     struct slice data;      /* DATA: bytes as they came; PEER_MESSAGE: the message */
     int64_t zxid;           /* PERSISTED; TRUNCATED: where the log ends now */
     struct node_link *link; /* set by LINK_OPENED; needed for the other LINK events, TREE_SENT */
     bool to_leader;         /* LINK_OPENED: the one that NODE_LEADER_CONNECT asked for */
     int64_t sid;            /* PEER events: the server */
     struct tree *tree;      /* TRUNCATED: the node's from now on */
+    struct node_log_read *log_read; /* LOG_READ: the node's again */
 };
 
 /* A batch of log entries (store.h), lent to the log between NODE_APPEND and NODE_PERSISTED. */
@@ -129,6 +140,16 @@ struct node_batch {
     int64_t first_zxid;
     int64_t last_zxid;
     struct node_batch *next;
+};
+
+/* What a learner lacks, wanted from the log on disk. */
+struct node_log_read {
+    int64_t zxid, to_zxid; /* as txnlog_copy() takes them */
+    size_t bytes_max;
+    int rc; /* its result, */
+    int64_t floor;
+    struct buf entries;
+    uint64_t link_id; /* the node's own */
 };
 
 enum node_effect_type {
@@ -145,21 +166,23 @@ enum node_effect_type {
     NODE_SEND_TREE,
     NODE_TRUNCATE,
     NODE_INSTALL_TREE,
+    NODE_READ_LOG,
 };
 
 struct node_effect {
     enum node_effect_type type;
-    struct node_conn *conn;   /* SEND, CLOSE, RESUME */
-    struct node_link *link;   /* the same, and SEND_TREE */
-    int64_t sid;              /* PEER_SEND, LEADER_CONNECT */
-    struct slice data;        /* PEER_SEND: valid until the next node_step() */
-    const char *epoch_name;   /* SAVE_EPOCH: as in store_epoch_write() */
-    int64_t epoch;            /* SAVE_EPOCH */
-    int64_t zxid;             /* TRUNCATE */
-    size_t before;            /* SEND_TREE */
-    struct node_batch *batch; /* APPEND */
-    enum log_level level;     /* LOG */
-    const char *text;         /* LOG: valid until the next node_step() */
+    struct node_conn *conn;         /* SEND, CLOSE, RESUME */
+    struct node_link *link;         /* the same, and SEND_TREE */
+    int64_t sid;                    /* PEER_SEND, LEADER_CONNECT */
+    struct slice data;              /* PEER_SEND: valid until the next node_step() */
+    const char *epoch_name;         /* SAVE_EPOCH: as in store_epoch_write() */
+    int64_t epoch;                  /* SAVE_EPOCH */
+    int64_t zxid;                   /* TRUNCATE */
+    size_t before;                  /* SEND_TREE */
+    struct node_batch *batch;       /* APPEND */
+    struct node_log_read *log_read; /* READ_LOG */
+    enum log_level level;           /* LOG */
+    const char *text;               /* LOG: valid until the next node_step() */
 };
 
 /* The caller's, all zero to begin with; each node_step() starts it anew. */
@@ -193,6 +216,10 @@ struct node_conn_public *node_link_public(struct node_link *link);
 const struct tree *node_incoming_tree(const struct node *n);
 const struct tree *node_tree(const struct node *n);
 void node_set_gauges(struct node *n, const struct node_gauges *gauges);
+
+/* What it is in its ensemble, and whether it serves clients. A single replica leads. */
+enum zab_state node_state(const struct node *n);
+bool node_is_serving(const struct node *n);
 
 /* The last transaction that was given a number, and the last one that was applied. */
 int64_t node_last_proposed(const struct node *n);

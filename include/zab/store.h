@@ -69,6 +69,12 @@ static inline bool txn_batch_next(const struct buf *batch, size_t *pos, struct s
     return true;
 }
 
+/* Of a transaction, which begins with client_id and cxid. */
+static inline int64_t txn_zxid(const uint8_t *txn)
+{
+    return (int64_t)be64_get(txn + 12);
+}
+
 /* ---- The log ---- */
 
 enum {
@@ -109,8 +115,9 @@ int txnlog_roll(struct txnlog *l, struct err *e);
 int txnlog_truncate(struct txnlog *l, int64_t zxid, struct err *e);
 
 /* SNAP: make the tree, as received from the leader, all that the disk remembers: drop the log
- * behind the tree's last zxid, save it as a snapshot, drop snapshots that are newer. In this
- * order, so that a crash leaves a history that is a prefix of the old one, or the new one. */
+ * behind the tree's last zxid, save it as a snapshot, drop all other snapshots and the log before
+ * it, since transactions may be missing in between. In this order, so that a crash leaves a
+ * history that is a prefix of the old one, or the new one. */
 int txnlog_install(struct txnlog *l, const struct tree *t, struct err *e);
 
 /* Reading entries of zxid > `after`, across files, in order; -1: from the first there is.
@@ -128,6 +135,14 @@ int txnlog_read(struct store *s, int64_t after, struct txnlog_reader **out, stru
  * next zxid. */
 int txnlog_reader_next(struct txnlog_reader *r, struct slice *txn, struct err *e);
 void txnlog_reader_close(struct txnlog_reader *r);
+
+/* What somebody lacks whose history ends at `zxid`: append to `batch` the transactions behind
+ * `zxid` up to `to_zxid`, which is one of the log that is durable. `*floor`: the last zxid of the
+ * log that is not larger than `zxid`. -ENODATA: the log does not reach back so far; -E2BIG: it
+ * would be more than `bytes_max`. May run while the log is appended to; -ENOENT or -EUCLEAN may
+ * then mean that it was purged or truncated meanwhile. */
+int txnlog_copy(struct store *s, int64_t zxid, int64_t to_zxid, size_t bytes_max, struct buf *batch,
+                int64_t *floor, struct err *e);
 
 /* ---- Snapshots ---- */
 

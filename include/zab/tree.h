@@ -27,6 +27,10 @@ void tree_close(struct tree *t);
 int64_t tree_last_zxid(const struct tree *t);
 void tree_set_last_zxid(struct tree *t, int64_t zxid);
 
+/* The content of /zookeeper/config, which no transaction sets: the server lines and their version.
+ * Its Stat is the same for one content. */
+void tree_set_config(struct tree *t, struct slice text, int64_t version);
+
 /* What mntr and srvr show. As in ZooKeeper, where the root has two names, it counts twice: a new
  * tree has 5 nodes. The data size is that of all paths and data, in bytes: 44 in a new tree. */
 size_t tree_count(const struct tree *t);

@@ -248,6 +248,16 @@ enum zab_state zab_state(const struct zab *z);
 enum zab_phase zab_phase(const struct zab *z);
 int64_t zab_leader(const struct zab *z); /* its sid, -1 while there is none */
 int64_t zab_epoch(const struct zab *z);  /* current epoch */
+
+/* All up to it is decided, as far as this replica was told; it may not be persisted here yet. */
+int64_t zab_decided(const struct zab *z);
 const char *zab_state_name(enum zab_state state);
+
+/* On the leader: its learners, and those of them that serve. */
+struct zab_learners {
+    size_t n, ready_followers, ready_observers;
+};
+struct zab_learners zab_learners(const struct zab *z);
+size_t zab_quorum_size(const struct zab *z); /* servers that vote */
 
 #endif

@@ -48,6 +48,8 @@ struct cli {
     bool json;
     char **auths;
     size_t n_auths;
+    struct client_tls tls;
+    struct tls_context *tls_context; /* NULL: plain connections */
     uv_loop_t loop;
     struct client *client; /* NULL before the first request */
     void (*on_event)(struct cli *cli, const struct zk_watcher_event *event);

@@ -34,6 +34,7 @@ struct client *cli_client(struct cli *cli)
     const struct client_config config = {.hosts = cli->servers,
                                          .timeout_ms = cli->timeout_ms,
                                          .request_timeout_ms = cli->timeout_ms,
+                                         .tls = cli->tls_context,
                                          .on_state = on_state,
                                          .on_event = on_event,
                                          .arg = cli};

@@ -155,5 +155,8 @@ void cli_print_roff(void)
     for (size_t i = 0; i < ARRAY_LEN(exits); i++)
         printf(".TP\n%d\n%s\n", exits[i].code, exits[i].meaning);
     puts(".SH ENVIRONMENT\n.TP\n.B ZABCTL_SERVERS\nThe servers if there is no \\fB\\-s\\fR.\n"
+         ".TP\n.BR ZABCTL_TLS_CA \", \" ZABCTL_TLS_CERT \", \" ZABCTL_TLS_KEY\n"
+         "The files if there is no \\fB\\-\\-tls\\-ca\\fR, "
+         "\\fB\\-\\-tls\\-cert\\fR, \\fB\\-\\-tls\\-key\\fR.\n"
          ".SH SEE ALSO\n.BR zabd (8),\n.BR zabfs (1)");
 }

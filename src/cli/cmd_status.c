@@ -5,12 +5,15 @@
 
 #include <ctype.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum field {
     FIELD_MODE,
     FIELD_ZXID,
+    FIELD_EPOCH,
+    FIELD_LAG,
     FIELD_CONNECTIONS,
     FIELD_LATENCY,
     FIELD_NODES,
@@ -18,7 +21,8 @@ enum field {
     FIELDS,
 };
 
-/* The key in srvr's text, the name in ours, the width of the column. */
+/* The key in srvr's text (NULL: it follows from the zxids), the name in ours, the width of the
+ * column. */
 static const struct {
     const char *key;
     const char *name;
@@ -26,6 +30,8 @@ static const struct {
 } fields[FIELDS] = {
     [FIELD_MODE] = {"Mode: ", "mode", 12},
     [FIELD_ZXID] = {"Zxid: ", "zxid", 14},
+    [FIELD_EPOCH] = {NULL, "epoch", 6},
+    [FIELD_LAG] = {NULL, "lag", 6},
     [FIELD_CONNECTIONS] = {"Connections: ", "connections", 11},
     [FIELD_LATENCY] = {"Latency min/avg/max: ", "latency", 14},
     [FIELD_NODES] = {"Node count: ", "nodes", 8},
@@ -40,8 +46,8 @@ struct server {
 static void read_line(struct server *server, const char *line, size_t len)
 {
     for (int f = 0; f < FIELDS; f++) {
-        size_t key = strlen(fields[f].key);
-        if (len < key || memcmp(line, fields[f].key, key) != 0)
+        size_t key = fields[f].key ? strlen(fields[f].key) : 0;
+        if (key == 0 || len < key || memcmp(line, fields[f].key, key) != 0)
             continue;
         const char *value = line + key;
         size_t n = MIN(len - key, sizeof(server->values[f]) - 1);
@@ -64,6 +70,30 @@ static void read_text(struct server *server)
         size_t len = (size_t)((const char *)memchr(line, '\n', text->len - pos) - line);
         read_line(server, line, len);
         pos += len + 1;
+    }
+}
+
+static uint64_t zxid_of(const struct server *server)
+{
+    return strtoull(server->values[FIELD_ZXID], NULL, 16);
+}
+
+/* How many transactions a server is behind the one that has the most, if both are of one epoch. */
+static void compare_zxids(struct server *servers, unsigned n)
+{
+    uint64_t newest = 0;
+    for (unsigned i = 0; i < n; i++)
+        newest = MAX(newest, zxid_of(&servers[i]));
+    for (unsigned i = 0; i < n; i++) {
+        struct server *s = &servers[i];
+        uint64_t zxid = zxid_of(s);
+        if (!s->values[FIELD_ZXID][0])
+            continue;
+        snprintf(s->values[FIELD_EPOCH], sizeof(s->values[0]), "%" PRIu64, zxid >> 32);
+        if (zxid >> 32 == newest >> 32)
+            snprintf(s->values[FIELD_LAG], sizeof(s->values[0]), "%" PRIu64, newest - zxid);
+        else
+            snprintf(s->values[FIELD_LAG], sizeof(s->values[0]), "epochs");
     }
 }
 
@@ -126,12 +156,13 @@ static int judge(const struct server *servers, unsigned n)
 static void ask(struct cli *cli, const struct client_hosts *hosts, struct server *servers)
 {
     for (unsigned i = 0; i < hosts->n; i++)
-        client_four_letter(&cli->loop, hosts->host_port[i], "srvr", cli->timeout_ms, cli_call_done,
-                           &servers[i].call, NULL);
+        client_four_letter(&cli->loop, cli->tls_context, hosts->host_port[i], "srvr",
+                           cli->timeout_ms, cli_call_done, &servers[i].call, NULL);
     for (unsigned i = 0; i < hosts->n; i++) {
         if (cli_wait(cli, &servers[i].call) == 0)
             read_text(&servers[i]);
     }
+    compare_zxids(servers, hosts->n);
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -162,7 +193,8 @@ const struct command command_status = {
     .name = "status",
     .args = "",
     .summary = "Print how the servers of the list are",
-    .text = "One line for each: mode, last transaction, connections, latency (minimum, average and "
+    .text = "One line for each: mode, last transaction, its epoch, how many the "
+            "server is behind the one with the most, connections, latency (minimum, average and "
             "maximum in milliseconds), nodes and version. The exit status is 0 only if all answer "
             "and exactly one leads or stands alone.",
     .run = run,

@@ -13,6 +13,10 @@
 enum {
     TIMEOUT_DEFAULT_S = 10,
     OPT_AUTH = 256,
+    OPT_TLS_CA,
+    OPT_TLS_CERT,
+    OPT_TLS_KEY,
+    OPT_TLS_ANY_HOST,
     OPT_JSON,
     OPT_HELP,
     OPT_VERSION,
@@ -36,6 +40,16 @@ const struct cli_option cli_options[] = {
      "How long to wait for a server, and the session timeout to ask for (10)."},
     {OPT_AUTH, "auth", "SCHEME:CREDENTIALS",
      "Authenticate, as with digest:USER:PASSWORD. May be given more than once."},
+    {OPT_TLS_CA, "tls-ca", "FILE",
+     "Speak TLS with servers that a certificate in FILE (PEM) vouches for. Without it "
+     "$ZABCTL_TLS_CA, and then connections are plain."},
+    {OPT_TLS_CERT, "tls-cert", "FILE",
+     "The certificate to show to servers that want one, with its chain (PEM). Without it "
+     "$ZABCTL_TLS_CERT."},
+    {OPT_TLS_KEY, "tls-key", "FILE",
+     "Its private key (PEM), if that is not in the same file. Without it $ZABCTL_TLS_KEY."},
+    {OPT_TLS_ANY_HOST, "tls-any-host", NULL,
+     "The server's certificate may be for another host than the one asked for."},
     {OPT_JSON, "json", NULL, "Print JSON. May also be given behind the command."},
     {OPT_HELP, "help", NULL, "Print help; behind a command, help for it."},
     {OPT_VERSION, "version", NULL, "Print the version."},
@@ -76,6 +90,18 @@ static int parse_globals(struct cli *cli, int argc, char **argv)
             break;
         case OPT_AUTH:
             rc = add_auth(cli, optarg);
+            break;
+        case OPT_TLS_CA:
+            cli->tls.ca = optarg;
+            break;
+        case OPT_TLS_CERT:
+            cli->tls.cert = optarg;
+            break;
+        case OPT_TLS_KEY:
+            cli->tls.key = optarg;
+            break;
+        case OPT_TLS_ANY_HOST:
+            cli->tls.any_host = true;
             break;
         case OPT_JSON:
             cli->json = true;
@@ -124,7 +150,8 @@ static int run_command(struct cli *cli, int argc, char **argv)
         cli_error("no command '%s'; zabctl --help lists them", argv[0]);
         return CLI_USAGE;
     }
-    if (client_check_hosts(cli->servers, &e) != 0) {
+    if (client_check_hosts(cli->servers, &e) != 0 ||
+        client_tls_open(&cli->tls_context, &cli->tls, &e) != 0) {
         cli_error("%s", e.text);
         return CLI_USAGE;
     }
@@ -145,17 +172,29 @@ static void keep_standard_descriptors(void)
     }
 }
 
+/* NULL if it is not set, or empty. */
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
 int main(int argc, char **argv)
 {
-    const char *servers = getenv("ZABCTL_SERVERS");
-    struct cli cli = {.servers = servers && *servers ? servers : "127.0.0.1:2181",
-                      .timeout_ms = TIMEOUT_DEFAULT_S * 1000};
+    const char *servers = environment("ZABCTL_SERVERS");
+    struct cli cli = {.servers = servers ? servers : "127.0.0.1:2181",
+                      .timeout_ms = TIMEOUT_DEFAULT_S * 1000,
+                      .tls = {.prefix = "--tls-",
+                              .ca = environment("ZABCTL_TLS_CA"),
+                              .cert = environment("ZABCTL_TLS_CERT"),
+                              .key = environment("ZABCTL_TLS_KEY")}};
     keep_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     log_set_level(LOG_LEVEL_ERROR);
     int rc = parse_globals(&cli, argc, argv);
     if (rc == -1)
         rc = run_command(&cli, argc - optind, argv + optind);
+    tls_context_close(cli.tls_context);
     free(cli.auths);
     return rc;
 }

@@ -211,6 +211,7 @@ int client_open(uv_loop_t *loop, const struct client_config *config, struct clie
         return rc;
     struct client *c = mem_zalloc(sizeof(*c));
     c->loop = c->user.loop = loop;
+    c->user.tls = config->tls;
     c->user.on_connected = on_connected;
     c->user.on_bytes = on_bytes;
     c->user.on_lost = on_lost;

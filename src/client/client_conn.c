@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One TCP connection to one host: resolve its name, try its addresses one after the other, read,
- * write.
+/* One TCP connection to one host: resolve its name, try its addresses one after the other, shake
+ * hands if it speaks TLS, read, write.
  *
  * libuv may still hold a handle or a request when the user has no more use for the connection.
  * So each has memory of its own; dropping it cuts the tie to the user, and the last callback
  * frees it. */
 #include "client_impl.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct client_conn {
     struct conn_user *user; /* NULL: dropped */
     char host_port[CLIENT_SERVER_SIZE];
+    const char *host; /* in it */
     unsigned attempt;
     uv_getaddrinfo_t resolve;
     struct addrinfo *addresses; /* of the name, NULL before the answer */
@@ -23,6 +25,8 @@ struct client_conn {
     uv_connect_t connect;
     uv_write_t write;
     struct buf rest; /* being written in the background */
+    struct tls_conn *tls;
+    struct buf plain; /* of what was read now, with TLS */
 };
 
 static void try_address(struct client_conn *conn);
@@ -32,6 +36,8 @@ static void conn_free_if_idle(struct client_conn *conn)
     if (conn->user || conn->resolving || conn->tcp_open)
         return;
     uv_freeaddrinfo(conn->addresses);
+    tls_conn_close(conn->tls);
+    buf_close(&conn->plain);
     buf_close(&conn->rest);
     free(conn);
 }
@@ -62,10 +68,32 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
         *buf = uv_buf_init((char *)conn->user->read_buf, CLIENT_READ_SIZE);
 }
 
+static void write_out(struct client_conn *conn, struct buf *out);
+
+/* TLS: what the other side says, behind the handshake. */
+static void receive_encrypted(struct client_conn *conn, struct slice bytes)
+{
+    struct err e;
+    buf_reset(&conn->plain);
+    int rc = tls_conn_receive(conn->tls, bytes, &conn->plain, &e);
+    if (!conn->writing)
+        write_out(conn, tls_conn_output(conn->tls));
+    if (conn->user && !conn->connected && tls_conn_ready(conn->tls)) {
+        conn->connected = true;
+        conn->user->on_connected(conn->user);
+    }
+    if (conn->user && conn->plain.len > 0)
+        conn->user->on_bytes(conn->user, buf_slice(&conn->plain));
+    if (rc != 0)
+        conn_lost(conn, rc == -EPIPE ? "closed by the server" : e.text);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct client_conn *conn = stream->data;
-    if (n > 0 && conn->user)
+    if (n > 0 && conn->tls)
+        receive_encrypted(conn, slice_of(buf->base, (size_t)n));
+    else if (n > 0 && conn->user)
         conn->user->on_bytes(conn->user, slice_of(buf->base, (size_t)n));
     else if (n < 0)
         conn_lost(conn, n == UV_EOF ? "closed by the server" : uv_strerror((int)n));
@@ -78,11 +106,28 @@ static void on_written(uv_write_t *req, int status)
     buf_reset(&conn->rest);
     if (status < 0)
         conn_lost(conn, uv_strerror(status));
+    else if (conn->tls && conn->user)
+        write_out(conn, tls_conn_output(conn->tls));
 }
 
 void client_conn_write(struct client_conn *conn, struct buf *out)
 {
+    struct err e;
     if (!conn->connected || conn->writing || out->len == 0)
+        return;
+    if (!conn->tls) {
+        write_out(conn, out);
+    } else if (tls_conn_send(conn->tls, buf_slice(out), &e) == 0) {
+        buf_reset(out);
+        write_out(conn, tls_conn_output(conn->tls));
+    } else {
+        conn_lost(conn, e.text);
+    }
+}
+
+static void write_out(struct client_conn *conn, struct buf *out)
+{
+    if (out->len == 0)
         return;
     uv_buf_t b = uv_buf_init((char *)out->data, (unsigned)MIN(out->len, INT32_MAX));
     int n = uv_try_write((uv_stream_t *)&conn->tcp, &b, 1);
@@ -118,12 +163,16 @@ static void on_connect(uv_connect_t *req, int status)
         return;
     }
     uv_tcp_nodelay(&conn->tcp, 1);
-    conn->connected = true;
     status = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
-    if (status < 0)
+    if (status < 0) {
         conn_lost(conn, uv_strerror(status));
-    else
+    } else if (conn->user->tls) {
+        conn->tls = tls_conn_open(conn->user->tls, TLS_CLIENT, conn->host);
+        write_out(conn, tls_conn_output(conn->tls));
+    } else {
+        conn->connected = true;
         conn->user->on_connected(conn->user);
+    }
 }
 
 /* Another attempt begins with another address, so that one that swallows packets is not
@@ -181,6 +230,7 @@ struct client_conn *client_conn_open(struct conn_user *user, const char *host_po
         host[strlen(host) - 1] = '\0';
         host++;
     }
+    conn->host = host;
     conn->resolve.data = conn;
     conn->resolving =
         uv_getaddrinfo(user->loop, &conn->resolve, on_resolved, host, port, &hints) == 0;

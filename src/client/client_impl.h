@@ -13,6 +13,7 @@ enum {
 /* Who uses a connection: the client, or a four-letter word. */
 struct conn_user {
     uv_loop_t *loop;
+    struct tls_context *tls; /* NULL: plain */
     void (*on_connected)(struct conn_user *user);
     void (*on_bytes)(struct conn_user *user, struct slice bytes);
     /* It could not be made, or is of no use any more: the user drops it. */
@@ -52,7 +53,8 @@ struct client_conn *client_conn_open(struct conn_user *user, const char *host_po
 void client_conn_drop(struct client_conn *conn);
 
 /* Write as much of `out` as goes at once, and the rest in the background; `out` is empty then.
- * Does nothing while there is no connection or a rest of before is still under way. */
+ * Does nothing while there is no connection, with TLS a handshake, or a rest of before is still
+ * under way. */
 void client_conn_write(struct client_conn *conn, struct buf *out);
 
 /* client_probe.c: ask a host whether it has a quorum, one at a time; client_on_probed() is told,

@@ -32,8 +32,8 @@ void client_probe_start(struct client *c, unsigned host)
         return;
     c->probe = mem_alloc(sizeof(*c->probe));
     *c->probe = (struct client_probe){c, host};
-    int rc = client_four_letter(c->loop, c->hosts.host_port[host], "isro", PROBE_TIMEOUT_MS,
-                                on_answer, c->probe, NULL);
+    int rc = client_four_letter(c->loop, c->config.tls, c->hosts.host_port[host], "isro",
+                                PROBE_TIMEOUT_MS, on_answer, c->probe, NULL);
     ensure(rc == 0); /* client_open() parsed the host */
 }
 

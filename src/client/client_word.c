@@ -64,8 +64,9 @@ static void on_timer(uv_timer_t *timer)
     word_done(w);
 }
 
-int client_four_letter(uv_loop_t *loop, const char *host_port, const char *word, int timeout_ms,
-                       client_done *done, void *arg, struct err *e)
+int client_four_letter(uv_loop_t *loop, struct tls_context *tls, const char *host_port,
+                       const char *word, int timeout_ms, client_done *done, void *arg,
+                       struct err *e)
 {
     struct client_hosts hosts;
     int rc = client_hosts_parse(&hosts, host_port, e);
@@ -73,6 +74,7 @@ int client_four_letter(uv_loop_t *loop, const char *host_port, const char *word,
         return rc;
     struct word *w = mem_zalloc(sizeof(*w));
     w->user.loop = loop;
+    w->user.tls = tls;
     w->user.on_connected = on_connected;
     w->user.on_bytes = on_bytes;
     w->user.on_lost = on_lost;

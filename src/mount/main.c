@@ -243,6 +243,7 @@ static int run(struct mount *m)
         .hosts = m->standalone ? standalone_hosts(m->standalone) : m->opt.source,
         .timeout_ms = 0,
         .request_timeout_ms = m->opt.timeo_ms,
+        .tls = m->tls,
         .on_state = on_state,
         .on_event = on_event,
         .arg = m,
@@ -339,6 +340,19 @@ static void make_absolute(char **path)
     }
 }
 
+/* Before the process goes to /, and says what is wrong to the log. */
+static int open_tls(struct mount *m, struct err *e)
+{
+    const struct client_tls tls = {.prefix = "tls_",
+                                   .ca = m->opt.tls_ca,
+                                   .cert = m->opt.tls_cert,
+                                   .key = m->opt.tls_key,
+                                   .any_host = m->opt.tls_any_host};
+    if (m->opt.tls_ca && m->opt.data_dir)
+        return err_set(e, -EINVAL, "option tls_ca=: a server of its own speaks no TLS");
+    return client_tls_open(&m->tls, &tls, e);
+}
+
 int main(int argc, char **argv)
 {
     static struct mount m = {.ready_fd = -1};
@@ -356,6 +370,8 @@ int main(int argc, char **argv)
     }
     if (!m.opt.data_dir && client_check_hosts(m.opt.source, &e) < 0)
         fail(&e);
+    if (open_tls(&m, &e) < 0)
+        fail(&e);
     check_mountpoint(m.opt.mountpoint);
     make_absolute(&m.opt.mountpoint);
     if (m.opt.data_dir)
@@ -365,6 +381,7 @@ int main(int argc, char **argv)
     if (!m.opt.foreground)
         go_background(&m);
     int code = run(&m);
+    tls_context_close(m.tls);
     options_close(&m.opt);
     return code;
 }

@@ -312,6 +312,8 @@ struct options {
     gid_t gid;
     char *fsname;
     char *log;
+    char *tls_ca, *tls_cert, *tls_key; /* NULL: not set */
+    bool tls_any_host;
     char **auth; /* SCHEME:CREDENTIAL */
     size_t n_auth;
 };

@@ -30,6 +30,7 @@ struct mount {
     struct options opt;
     uv_loop_t *loop;
     struct client *client;
+    struct tls_context *tls; /* NULL: plain connections */
     struct fuse_session *session;
     struct fuse_buf fuse_buf;
     uv_poll_t poll;

@@ -47,6 +47,14 @@ static const struct option_entry {
      "authenticate, e.g. digest:user:password; other users of the machine can see it: prefer "
      "authfile="},
     {"authfile=", "FILE", OPT_AUTH_FILE, 0, "authenticate with each line of FILE, as in auth="},
+    {"tls_ca=", "FILE", OPT_STRING, FIELD(tls_ca),
+     "speak TLS with servers that a certificate in FILE (PEM) vouches for"},
+    {"tls_cert=", "FILE", OPT_STRING, FIELD(tls_cert),
+     "the certificate to show to servers that want one, with its chain (PEM)"},
+    {"tls_key=", "FILE", OPT_STRING, FIELD(tls_key),
+     "its private key (PEM), if that is not in the same file"},
+    {"tls_any_host", NULL, OPT_FLAG, FIELD(tls_any_host),
+     "the server's certificate may be for another host than the one asked for"},
     {"uid=", "UID", OPT_ID, FIELD(uid), "owner of all files (who mounts)"},
     {"gid=", "GID", OPT_ID, FIELD(gid), "group of all files (who mounts)"},
     {"allow_other", NULL, OPT_FLAG, FIELD(allow_other),
@@ -95,6 +103,9 @@ void options_close(struct options *o)
     free(o->data_dir);
     free(o->fsname);
     free(o->log);
+    free(o->tls_ca);
+    free(o->tls_cert);
+    free(o->tls_key);
     for (size_t i = 0; i < o->n_auth; i++) {
         explicit_bzero(o->auth[i], strlen(o->auth[i]));
         free(o->auth[i]);

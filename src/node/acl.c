@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who may do what: ACLs, and the identities that a connection has (ZooKeeper's checkACL,
- * fixupACL, and its digest, ip and world providers). */
+ * fixupACL, and its digest, ip, x509 and world providers). */
 #include "internal.h"
 
 #include <arpa/inet.h>
@@ -75,10 +75,33 @@ static bool same_secret(struct slice a, const char *b)
     return slice_size(a) == len && CRYPTO_memcmp(a.data, b, len) == 0;
 }
 
+/* Whom the certificate of its TLS connection is for. */
+void auth_secured(struct node *n, struct node_conn *c, const char *x509)
+{
+    if (n->config.super_x509 && strcmp(x509, n->config.super_x509) == 0)
+        auth_append(c, "super", slice_str(x509));
+    auth_append(c, "x509", slice_str(x509));
+}
+
+static bool has_scheme(const struct jute_vector *ids, const char *scheme)
+{
+    struct jute_reader it = jute_vector_iter(ids);
+    for (int32_t i = 0; i < ids->count; i++) {
+        struct zk_id id;
+        zk_id_read(&it, &id);
+        if (slice_eq_str(id.scheme, scheme))
+            return true;
+    }
+    return false;
+}
+
 int32_t auth_add(struct node *n, struct node_conn *c, struct slice scheme, struct slice auth)
 {
+    struct jute_vector have = auth_ids(c);
     if (slice_eq_str(scheme, "ip"))
         return ZK_OK; /* it has that already */
+    if (slice_eq_str(scheme, "x509"))
+        return has_scheme(&have, "x509") ? ZK_OK : ZK_AUTHFAILED;
     struct buf digest = {0};
     bool ok = slice_eq_str(scheme, "digest") && digest_of(auth, &digest);
     if (ok && n->config.super_digest && same_secret(buf_slice(&digest), n->config.super_digest))
@@ -157,18 +180,6 @@ static bool is_among(const struct jute_vector *ids, const struct zk_id *want)
     return false;
 }
 
-static bool is_super(const struct jute_vector *ids)
-{
-    struct jute_reader it = jute_vector_iter(ids);
-    for (int32_t i = 0; i < ids->count; i++) {
-        struct zk_id id;
-        zk_id_read(&it, &id);
-        if (slice_eq_str(id.scheme, "super"))
-            return true;
-    }
-    return false;
-}
-
 bool acl_allows(const struct node *n, const struct jute_vector *ids, const struct jute_vector *acl,
                 int32_t perms)
 {
@@ -181,7 +192,7 @@ bool acl_allows(const struct node *n, const struct jute_vector *ids, const struc
         if ((a.perms & perms) != 0 && (is_world(&a.id) || is_among(ids, &a.id)))
             return true;
     }
-    return is_super(ids);
+    return has_scheme(ids, "super");
 }
 
 static bool is_valid_id(const struct zk_id *id)
@@ -195,6 +206,8 @@ static bool is_valid_id(const struct zk_id *id)
         const uint8_t *colon = id->id.len > 0 ? memchr(id->id.data, ':', (size_t)id->id.len) : NULL;
         return colon && !memchr(colon + 1, ':', (size_t)(id->id.data + id->id.len - colon - 1));
     }
+    if (slice_eq_str(id->scheme, "x509"))
+        return id->id.len > 1 && memchr(id->id.data + 1, '=', (size_t)id->id.len - 1);
     return is_world(id);
 }
 

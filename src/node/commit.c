@@ -38,11 +38,21 @@ void proposal_push(struct node *n, int64_t zxid, struct node_conn *c)
     RING_PUSH(&n->proposals, ((struct proposal){zxid, c}));
 }
 
-/* Look at the connection's queue again when `zxid` is committed. */
+static struct wait *wait_at(struct node *n, size_t i)
+{
+    return &n->waits.items[(n->waits.head + i) & (n->waits.cap - 1)];
+}
+
+/* Look at the connection's queue again when `zxid` is committed. They come in order but for those
+ * of a sync that a leader has answered. */
 void wait_push(struct node *n, struct node_conn *c, int64_t zxid)
 {
     c->refs++;
     RING_PUSH(&n->waits, ((struct wait){zxid, c}));
+    size_t i = n->waits.len - 1;
+    for (; i > 0 && wait_at(n, i - 1)->zxid > zxid; i--)
+        *wait_at(n, i) = *wait_at(n, i - 1);
+    *wait_at(n, i) = (struct wait){zxid, c};
 }
 
 void rings_drop(struct node *n)
@@ -62,8 +72,10 @@ void rings_close(struct node *n)
 
 /* ---- Commit ---- */
 
-static void apply_to_sessions(struct node *n, const struct zk_txn_header *h)
+/* Returns the connection whose session has just ended, or NULL. */
+static struct node_conn *apply_to_sessions(struct node *n, const struct zk_txn_header *h)
 {
+    struct node_conn *c = NULL;
     if (h->type == ZK_OP_createSession) {
         int32_t timeout_ms;
         bool there = tree_session_timeout(n->tree, h->client_id, &timeout_ms);
@@ -71,9 +83,12 @@ static void apply_to_sessions(struct node *n, const struct zk_txn_header *h)
         tracker_add(n, h->client_id, timeout_ms);
     } else if (h->type == ZK_OP_closeSession) {
         struct session *s = tracker_find(n, h->client_id);
-        if (s)
+        if (s) {
+            c = s->conn;
             tracker_remove(n, s);
+        }
     }
+    return c;
 }
 
 static void answer_waits(struct node *n)
@@ -97,7 +112,7 @@ static void commit_txn(struct node *n, struct slice txn)
     n->last_committed = h->zxid;
     n->txns_since_snapshot++;
     watch_tell(n);
-    apply_to_sessions(n, h);
+    struct node_conn *ended = apply_to_sessions(n, h);
 
     if (n->proposals.len > 0 && n->proposals.items[n->proposals.head].zxid == h->zxid) {
         struct proposal p = *RING_POP(&n->proposals);
@@ -105,6 +120,8 @@ static void commit_txn(struct node *n, struct slice txn)
         conn_unref(n, p.conn);
     }
     answer_waits(n);
+    if (ended)
+        conn_close(n, ended);
 }
 
 /* Apply what is decided and on this disk. */

@@ -193,7 +193,7 @@ static void connect_response(struct node *n, struct node_conn *c, int64_t sessio
     jute_write_int(out, 0);
     zk_connect_response_write(out, &r);
     if (c->has_read_only)
-        jute_write_bool(out, false);
+        jute_write_bool(out, n->read_only);
     reply_end(n, c, start);
 }
 
@@ -239,6 +239,7 @@ static void conn_resume_session(struct node *n, struct node_conn *c,
     if (s->conn && !s->closing)
         conn_close(n, s->conn);
     tracker_touch(n, s);
+    tracker_own(n, s, OWNER_SELF);
     conn_open_when_committed(n, c, s->id);
 }
 
@@ -263,6 +264,19 @@ static void conn_ask_session(struct node *n, struct node_conn *c,
         conn_refuse_session(n, c);
 }
 
+/* Without a quorum a session is a matter of this connection alone. */
+static void conn_open_read_only(struct node *n, struct node_conn *c,
+                                const struct zk_connect_request *q)
+{
+    if (q->session_id != 0 && !tracker_password_ok(q->session_id, q->password)) {
+        conn_refuse_session(n, c);
+        return;
+    }
+    int64_t id = q->session_id ? q->session_id : tracker_new_id(n);
+    tracker_add(n, id, c->timeout_ms)->closing = false;
+    conn_session_opened(n, c, id);
+}
+
 static void conn_connect(struct node *n, struct node_conn *c, struct slice frame)
 {
     struct jute_reader r = jute_reader_of(frame);
@@ -274,8 +288,9 @@ static void conn_connect(struct node *n, struct node_conn *c, struct slice frame
         return;
     }
     c->has_read_only = jute_left(&r) > 0;
-    if (!n->serving) {
-        node_log(n, LOG_LEVEL_DEBUG, "%s: closed, there is no quorum yet", c->address);
+    bool takes_read_only = c->has_read_only && jute_read_bool(&r);
+    if (!n->serving && !(n->read_only && takes_read_only)) {
+        node_log(n, LOG_LEVEL_DEBUG, "%s: closed, there is no quorum", c->address);
         conn_close(n, c);
         return;
     }
@@ -290,7 +305,9 @@ static void conn_connect(struct node *n, struct node_conn *c, struct slice frame
         MAX(n->config.min_session_timeout_ms, MIN(n->config.max_session_timeout_ms, q.timeout));
     c->state = CONN_OPENING;
     conn_pause(n, c);
-    if (node_is_learner(n))
+    if (n->read_only)
+        conn_open_read_only(n, c, &q);
+    else if (node_is_learner(n))
         conn_ask_session(n, c, &q);
     else if (q.session_id == 0)
         propose_create_session(n, c, tracker_new_id(n), c->timeout_ms);

@@ -56,6 +56,7 @@ static void touch_all_sessions(struct node *n)
     int32_t timeout_ms;
     HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id) {
         s->closing = false;
+        s->owner = 0;
         tracker_touch(n, s);
         if (!tree_session_timeout(n->tree, s->id, &timeout_ms))
             tracker_remove(n, s);
@@ -65,6 +66,7 @@ static void touch_all_sessions(struct node *n)
 static void start_serving(struct node *n, int64_t epoch)
 {
     n->serving = true;
+    n->serving_since_ms = n->now_ms;
     n->last_committed = MAX(n->last_committed, zxid_make(epoch, 0));
     n->last_proposed = MAX(n->last_proposed, n->last_committed);
     n->logged = n->last_proposed;
@@ -74,7 +76,7 @@ static void start_serving(struct node *n, int64_t epoch)
 /* What was proposed here and not yet told to the core never was. */
 static void stop_serving(struct node *n)
 {
-    n->serving = false;
+    n->serving = n->read_only = false;
     LIST_FOR_EACH_SAFE (c, &n->conns, struct node_conn, link)
         conn_close(n, c);
     rings_drop(n);
@@ -87,8 +89,10 @@ static void stop_serving(struct node *n)
 
 static void state_changed(struct node *n, const struct zab_effect *fx)
 {
-    if (n->serving)
+    if (n->serving || n->read_only)
         stop_serving(n);
+    if (n->state != ZAB_LOOKING)
+        n->looking_since_ms = n->now_ms;
     n->state = fx->state;
     n->state_is_new = true;
     if (fx->phase == ZAB_BROADCAST)
@@ -128,38 +132,64 @@ static void decide(struct node *n, int64_t zxid)
     n->decided = MAX(n->decided, zxid);
     commit_ready(n);
     if (n->state == ZAB_LEADING && n->serving)
-        forward_answer_syncs(n);
+        forward_answer_waits(n);
 }
 
 /* ---- Learners ---- */
 
+static void send_txn(struct node *n, struct node_link *l, int64_t zxid, struct slice txn,
+                     bool commit)
+{
+    link_send(n, l, ZAB_PROPOSAL, zxid, txn);
+    if (commit)
+        link_send(n, l, ZAB_COMMIT, zxid, SLICE_NULL);
+}
+
 static void send_range(struct node *n, struct node_link *l, int64_t after, int64_t to, bool commit)
 {
-    struct history_cursor at = history_after(n, after);
     struct slice txn;
     int64_t zxid;
-    while (history_read(n, &at, &txn, &zxid) && zxid <= to) {
-        link_send(n, l, ZAB_PROPOSAL, zxid, txn);
-        if (commit)
-            link_send(n, l, ZAB_COMMIT, zxid, SLICE_NULL);
+    if (l->log_read) {
+        size_t pos = 0;
+        while (txn_batch_next(&l->log_read->entries, &pos, &txn)) {
+            zxid = txn_zxid(txn.data);
+            if (zxid > after)
+                send_txn(n, l, zxid, txn, commit);
+        }
+        after = MAX(after, l->log_read->to_zxid);
     }
+    struct history_cursor at = history_after(n, after);
+    while (history_read(n, &at, &txn, &zxid) && zxid <= to)
+        send_txn(n, l, zxid, txn, commit);
+}
+
+/* A learner's log ends at `zxid`; `known` is the largest zxid of ours that is not larger, or -1. */
+static void sync_chosen(struct node *n, uint64_t conn, int64_t zxid, int64_t known)
+{
+    struct zab_event ev = {
+        .type = ZAB_EV_SYNC_CHOSEN, .conn = conn, .sync = ZAB_SYNC_SNAP, .zxid = known};
+    if (known >= 0)
+        ev.sync = ZAB_SYNC_TRUNC;
+    if (known >= 0 && (known == zxid || zxid_counter(zxid) == 0)) {
+        ev.sync = ZAB_SYNC_DIFF;
+        ev.zxid = zxid;
+    }
+    tell(n, &ev);
 }
 
 /* How a learner whose log ends at `zxid` comes to the history that ends at `end`. */
 static void choose_sync(struct node *n, uint64_t conn, int64_t zxid, int64_t end)
 {
-    struct zab_event ev = {.type = ZAB_EV_SYNC_CHOSEN, .conn = conn, .sync = ZAB_SYNC_SNAP};
+    struct node_link *l = link_find(n, conn);
     int64_t known = history_floor(n, MIN(zxid, end));
-    if (known < 0) {
-        ev.zxid = end;
-    } else if (known == zxid || zxid_counter(zxid) == 0) {
-        ev.sync = ZAB_SYNC_DIFF;
-        ev.zxid = zxid;
-    } else {
-        ev.sync = ZAB_SYNC_TRUNC;
-        ev.zxid = known;
-    }
-    tell(n, &ev);
+    if (known >= 0 || !l || !log_read_ask(n, l, zxid))
+        sync_chosen(n, conn, zxid, known);
+}
+
+void ensemble_log_read(struct node *n, struct node_link *l)
+{
+    const struct node_log_read *r = l->log_read;
+    sync_chosen(n, l->id, r->zxid, r->rc == 0 ? r->floor : -1);
 }
 
 static void send_one(struct node *n, struct node_link *l, int32_t type, int64_t zxid)
@@ -178,6 +208,8 @@ static void to_learner(struct node *n, const struct zab_effect *fx)
     switch (fx->type) {
     case ZAB_FX_SEND:
         link_send(n, l, fx->packet_type, fx->zxid, fx->data);
+        if (fx->packet_type == ZAB_COMMIT)
+            forward_answer_syncs(n, l, fx->zxid);
         break;
     case ZAB_FX_CLOSE_LEARNER:
         link_close(n, l);
@@ -196,6 +228,7 @@ static void to_learner(struct node *n, const struct zab_effect *fx)
         break;
     case ZAB_FX_INFORM:
         send_one(n, l, ZAB_INFORM, fx->zxid);
+        forward_answer_syncs(n, l, fx->zxid);
         break;
     default:
         ensure(!"an effect on a learner");
@@ -330,8 +363,19 @@ static void check_tree(struct node *n)
     }
 }
 
+static void begin_read_only(struct node *n)
+{
+    int64_t after_ms = MAX(READ_ONLY_AFTER_MS, n->config.tick_ms);
+    if (!n->config.read_only_mode || n->read_only || n->state != ZAB_LOOKING ||
+        n->now_ms - n->looking_since_ms < after_ms)
+        return;
+    n->read_only = true;
+    node_log(n, LOG_LEVEL_WARN, "no quorum: read-only until there is one (readonlymode.enabled)");
+}
+
 void ensemble_tick(struct node *n)
 {
+    begin_read_only(n);
     check_tree(n);
     tell_type(n, ZAB_EV_TICK);
 }
@@ -415,11 +459,12 @@ static void replace_tree(struct node *n, struct tree *tree)
         tracker_remove(n, s);
     tree_close(n->tree);
     n->tree = tree;
+    tree_set_config(tree, n->config.ensemble->config_text, n->config.ensemble->config_version);
     history_reset(n);
     tracker_load(n);
     n->last_committed = n->last_proposed = n->logged = n->persisted = tree_last_zxid(tree);
     n->decided = MIN(n->decided, n->persisted);
-    n->history_base = n->persisted;
+    n->history_base = n->log_base = n->persisted;
 }
 
 static void take_again(struct node *n)

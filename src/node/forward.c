@@ -102,7 +102,7 @@ static void synced(struct node *n)
     memcpy(&c, n->syncs.data, sizeof(c));
     buf_consume(&n->syncs, sizeof(c));
     if (c->state < CONN_CLOSING)
-        request_synced(n, c, n->last_proposed);
+        request_synced(n, c, zab_decided(n->zab));
     conn_unref(n, c);
 }
 
@@ -136,22 +136,53 @@ void forward_touches(struct node *n, struct node_link *l, int64_t zxid)
 
 /* ---- On the leader ---- */
 
-struct learner_sync {
-    int64_t zxid; /* to be answered when this is committed */
+/* SYNC follows the COMMIT of all that was proposed when it was asked for, and comes before any
+ * later one. `zxid`: the last COMMIT that was sent on the link. */
+void forward_answer_syncs(struct node *n, struct node_link *l, int64_t zxid)
+{
+    int64_t wanted;
+    while (l->syncs.len >= sizeof(wanted)) {
+        memcpy(&wanted, l->syncs.data, sizeof(wanted));
+        if (wanted > zxid)
+            return;
+        buf_consume(&l->syncs, sizeof(wanted));
+        link_send(n, l, ZAB_SYNC, 0, SLICE_NULL);
+    }
+}
+
+static void learner_sync(struct node *n, struct node_link *l)
+{
+    buf_append(&l->syncs, &n->last_proposed, sizeof(n->last_proposed));
+    forward_answer_syncs(n, l, zab_decided(n->zab));
+}
+
+/* A session that goes on elsewhere, if it is still there when all that was proposed is applied. */
+struct learner_wait {
+    int64_t zxid;
     uint64_t link;
+    int64_t session_id;
 };
 
-void forward_answer_syncs(struct node *n)
+static void answer_wait(struct node *n, struct node_link *l, int64_t session_id)
 {
-    struct learner_sync sync;
-    while (n->learner_syncs.len >= sizeof(sync)) {
-        memcpy(&sync, n->learner_syncs.data, sizeof(sync));
-        if (sync.zxid > n->last_committed)
+    struct session *s = tracker_find(n, session_id);
+    buf_reset(&n->scratch);
+    jute_write_long(&n->scratch, session_id);
+    jute_write_bool(&n->scratch, s && !s->closing);
+    link_send(n, l, ZAB_REVALIDATE, -1, buf_slice(&n->scratch));
+}
+
+void forward_answer_waits(struct node *n)
+{
+    struct learner_wait wait;
+    while (n->learner_waits.len >= sizeof(wait)) {
+        memcpy(&wait, n->learner_waits.data, sizeof(wait));
+        if (wait.zxid > n->last_committed)
             return;
-        buf_consume(&n->learner_syncs, sizeof(sync));
-        struct node_link *l = link_find(n, sync.link);
+        buf_consume(&n->learner_waits, sizeof(wait));
+        struct node_link *l = link_find(n, wait.link);
         if (l)
-            link_send(n, l, ZAB_SYNC, 0, SLICE_NULL);
+            answer_wait(n, l, wait.session_id);
     }
 }
 
@@ -164,16 +195,17 @@ static void learner_request(struct node *n, struct node_link *l, const struct zk
         return;
     struct session *s = tracker_find(n, who.session_id);
     if (h.type == ZK_OP_sync) {
-        struct learner_sync sync = {n->last_proposed, l->id};
-        buf_append(&n->learner_syncs, &sync, sizeof(sync));
-        forward_answer_syncs(n);
+        learner_sync(n, l);
     } else if (h.type == ZK_OP_createSession) {
         propose_create_session(n, NULL, who.session_id, jute_read_int(&r));
     } else if (!s || s->closing) {
         propose_error(n, &who, &h, ZK_SESSIONEXPIRED);
     } else if (h.type == ZK_OP_closeSession) {
         propose_close_session(n, NULL, who.session_id, h.xid);
+    } else if (s->owner != 0 && s->owner != l->id) {
+        propose_error(n, &who, &h, ZK_SESSIONMOVED);
     } else {
+        s->owner = l->id;
         propose_for_learner(n, &who, &h, jute_read_rest(&r));
     }
 }
@@ -186,15 +218,14 @@ static void learner_revalidate(struct node *n, struct node_link *l, struct slice
     if (!jute_ok(&r))
         return;
     struct session *s = tracker_find(n, id);
-    bool valid = s && !s->closing;
-    if (valid) {
+    if (s && !s->closing) {
         s->timeout_ms = timeout_ms;
         tracker_touch(n, s);
+        tracker_own(n, s, l->id);
     }
-    buf_reset(&n->scratch);
-    jute_write_long(&n->scratch, id);
-    jute_write_bool(&n->scratch, valid);
-    link_send(n, l, ZAB_REVALIDATE, -1, buf_slice(&n->scratch));
+    struct learner_wait wait = {n->last_proposed, l->id, id};
+    buf_append(&n->learner_waits, &wait, sizeof(wait));
+    forward_answer_waits(n);
 }
 
 static void learner_touches(struct node *n, struct slice data)
@@ -236,5 +267,5 @@ void forward_stop(struct node *n)
         conn_unref(n, c);
     }
     buf_reset(&n->syncs);
-    buf_reset(&n->learner_syncs);
+    buf_reset(&n->learner_waits);
 }

@@ -8,8 +8,10 @@
 
 static const char *mode_name(const struct node *n)
 {
-    static const char *const names[] = {
-        [ZAB_FOLLOWING] = "follower", [ZAB_LEADING] = "leader", [ZAB_OBSERVING] = "observer"};
+    static const char *const names[] = {[ZAB_LOOKING] = "read-only",
+                                        [ZAB_FOLLOWING] = "follower",
+                                        [ZAB_LEADING] = "leader",
+                                        [ZAB_OBSERVING] = "observer"};
     return n->zab ? names[n->state] : "standalone";
 }
 
@@ -119,6 +121,24 @@ static void say_cons(struct node *n, struct buf *out)
     buf_printf(out, "\n");
 }
 
+/* The part of mntr that is about the ensemble. */
+static void say_quorum(struct node *n, struct buf *out)
+{
+    struct zab_learners learners = zab_learners(n->zab);
+    size_t syncs = 0;
+    buf_printf(out, "zk_peer_state\t%s - %s\nzk_quorum_size\t%zu\n", zab_state_name(n->state),
+               n->serving ? "broadcast" : "election", zab_quorum_size(n->zab));
+    if (n->state != ZAB_LEADING)
+        return;
+    LIST_FOR_EACH (l, &n->links, struct node_link, link)
+        syncs += l->syncs.len / sizeof(int64_t);
+    buf_printf(out,
+               "zk_learners\t%zu\nzk_synced_followers\t%zu\nzk_synced_non_voting_followers\t0\n"
+               "zk_synced_observers\t%zu\nzk_pending_syncs\t%zu\nzk_leader_uptime\t%" PRId64 "\n",
+               learners.n, learners.ready_followers, learners.ready_observers, syncs,
+               n->now_ms - n->serving_since_ms);
+}
+
 static void say_mntr(struct node *n, struct buf *out)
 {
     const struct node_stats *s = &n->stats;
@@ -137,6 +157,8 @@ static void say_mntr(struct node *n, struct buf *out)
                tree_count(n->tree), n->watches.n_watches, tree_ephemeral_count(n->tree),
                tree_data_size(n->tree), n->sessions.count, n->gauges.open_fds, n->gauges.max_fds,
                n->now_ms - n->started_ms);
+    if (n->zab)
+        say_quorum(n, out);
 }
 
 static void say_ruok(struct node *n, struct buf *out)
@@ -147,7 +169,7 @@ static void say_ruok(struct node *n, struct buf *out)
 
 static void say_isro(struct node *n, struct buf *out)
 {
-    buf_printf(out, n->serving ? "rw" : "null");
+    buf_printf(out, "%s", n->serving ? "rw" : n->read_only ? "ro" : "null");
 }
 
 static void say_conf(struct node *n, struct buf *out)
@@ -256,7 +278,7 @@ static void answer(struct node *n, const struct four_letter *w, struct buf *out)
 {
     if (!is_allowed(n->config.four_letter, w->word))
         buf_printf(out, "%s is not executed because it is not in the whitelist.\n", w->word);
-    else if (!n->serving && !w->always)
+    else if (!n->serving && !n->read_only && !w->always)
         buf_printf(out, "This ZooKeeper instance is not currently serving requests\n");
     else
         w->say(n, out);

@@ -53,7 +53,8 @@ static void batch_recycle(struct node *n, struct node_batch *b)
 /* Let go of the oldest, as far as they are applied and more than is to be kept. */
 static void history_trim(struct node *n)
 {
-    while (n->first && n->first != n->apply_batch && n->history_bytes > n->history_max) {
+    while (n->first && n->first != n->apply_batch && n->history_bytes > n->history_max &&
+           n->n_log_reads == 0) {
         struct node_batch *b = n->first;
         n->first = b->next;
         if (!n->first)
@@ -68,6 +69,8 @@ static void history_trim(struct node *n)
 static void batch_applied(struct node *n)
 {
     struct node_batch *b = n->apply_batch;
+    if (n->history_max > 0)
+        buf_fit(&b->entries);
     n->apply_batch = b->next;
     n->apply_pos = 0;
     n->in_flight_bytes -= b->entries.len;
@@ -83,7 +86,7 @@ bool history_next(struct node *n, int64_t limit, struct slice *txn)
             batch_applied(n);
             continue;
         }
-        if ((int64_t)be64_get(txn->data + TXN_ZXID_AT) > limit)
+        if (txn_zxid(txn->data) > limit)
             return false;
         n->apply_pos = pos;
         return true;
@@ -115,17 +118,12 @@ void history_reset(struct node *n)
 
 /* ---- Looking back ---- */
 
-static int64_t txn_zxid(struct slice txn)
-{
-    return (int64_t)be64_get(txn.data + TXN_ZXID_AT);
-}
-
 /* The next transaction, which may be in the open batch. False at the end. */
 bool history_read(struct node *n, struct history_cursor *at, struct slice *txn, int64_t *zxid)
 {
     while (at->batch) {
         if (txn_batch_next(&at->batch->entries, &at->pos, txn)) {
-            *zxid = txn_zxid(*txn);
+            *zxid = txn_zxid(txn->data);
             return true;
         }
         at->batch = at->batch->next ? at->batch->next : at->batch == n->open ? NULL : n->open;

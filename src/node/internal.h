@@ -21,9 +21,11 @@ enum {
     HELD_MAX = 16 << 20,          /* bytes of requests of one connection that wait */
     HELD_SLACK = 256 << 10,       /* bytes of answered requests before conn->held is moved up */
     FOUR_LETTER_MAX = 4 << 20,    /* bytes of one answer */
-    HISTORY_MAX = 16 << 20,       /* bytes of transactions kept for learners */
+    READ_ONLY_AFTER_MS = 2000,    /* without a quorum, or a tick if that is longer */
+    HISTORY_MAX = 8 << 20,        /* bytes of transactions kept for learners */
+    LOG_READ_MAX = 64 << 20,      /* bytes of the log that are read for one learner */
+    LOG_READ_MIN = 1 << 20,       /* as many are not worth a tree instead */
     LINK_HELD_MAX = 4 << 20,      /* bytes of a link that wait, before it is not read from */
-    TXN_ZXID_AT = 12,             /* in a transaction's header: behind client_id and cxid */
     BATCH_KEEP_MAX = 4 << 20,     /* a larger batch gives its memory back */
     IN_FLIGHT_MAX = 64 << 20,     /* bytes of transactions that are not committed */
     CLOSE_PATHS_MAX = 512 << 10,  /* bytes of paths in one closeSession */
@@ -32,6 +34,9 @@ enum {
 
 /* The zxid of a request that was handed to the leader. */
 #define ZXID_ASKED INT64_MAX
+
+/* A session's owner: this replica. Others are numbers of links. */
+#define OWNER_SELF UINT64_MAX
 
 /* ---- Connections ---- */
 
@@ -123,6 +128,7 @@ struct session {
     int64_t id;
     int32_t timeout_ms;
     int64_t expires_ms;
+    uint64_t owner;         /* on the leader: where its requests come from; 0: nobody's yet */
     bool closing;           /* its closeSession was proposed */
     bool touched;           /* heard of since the leader was told */
     struct node_conn *conn; /* NULL while no connection has it */
@@ -142,8 +148,10 @@ struct node_link {
     bool held;    /* what has come is left alone for now */
     int64_t heard_ms;
     struct buf in;
-    struct tree_load *load; /* while a tree comes */
-    bool tree_whole;        /* but for the signature */
+    struct tree_load *load;         /* while a tree comes */
+    bool tree_whole;                /* but for the signature */
+    struct buf syncs;               /* int64_t: answer when COMMIT of this zxid was sent */
+    struct node_log_read *log_read; /* what the learner lacks of the history in memory */
 };
 
 /* A place in the history, and where it can be looked for next. */
@@ -261,6 +269,8 @@ struct node {
     bool in_zab;
     bool state_is_new;
     bool serving;
+    bool read_only; /* there is no quorum, and it serves reads to those who asked for that */
+    int64_t looking_since_ms, serving_since_ms;
     bool proposing; /* the epoch has zxids left */
     enum zab_state state;
     int64_t logged; /* the last zxid that the core knows of */
@@ -270,9 +280,11 @@ struct node {
     struct tree *incoming; /* from the leader */
     int64_t incoming_zxid;
     int64_t history_base; /* the zxid before the first that is kept */
+    int64_t log_base;     /* from behind it on the log on disk is whole */
+    size_t n_log_reads;   /* under way */
     struct history_cursor found;
     struct buf syncs;         /* connections that asked the leader, in order */
-    struct buf learner_syncs; /* struct learner_sync */
+    struct buf learner_waits; /* struct learner_wait */
 
     struct zk_txn_header applying; /* the transaction whose outcome is in `outcome` */
     struct tree_outcome outcome;
@@ -371,6 +383,10 @@ bool history_find(struct node *n, int64_t zxid, struct slice *txn);
 int64_t history_floor(struct node *n, int64_t zxid);
 void history_close(struct node *n);
 
+/* logread.c: learners that lack more than the history has */
+bool log_read_ask(struct node *n, struct node_link *l, int64_t zxid);
+void log_read_done(struct node *n, struct node_log_read *r);
+
 /* commit.c */
 void commit_ready(struct node *n);
 void rings_drop(struct node *n);
@@ -383,6 +399,7 @@ struct session *tracker_find(struct node *n, int64_t id);
 struct session *tracker_add(struct node *n, int64_t id, int32_t timeout_ms);
 void tracker_remove(struct node *n, struct session *s);
 void tracker_touch(struct node *n, struct session *s);
+void tracker_own(struct node *n, struct session *s, uint64_t owner);
 void tracker_expire(struct node *n);
 void tracker_load(struct node *n);
 int64_t tracker_new_id(struct node *n);
@@ -396,6 +413,7 @@ int32_t acl_fixup(const struct jute_vector *ids, const struct jute_vector *acl, 
 struct jute_vector acl_encoded(const struct buf *encoded);
 struct jute_vector auth_ids(const struct node_conn *c);
 void acl_mask_digests(const struct jute_vector *acl, struct buf *out);
+void auth_secured(struct node *n, struct node_conn *c, const char *x509);
 int32_t auth_add(struct node *n, struct node_conn *c, struct slice scheme, struct slice auth);
 void auth_init(struct node_conn *c);
 
@@ -430,6 +448,7 @@ void ensemble_link_failed(struct node *n, struct node_link *l);
 void ensemble_tree_failed(struct node *n);
 void ensemble_truncated(struct node *n, struct tree *tree, int64_t zxid);
 void ensemble_tree_installed(struct node *n);
+void ensemble_log_read(struct node *n, struct node_link *l);
 
 /* forward.c: requests between replicas */
 bool node_is_learner(const struct node *n);
@@ -441,7 +460,8 @@ void forward_create_session(struct node *n, struct node_conn *c, int64_t session
 void forward_revalidate(struct node *n, struct node_conn *c, int64_t session_id);
 struct node_conn *forward_proposed(struct node *n, int64_t zxid, struct slice txn);
 void forward_touches(struct node *n, struct node_link *l, int64_t zxid);
-void forward_answer_syncs(struct node *n);
+void forward_answer_syncs(struct node *n, struct node_link *l, int64_t zxid);
+void forward_answer_waits(struct node *n);
 void forward_deliver(struct node *n, uint64_t from, const struct zk_quorum_packet *p);
 void forward_stop(struct node *n);
 

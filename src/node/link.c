@@ -65,6 +65,7 @@ void link_free(struct node_link *l)
     list_remove(&l->dirty_link);
     buf_close(&l->pub.out);
     buf_close(&l->in);
+    buf_close(&l->syncs);
     if (l->load)
         tree_load_close(l->load);
     free(l);

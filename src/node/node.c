@@ -57,7 +57,7 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     struct node *n = mem_zalloc(sizeof(*n));
     n->config = *config;
     n->tree = tree;
-    n->now_ms = n->started_ms = now_ms;
+    n->now_ms = n->started_ms = n->looking_since_ms = now_ms;
     n->rng.state = config->seed;
     n->hash_seed = rng_next(&n->rng);
     watches_init(&n->watches, rng_next(&n->rng));
@@ -79,6 +79,8 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     tracker_load(n);
     if (config->ensemble) {
         n->history_max = HISTORY_MAX;
+        tree_set_config(tree, config->ensemble->config_text, config->ensemble->config_version);
+        n->log_base = config->log_base;
         n->zab = zab_open(config->ensemble, &config->history, now_ms);
     }
     return n;
@@ -101,7 +103,7 @@ void node_close(struct node *n)
     zab_effects_close(&n->zab_fx);
     buf_close(&n->zab_later);
     buf_close(&n->syncs);
-    buf_close(&n->learner_syncs);
+    buf_close(&n->learner_waits);
     if (n->incoming)
         tree_close(n->incoming);
     HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id)
@@ -182,6 +184,9 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
     case NODE_CONN_OPENED:
         conn_opened(n, event);
         break;
+    case NODE_CONN_SECURED:
+        auth_secured(n, event->conn, event->x509);
+        break;
     case NODE_CONN_DATA:
         conn_data(n, event->conn, event->data);
         break;
@@ -230,6 +235,9 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
     case NODE_TREE_INSTALLED:
         ensemble_tree_installed(n);
         break;
+    case NODE_LOG_READ:
+        log_read_done(n, event->log_read);
+        break;
     }
     effects_finish(fx);
 }
@@ -247,6 +255,16 @@ const struct tree *node_tree(const struct node *n)
 void node_set_gauges(struct node *n, const struct node_gauges *gauges)
 {
     n->gauges = *gauges;
+}
+
+enum zab_state node_state(const struct node *n)
+{
+    return n->zab ? n->state : ZAB_LEADING;
+}
+
+bool node_is_serving(const struct node *n)
+{
+    return n->serving;
 }
 
 int64_t node_last_proposed(const struct node *n)

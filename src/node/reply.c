@@ -76,8 +76,13 @@ void reply_write(struct node *n, struct node_conn *c, const struct pending *p)
         conn_session_opened(n, c, n->applying.client_id);
         return;
     }
-    size_t start = reply_begin(c, p->xid, p->zxid, p->op == ZK_OP_multi ? 0 : n->outcome.err);
-    if (p->op == ZK_OP_multi)
+    bool refused = n->applying.type == ZK_OP_error, multi = p->op == ZK_OP_multi && !refused;
+    if (refused && n->outcome.err == ZK_SESSIONMOVED) {
+        conn_close(n, c); /* the client has left it for another */
+        return;
+    }
+    size_t start = reply_begin(c, p->xid, p->zxid, multi ? ZK_OK : n->outcome.err);
+    if (multi)
         write_multi(n, out);
     else if (n->outcome.err == ZK_OK && n->outcome.n_results > 0)
         write_result(out, p->op, &n->outcome.results[0]);

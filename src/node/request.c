@@ -265,6 +265,28 @@ static void receive_write(struct node *n, struct node_conn *c, const struct zk_r
     request_drain(n, c);
 }
 
+static void refuse(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                   int32_t err)
+{
+    request_push(n, c, PENDING_ERROR, h->xid, h->type, err, 0, SLICE_EMPTY);
+    request_drain(n, c);
+}
+
+/* True: it needs a quorum, and was answered. (ReadOnlyRequestProcessor.) */
+static bool receive_read_only(struct node *n, struct node_conn *c,
+                              const struct zk_request_header *h)
+{
+    if (h->type == ZK_OP_closeSession) {
+        reply_empty(n, c, h->xid, ZK_OK);
+        conn_close(n, c);
+    } else if (h->type == ZK_OP_sync || h->type == ZK_OP_reconfig || propose_is_known(h->type)) {
+        refuse(n, c, h, ZK_NOTREADONLY);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* A frame on a connection that has a session. */
 void request_receive(struct node *n, struct node_conn *c, struct slice frame)
 {
@@ -279,6 +301,8 @@ void request_receive(struct node *n, struct node_conn *c, struct slice frame)
     }
     struct slice body = slice_of(r.pos, jute_left(&r));
     tracker_touch(n, c->session);
+    if (n->read_only && receive_read_only(n, c, &h))
+        return;
     if (h.type == ZK_OP_ping)
         reply_empty(n, c, ZK_XID_PING, ZK_OK);
     else if (h.type == ZK_OP_auth)
@@ -296,9 +320,6 @@ void request_receive(struct node *n, struct node_conn *c, struct slice frame)
         receive_write(n, c, &h, body);
     else if (read_is_known(h.type))
         receive_read(n, c, &h, body);
-    else {
-        int32_t err = h.type == ZK_OP_reconfig ? ZK_RECONFIGDISABLED : ZK_UNIMPLEMENTED;
-        request_push(n, c, PENDING_ERROR, h.xid, h.type, err, 0, SLICE_EMPTY);
-        request_drain(n, c);
-    }
+    else
+        refuse(n, c, &h, h.type == ZK_OP_reconfig ? ZK_RECONFIGDISABLED : ZK_UNIMPLEMENTED);
 }

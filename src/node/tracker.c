@@ -44,6 +44,14 @@ void tracker_touch(struct node *n, struct session *s)
     s->expires_ms = n->now_ms + s->timeout_ms;
 }
 
+/* From now on it is `owner` who makes requests for it; where it was before they are refused. */
+void tracker_own(struct node *n, struct session *s, uint64_t owner)
+{
+    s->owner = owner;
+    if (owner != OWNER_SELF && s->conn)
+        conn_close(n, s->conn);
+}
+
 /* The sessions of the tree, each with its whole timeout from now on. */
 void tracker_load(struct node *n)
 {

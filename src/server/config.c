@@ -24,6 +24,110 @@ struct key {
 
 #define AT(member) offsetof(struct config, member)
 
+/* Once for the client ports, once for connections between servers. */
+#define TLS_KEYS(prefix, of, where, verify_client)                                                 \
+    {prefix "keyStore.location",                                                                   \
+     STRING,                                                                                       \
+     AT(of.key_path),                                                                              \
+     0,                                                                                            \
+     0,                                                                                            \
+     NULL,                                                                                         \
+     where ": file of this server's certificate, its chain and its private key"},                  \
+        {prefix "keyStore.type",                                                                   \
+         STRING,                                                                                   \
+         AT(of.key_type),                                                                          \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         "PEM or PKCS12; default: by the file's extension, .pem or .p12"},                         \
+        {prefix "keyStore.password",                                                               \
+         STRING,                                                                                   \
+         AT(of.key_password),                                                                      \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         "password of that file, if it has one"},                                                  \
+        {prefix "keyStore.passwordPath",                                                           \
+         STRING,                                                                                   \
+         AT(of.key_password_path),                                                                 \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         "file of that password, which goes before the password"},                                 \
+        {prefix "trustStore.location",                                                             \
+         STRING,                                                                                   \
+         AT(of.trust_path),                                                                        \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         where ": file of the certificates that are trusted, most often of authorities"},          \
+        {prefix "trustStore.type",    STRING, AT(of.trust_type), 0, 0, NULL,                       \
+         "as " prefix "keyStore.type"},                                                            \
+        {prefix "trustStore.password",    STRING, AT(of.trust_password), 0, 0, NULL,               \
+         "as " prefix "keyStore.password"},                                                        \
+        {prefix "trustStore.passwordPath",    STRING, AT(of.trust_password_path), 0, 0, NULL,      \
+         "as " prefix "keyStore.passwordPath"},                                                    \
+        {prefix "clientAuth",                                                                      \
+         STRING,                                                                                   \
+         AT(of.client_auth),                                                                       \
+         0,                                                                                        \
+         0,                                                                                        \
+         "need",                                                                                   \
+         where ": whether who connects needs a certificate: need, want or none"},                  \
+        {prefix "hostnameVerification",                                                            \
+         BOOLEAN,                                                                                  \
+         AT(of.verify_name),                                                                       \
+         0,                                                                                        \
+         0,                                                                                        \
+         "yes",                                                                                    \
+         where ": a certificate must be for the host that is connected to"},                       \
+        {prefix "clientHostnameVerification",                                                      \
+         BOOLEAN,                                                                                  \
+         AT(of.verify_client_name),                                                                \
+         0,                                                                                        \
+         0,                                                                                        \
+         verify_client,                                                                            \
+         where                                                                                     \
+         ": and that of who connects, for its address, or between servers for a host of the "      \
+         "server lines"},                                                                          \
+        {prefix "protocol",                                                                        \
+         STRING,                                                                                   \
+         AT(of.protocol),                                                                          \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         "TLSv1.2 for that alone; default: TLSv1.3, with which 1.2 is allowed too"},               \
+        {prefix "enabledProtocols",                                                                \
+         STRING,                                                                                   \
+         AT(of.enabled_protocols),                                                                 \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         "list that goes before " prefix "protocol"},                                              \
+        {prefix "ciphersuites",                                                                    \
+         STRING,                                                                                   \
+         AT(of.ciphers),                                                                           \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         "list of the suites that are allowed; default: OpenSSL's"},                               \
+        {prefix "crl",                                                                             \
+         BOOLEAN,                                                                                  \
+         AT(of.crl),                                                                               \
+         0,                                                                                        \
+         0,                                                                                        \
+         "no",                                                                                     \
+         "refuse what is revoked by the lists in " prefix                                          \
+         "trustStore.location, which has one (PEM) "                                               \
+         "for each authority"},                                                                    \
+        {prefix "ocsp", BOOLEAN, AT(of.ocsp), 0, 0, "no", "not supported: yes is an error"},       \
+    {                                                                                              \
+        prefix "handshakeDetectionTimeoutMillis", INTEGER, AT(of.handshake_ms), 1, INT32_MAX,      \
+            "5000",                                                                                \
+            where                                                                                  \
+            ": milliseconds for the handshake, or for the first byte that tells whether it is TLS" \
+    }
+
 static const struct key keys[] = {
     {"dataDir", STRING, AT(data_dir), 0, 0, NULL, "directory of the snapshots; needed"},
     {"dataLogDir", STRING, AT(log_dir), 0, 0, NULL, "directory of the log; default: dataDir"},
@@ -31,6 +135,14 @@ static const struct key keys[] = {
      "TCP port for clients; that of this server's server line goes before the default"},
     {"clientPortAddress", STRING, AT(client_address), 0, 0, NULL,
      "address to listen on; default: all"},
+    {"secureClientPort", INTEGER, AT(secure_client_port), 1, 65535, NULL,
+     "TCP port for clients that speak TLS; that of this server's server line is the same thing. "
+     "With "
+     "it and without clientPort there is no other"},
+    {"secureClientPortAddress", STRING, AT(secure_client_address), 0, 0, NULL,
+     "address of that; default: all"},
+    {"client.portUnification", BOOLEAN, AT(client_unified), 0, 0, "no",
+     "TLS is spoken on clientPort too, with clients that begin with it"},
     {"clientPortListenBacklog", INTEGER, AT(backlog), -1, 65535, "-1",
      "connections that may wait to be accepted; -1: the system's maximum"},
     {"tickTime", INTEGER, AT(tick_ms), 1, INT32_MAX / 20, "3000",
@@ -76,11 +188,20 @@ static const struct key keys[] = {
     {"skipACL", BOOLEAN, AT(skip_acl), 0, 0, "no", "everybody may do everything"},
     {"enforceQuota", BOOLEAN, AT(enforce_quota), 0, 0, "no", "refuse writes beyond a quota"},
     {"extendedTypesEnabled", BOOLEAN, AT(extended_types), 0, 0, "no", "allow TTL nodes"},
+    {"readonlymode.enabled", BOOLEAN, AT(read_only_mode), 0, 0, "no",
+     "while there is no quorum, serve reads to clients that ask for that"},
     {"znode.container.checkIntervalMs", INTEGER, AT(container_check_ms), 100, INT32_MAX, "60000",
      "milliseconds between two looks for empty containers and old TTL nodes"},
     {"DigestAuthenticationProvider.superDigest", STRING, AT(super_digest), 0, 0, NULL,
      "user:base64(sha1(user:password)) of who may do everything"},
+    {"X509AuthenticationProvider.superUser", STRING, AT(super_x509), 0, 0, NULL,
+     "name of the certificate, as in ACLs, of who may do everything"},
     {"tcpKeepAlive", BOOLEAN, AT(keep_alive), 0, 0, "no", "keep-alive on client connections"},
+    {"sslQuorum", BOOLEAN, AT(quorum_secure), 0, 0, "no", "servers speak TLS with each other"},
+    {"portUnification", BOOLEAN, AT(quorum_unified), 0, 0, "no",
+     "both TLS and plain connections of other servers are taken, to change from one to the other"},
+    TLS_KEYS("ssl.", tls, "client ports", "no"),
+    TLS_KEYS("ssl.quorum.", quorum_tls, "between servers", "yes"),
     {"zab.handshakeTimeout", INTEGER, AT(handshake_ms), 100, INT32_MAX, "10000",
      "milliseconds for a new connection to open a session"},
     {"zab.maxWatches", INTEGER, AT(max_watches), 1, INT32_MAX, "1000000",
@@ -91,7 +212,8 @@ static const struct key keys[] = {
 };
 
 /* Keys of ZooKeeper that need no answer here: what they ask for is so already. */
-static const char *const accepted[] = {"admin.enableServer"};
+static const char *const accepted[] = {"admin.enableServer", "authProvider.x509",
+                                       "serverCnxnFactory"};
 
 void config_print_keys(bool roff)
 {
@@ -232,6 +354,13 @@ static void drop_later_lines(struct config *c)
     free(c->later);
 }
 
+/* Passwords, and what stands for one. */
+static bool is_secret(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && (strcmp(dot, ".password") == 0 || strcmp(dot, ".superDigest") == 0);
+}
+
 static int parse_line(struct config *c, char *line, unsigned line_no, struct err *e)
 {
     char where[300];
@@ -246,7 +375,7 @@ static int parse_line(struct config *c, char *line, unsigned line_no, struct err
     const char *name = trim(line), *value = trim(sep + 1);
     const struct key *k = key_find(name);
     if (k) {
-        if (strcmp(name, "DigestAuthenticationProvider.superDigest") != 0)
+        if (!is_secret(name))
             buf_printf(&c->text, "%s=%s\n", name, value);
         return set_key(c, k, value, where, e);
     }

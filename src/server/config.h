@@ -9,13 +9,35 @@
 
 #define CLIENT_PORT "2181" /* unless zoo.cfg has another */
 
+/* The keys of TLS that begin with ssl. (client ports) or ssl.quorum. (between servers). */
+struct config_tls {
+    char *key_path, *key_type, *key_password, *key_password_path;
+    char *trust_path, *trust_type, *trust_password, *trust_password_path;
+    char *protocol;
+    char *enabled_protocols;
+    char *ciphers;
+    char *client_auth;
+    bool verify_name;
+    bool verify_client_name;
+    bool crl;
+    bool ocsp;
+    int64_t handshake_ms;
+};
+
 struct config {
     char *path; /* of the file */
     int64_t tick_ms;
     char *data_dir;
     char *log_dir;
-    int64_t client_port;
+    int64_t client_port; /* 0: none, only with a secure one */
     char *client_address;
+    int64_t secure_client_port; /* 0: none */
+    char *secure_client_address;
+    bool client_unified;
+    bool quorum_secure;
+    bool quorum_unified;
+    struct config_tls tls;
+    struct config_tls quorum_tls;
     int64_t backlog;
     int64_t max_client_conns;
     int64_t max_conns;
@@ -33,9 +55,11 @@ struct config {
     bool skip_acl;
     bool enforce_quota;
     bool extended_types;
+    bool read_only_mode;
     bool keep_alive;
     char *four_letter;
     char *super_digest;
+    char *super_x509;
     int64_t max_watches;
     int64_t max_output;
     int64_t handshake_ms;

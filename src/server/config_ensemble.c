@@ -38,20 +38,39 @@ static int read_own_id(struct config *c, struct err *e)
     return 0;
 }
 
-/* The client port of a server line is the same thing as clientPort. */
-static int take_client_port(struct config *c, const struct ensemble_server *line, struct err *e)
+/* A port of a server line is the same thing as the key for it. */
+static int take_port(const struct config *c, const char *key, int64_t *port, char **address,
+                     const struct ensemble_server *line, int64_t line_port, const char *line_host,
+                     struct err *e)
 {
-    int64_t port = line ? line->client_port : 0;
-    if (port > 0 && c->client_port > 0 && c->client_port != port)
+    if (line_port > 0 && *port > 0 && *port != line_port)
         return err_set(e, -EINVAL,
-                       "%s: clientPort %" PRId64 " is not the client port %" PRId64
-                       " of server.%" PRId64 "; remove one of the two",
-                       c->path, c->client_port, port, line->zab.sid);
-    if (c->client_port == 0)
-        c->client_port = port > 0 ? port : atoi(CLIENT_PORT);
-    if (line && line->client_host && !c->client_address)
-        c->client_address = mem_strdup(line->client_host);
+                       "%s: %s %" PRId64 " is not the client port %" PRId64 " of server.%" PRId64
+                       "; remove one of the two",
+                       c->path, key, *port, line_port, line->zab.sid);
+    if (*port == 0)
+        *port = line_port;
+    if (line_host && !*address)
+        *address = mem_strdup(line_host);
     return 0;
+}
+
+static int take_client_ports(struct config *c, const struct ensemble_server *line, struct err *e)
+{
+    static const struct ensemble_server none;
+    if (!line)
+        line = &none;
+    int rc = take_port(c, "clientPort", &c->client_port, &c->client_address, line,
+                       line->client_port, line->client_host, e);
+    if (rc == 0)
+        rc = take_port(c, "secureClientPort", &c->secure_client_port, &c->secure_client_address,
+                       line, line->secure_client_port, line->secure_client_host, e);
+    if (rc == 0 && c->secure_client_port == 0 && c->secure_client_address)
+        rc = err_set(e, -EINVAL, "%s: secureClientPortAddress is set, but no secureClientPort",
+                     c->path);
+    if (c->client_port == 0 && (c->secure_client_port == 0 || c->client_unified))
+        c->client_port = atoi(CLIENT_PORT);
+    return rc;
 }
 
 static int check_servers(const struct config *c, struct err *e)
@@ -88,13 +107,13 @@ int config_check_ensemble(struct config *c, struct err *e)
         const struct ensemble_server *line = c->ensemble.n > 0 ? &c->ensemble.servers[0] : NULL;
         if (line)
             log_warn("%s: one server line is no ensemble; this is a single replica", c->path);
-        return take_client_port(c, line, e);
+        return take_client_ports(c, line, e);
     }
     int rc = check_servers(c, e);
     if (rc == 0)
         rc = read_own_id(c, e);
     if (rc == 0)
-        rc = take_client_port(c, c->own, e);
+        rc = take_client_ports(c, c->own, e);
     if (rc == 0 && c->peer_type &&
         (strcasecmp(c->peer_type, "observer") == 0) != c->own->zab.observer)
         log_warn("%s: peerType %s is not what server.%" PRId64 " says; the server line is followed",

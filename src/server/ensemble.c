@@ -35,6 +35,7 @@ static void server_close(struct ensemble_server *s)
     for (size_t i = 0; i < s->n_addresses; i++)
         free(s->addresses[i].host);
     free(s->client_host);
+    free(s->secure_client_host);
 }
 
 void ensemble_close(struct ensemble *en)
@@ -94,15 +95,26 @@ static bool parse_address(struct ensemble_server *s, char *text)
 }
 
 /* [HOST:]PORT */
-static bool parse_client(struct ensemble_server *s, char *text)
+static bool parse_client(char *text, char **client_host, int *client_port)
 {
     char *host = next_part(&text, ':'), *port = text ? text : host;
     int64_t v;
     if (!parse_number(port, 65535, &v) || v == 0)
         return false;
-    s->client_host = host == port ? NULL : host_of(host);
-    s->client_port = (int)v;
+    *client_host = host == port ? NULL : host_of(host);
+    *client_port = (int)v;
     return true;
+}
+
+/* The client port, the secure one, or both with ';' between them. */
+static bool parse_clients(struct ensemble_server *s, char *text)
+{
+    char *plain = next_part(&text, ';');
+    if (*plain == '\0' && !text)
+        return false;
+    if (*plain != '\0' && !parse_client(plain, &s->client_host, &s->client_port))
+        return false;
+    return !text || parse_client(text, &s->secure_client_host, &s->secure_client_port);
 }
 
 static bool parse_server(struct ensemble_server *s, char *text)
@@ -112,7 +124,7 @@ static bool parse_server(struct ensemble_server *s, char *text)
         if (!parse_address(s, address))
             return false;
     }
-    return s->n_addresses > 0 && (!text || parse_client(s, text));
+    return s->n_addresses > 0 && (!text || parse_clients(s, text));
 }
 
 static void insert(struct ensemble *en, const struct ensemble_server *s)
@@ -143,7 +155,8 @@ int ensemble_add(struct ensemble *en, const char *where, const char *sid, const 
         rc = err_set(
             e, -EINVAL,
             "%s: server.%s: \"%s\" is not of the form "
-            "HOST:PORT:PORT[:participant|:observer][;[HOST:]PORT], with two different ports",
+            "HOST:PORT:PORT[:participant|:observer][;[HOST:]PORT[;[HOST:]SECUREPORT]], with two "
+            "different ports",
             where, sid, value);
     }
     free(text);
@@ -195,6 +208,13 @@ void ensemble_host_text(const char *host, struct buf *out)
     buf_printf(out, strchr(host, ':') ? "[%s]" : "%s", host);
 }
 
+static void client_text(const char *host, int port, const char *separator, struct buf *out)
+{
+    buf_printf(out, "%s", separator);
+    ensemble_host_text(host ? host : "0.0.0.0", out);
+    buf_printf(out, ":%d", port);
+}
+
 void ensemble_text(const struct ensemble *en, int64_t version, struct buf *out)
 {
     for (size_t i = 0; i < en->n; i++) {
@@ -206,11 +226,11 @@ void ensemble_text(const struct ensemble *en, int64_t version, struct buf *out)
                        j + 1 < s->n_addresses ? "|" : "");
         }
         buf_printf(out, ":%s", s->zab.observer ? "observer" : "participant");
-        if (s->client_port > 0) {
-            buf_printf(out, ";");
-            ensemble_host_text(s->client_host ? s->client_host : "0.0.0.0", out);
-            buf_printf(out, ":%d", s->client_port);
-        }
+        if (s->client_port > 0)
+            client_text(s->client_host, s->client_port, ";", out);
+        if (s->secure_client_port > 0)
+            client_text(s->secure_client_host, s->secure_client_port,
+                        s->client_port > 0 ? ";" : ";;", out);
         buf_printf(out, "\n");
     }
     buf_printf(out, "version=%" PRIx64, (uint64_t)version);

@@ -23,6 +23,8 @@ struct ensemble_server {
     size_t n_addresses;
     char *client_host; /* NULL: not said */
     int client_port;   /* 0: not said */
+    char *secure_client_host;
+    int secure_client_port;
 };
 
 struct ensemble {
@@ -31,7 +33,7 @@ struct ensemble {
 };
 
 /* A line server.SID=VALUE, VALUE being
- *     HOST:PORT:PORT[:participant|:observer][|HOST:PORT:PORT...][;[HOST:]PORT]
+ *     HOST:PORT:PORT[:participant|:observer][|HOST:PORT:PORT...][;[[HOST:]PORT][;[HOST:]PORT]]
  * `where` (file and line) begins the sentence of an error. */
 int ensemble_add(struct ensemble *en, const char *where, const char *sid, const char *value,
                  struct err *e);

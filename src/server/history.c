@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ static int new_tree(struct tree **tree, struct err *e)
     return 0;
 }
 
-int history_recover(struct server *s, struct tree **tree, struct err *e)
+int history_recover(struct server *s, struct tree **tree, int64_t *log_base, struct err *e)
 {
     struct store_recovery r;
     uint64_t start = uv_hrtime();
@@ -42,6 +43,8 @@ int history_recover(struct server *s, struct tree **tree, struct err *e)
     log_info("recovered %zu nodes to zxid 0x%" PRIx64 ", %" PRIu64
              " transactions replayed, in %" PRIu64 " ms",
              tree_count(*tree), (uint64_t)r.last_zxid, r.n_txns, (uv_hrtime() - start) / 1000000);
+    if (log_base)
+        *log_base = r.snapshot_zxid;
     return 0;
 }
 
@@ -124,6 +127,43 @@ static void on_purge_timer(uv_timer_t *timer)
     history_purge(timer->data);
 }
 
+/* ---- Reading the log ---- */
+
+struct log_reading {
+    uv_work_t work;
+    struct server *server;
+    struct node_log_read *r;
+    struct err e;
+};
+
+static void read_log(uv_work_t *work)
+{
+    struct log_reading *g = work->data;
+    struct node_log_read *r = g->r;
+    r->rc = txnlog_copy(&g->server->store, r->zxid, r->to_zxid, r->bytes_max, &r->entries,
+                        &r->floor, &g->e);
+}
+
+static void on_log_read(uv_work_t *work, int status)
+{
+    struct log_reading *g = work->data;
+    struct node_event ev = {.type = NODE_LOG_READ, .log_read = g->r};
+    if (status != 0)
+        g->r->rc = status;
+    else if (g->r->rc != 0)
+        log_info("no DIFF from the log: %s", g->e.text);
+    server_step(g->server, &ev);
+    free(g);
+}
+
+void history_read_log(struct server *s, struct node_log_read *r)
+{
+    struct log_reading *g = mem_zalloc(sizeof(*g));
+    *g = (struct log_reading){.work.data = g, .server = s, .r = r};
+    int rc = uv_queue_work(&s->loop, &g->work, read_log, on_log_read);
+    ensure(rc == 0);
+}
+
 /* ---- Changes of history ---- */
 
 static int truncate_log(struct txnlog *log, void *arg, struct err *e)
@@ -134,7 +174,7 @@ static int truncate_log(struct txnlog *log, void *arg, struct err *e)
     uv_mutex_lock(&h->lock);
     int rc = txnlog_truncate(log, h->zxid, e);
     if (rc == 0)
-        rc = history_recover(s, &tree, e);
+        rc = history_recover(s, &tree, NULL, e);
     else if (rc == -ENODATA)
         rc = 0;
     uv_mutex_unlock(&h->lock);

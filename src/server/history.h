@@ -23,8 +23,8 @@ struct history {
     struct tree *tree; /* result of a truncation, until the node has it */
 };
 
-/* A new tree, and all that is on disk in it. */
-int history_recover(struct server *s, struct tree **tree, struct err *e);
+/* A new tree, and all that is on disk in it. `*log_base` (or NULL): see node.h. */
+int history_recover(struct server *s, struct tree **tree, int64_t *log_base, struct err *e);
 
 /* The epochs of a replica whose log ends at h->last_zxid. */
 int history_read_epochs(struct server *s, struct zab_history *h, struct err *e);
@@ -36,6 +36,9 @@ void history_purge(struct server *s);
 /* On the log thread; the event comes when it is done. */
 void history_truncate(struct server *s, int64_t zxid);
 void history_install(struct server *s, const struct tree *t);
+
+/* On libuv's pool; the event comes when it is done. */
+void history_read_log(struct server *s, struct node_log_read *r);
 
 /* When the log thread and the loop have ended. */
 void history_stop(struct server *s);

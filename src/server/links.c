@@ -37,7 +37,7 @@ static void on_dialled(void *arg, int fd)
     l->dial = NULL;
     if (fd >= 0) {
         l->leader = NULL;
-        stream_open_leader(s, fd);
+        stream_open_leader(s, fd, a->host);
         return;
     }
     log_debug("no connection to the leader server.%" PRId64 " at %s:%d: %s; trying again",

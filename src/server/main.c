@@ -32,12 +32,17 @@ static const struct option options[] = {
 static int run(const char *path, bool check_only)
 {
     struct config config;
+    struct secure secure;
     struct err e;
     int rc = config_load(&config, path, &e);
     if (rc == 0 && !check_only) {
         log_set_level((enum log_level)log_level_parse(config.log_level));
         log_info("zabd %s starts with %s", PACKAGE_VERSION, path);
         rc = server_run(&config, &e);
+    }
+    if (rc == 0 && check_only) {
+        rc = secure_open(&secure, &config, &e);
+        secure_close(&secure);
     }
     config_close(&config);
     if (rc != 0)

@@ -28,9 +28,14 @@ struct peer_conn {
     struct list link; /* peers.conns */
     struct peers *peers;
     struct peer *peer; /* NULL: it has not greeted yet */
+    struct peer *to;   /* to whom it was made; NULL: it was accepted, or stands */
     struct buf in;
     uv_write_t write;
     struct buf sending;
+    struct secure_conn secure;
+    bool encrypted;    /* `sending` is, in what follows */
+    struct buf cipher; /* with TLS, in place of `sending`: what libuv writes */
+    bool writing;
     bool last; /* ends when this is sent */
     bool ended;
     uint64_t deadline_ms; /* for a greeting, or more of a message, in or out; 0: none is begun */
@@ -39,7 +44,8 @@ struct peer_conn {
 struct peer {
     struct peers *peers;
     const struct ensemble_server *server;
-    struct peer_conn *conn; /* NULL: none stands */
+    struct peer_conn *conn;     /* NULL: none stands */
+    struct peer_conn *greeting; /* of ours, on its way */
     struct dial *dial;
     size_t next_address;
     struct buf message; /* that waits to be sent, with its length in front */
@@ -98,8 +104,10 @@ static void on_closed(uv_handle_t *h)
 {
     struct peer_conn *c = h->data;
     list_remove(&c->link);
+    secure_conn_close(&c->secure);
     buf_close(&c->in);
     buf_close(&c->sending);
+    buf_close(&c->cipher);
     free(c);
 }
 
@@ -108,6 +116,8 @@ static void conn_end(struct peer_conn *c)
     if (c->ended)
         return;
     c->ended = true;
+    if (c->to)
+        c->to->greeting = NULL;
     if (!c->peer)
         c->peers->n_strangers--;
     else if (c->peer->conn == c)
@@ -122,25 +132,67 @@ static void conn_renew_deadline(struct peer_conn *c)
 }
 
 static void conn_send(struct peer_conn *c);
+static void conn_write(struct peer_conn *c);
+
+/* `sending` is through. With TLS the other side closes behind the last greeting: what it may have
+ * said of the handshake meanwhile would make our close a reset, that could overtake the greeting.
+ */
+static void conn_sent(struct peer_conn *c)
+{
+    c->encrypted = false;
+    buf_reset(&c->sending);
+    if (!c->last) {
+        conn_renew_deadline(c);
+        conn_send(c);
+    } else if (!c->secure.tls) {
+        conn_end(c);
+    }
+}
 
 static void on_written(uv_write_t *w, int status)
 {
     struct peer_conn *c = w->data;
-    buf_reset(&c->sending);
+    c->writing = false;
+    buf_reset(&c->cipher);
     if (c->ended)
         return;
-    if (status != 0 || c->last) {
+    if (status != 0)
         conn_end(c);
-        return;
+    else if (!c->secure.tls || (c->encrypted && tls_conn_output(c->secure.tls)->len == 0))
+        conn_sent(c);
+    else
+        conn_write(c);
+}
+
+/* What TLS has for the network; `sending` is in it when the handshake is through. */
+static bool conn_encrypt(struct peer_conn *c)
+{
+    struct tls_conn *tls = c->secure.tls;
+    struct buf spare = c->cipher;
+    if (c->sending.len > 0 && !c->encrypted && secure_conn_ready(&c->secure)) {
+        if (tls_conn_send(tls, buf_slice(&c->sending), NULL) != 0)
+            return false;
+        c->encrypted = true;
     }
-    conn_renew_deadline(c);
-    conn_send(c);
+    c->cipher = *tls_conn_output(tls);
+    *tls_conn_output(tls) = spare;
+    return true;
 }
 
 static void conn_write(struct peer_conn *c)
 {
-    uv_buf_t b = uv_buf_init((char *)c->sending.data, (unsigned)c->sending.len);
+    if (c->ended || c->writing)
+        return;
+    if (c->secure.tls && !conn_encrypt(c)) {
+        conn_end(c);
+        return;
+    }
+    const struct buf *bytes = c->secure.tls ? &c->cipher : &c->sending;
+    uv_buf_t b = uv_buf_init((char *)bytes->data, (unsigned)bytes->len);
+    if (b.len == 0)
+        return;
     c->write.data = c;
+    c->writing = true;
     c->deadline_ms = deadline(c->peers);
     if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &b, 1, on_written) != 0)
         conn_end(c);
@@ -157,18 +209,37 @@ static void conn_send(struct peer_conn *c)
     conn_write(c);
 }
 
+/* The address is not to be had, or not who it should be. */
+static void peer_failed(struct peer *peer)
+{
+    peer->failing = true;
+    peer->next_address = (peer->next_address + 1) % peer->server->n_addresses;
+}
+
+static void peer_works(struct peer *peer)
+{
+    peer->failing = false;
+    peer->delay_ms = 0;
+}
+
+/* Whether the other side takes our certificate shows later, when it says something. */
 static void conn_stands(struct peer_conn *c, struct peer *peer)
 {
     struct peer_conn *older = peer->conn;
     struct node_event ev = {.type = NODE_PEER_UP, .sid = peer->server->zab.sid};
     c->peer = peer;
+    if (c->to)
+        peer->greeting = NULL;
+    else
+        peer_works(peer);
+    c->to = NULL;
     c->peers->n_strangers--;
     conn_renew_deadline(c);
     peer->conn = c;
-    peer->delay_ms = 0;
-    peer->failing = false;
     if (older)
         conn_end(older);
+    if (peer->greeting)
+        conn_end(peer->greeting);
     if (peer->dial)
         dial_cancel(peer->dial);
     peer->dial = NULL;
@@ -229,21 +300,17 @@ static bool take_message(struct peer_conn *c)
     struct node_event ev = {.type = NODE_PEER_MESSAGE,
                             .sid = c->peer->server->zab.sid,
                             .data = slice_of(c->in.data + 4, len)};
+    peer_works(c->peer);
     server_step(c->peers->server, &ev);
     buf_consume(&c->in, 4 + (size_t)len);
     return true;
 }
 
-static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+static void take(struct peer_conn *c, struct slice data)
 {
-    struct peer_conn *c = tcp->data;
-    if (n < 0) {
-        conn_end(c);
+    if (c->ended || c->last || c->to)
         return;
-    }
-    if (n == 0 || c->last)
-        return;
-    buf_append(&c->in, buf->base, (size_t)n);
+    buf_append(&c->in, data.data, slice_size(data));
     if (!c->peer)
         take_greeting(c);
     if (!c->peer)
@@ -251,6 +318,40 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
     while (take_message(c))
         ;
     conn_renew_deadline(c);
+}
+
+/* As secure_conn_receive(). A connection of ours stands when the handshake is through. */
+static int decrypt(struct peer_conn *c, struct slice *data)
+{
+    struct err e;
+    struct peer *to = c->to;
+    bool was_ready = secure_conn_ready(&c->secure);
+    int rc = secure_conn_receive(&c->secure, data, &c->peers->server->plain, &e);
+    if (rc != 0 && rc != -EPIPE && !(to && to->failing))
+        log_warn("election connection%s%s: %s", to ? " to " : "",
+                 to ? to->server->addresses[to->next_address].host : "", e.text);
+    if (rc != 0 && to)
+        peer_failed(to);
+    conn_write(c);
+    if (!c->ended && !was_ready && secure_conn_ready(&c->secure)) {
+        c->deadline_ms = deadline(c->peers);
+        if (to && !c->last)
+            conn_stands(c, to);
+    }
+    return rc;
+}
+
+static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+{
+    struct peer_conn *c = tcp->data;
+    if (n == 0)
+        return;
+    struct slice data = slice_of(buf->base, n > 0 ? (size_t)n : 0);
+    int rc = n < 0 ? (int)n : c->secure.tls ? decrypt(c, &data) : 0;
+    if (slice_size(data) > 0)
+        take(c, data);
+    if (rc != 0)
+        conn_end(c);
 }
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
@@ -271,6 +372,21 @@ static void limit_strangers(struct peers *p)
     }
 }
 
+/* False: its address cannot be told. */
+static bool conn_secure(struct peer_conn *c, const uv_stream_t *listener)
+{
+    const struct secure_port *port = &container_of(listener, struct listener, tcp)->secure;
+    char ip[INET6_ADDRSTRLEN];
+    bool v6;
+    if (!port->tls)
+        return true;
+    if (net_peer_address(&c->tcp, ip, &v6) == 0)
+        return false;
+    secure_conn_accept(&c->secure, port, ip);
+    c->deadline_ms = now_ms(c->peers) + port->handshake_ms;
+    return true;
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct server *s = listener->data;
@@ -279,7 +395,7 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     struct peer_conn *c = conn_new(s->peers);
-    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || s->peers->n_strangers > STRANGERS_MAX ||
+    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || !conn_secure(c, listener) ||
         uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
         conn_end(c);
     limit_strangers(s->peers);
@@ -294,9 +410,10 @@ static void retry_later(struct peer *peer)
 }
 
 /* Greet; then the connection stands, or the other side, whose sid is larger, connects. */
-static void greet(struct peer *peer, int fd)
+static void greet(struct peer *peer, int fd, const char *host)
 {
     struct peers *p = peer->peers;
+    const struct server *s = p->server;
     struct peer_conn *c = conn_new(p);
     if (uv_tcp_open(&c->tcp, fd) != 0) {
         close(fd);
@@ -305,10 +422,15 @@ static void greet(struct peer *peer, int fd)
     }
     greeting_write(p->server->config->own, &c->sending);
     c->last = peer->server->zab.sid > own_sid(p);
+    if (s->config->quorum_secure) {
+        secure_conn_connect(&c->secure, s->secure.servers, host);
+        c->to = peer;
+        peer->greeting = c;
+    }
     conn_write(c);
     if (!c->ended && uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
         conn_end(c);
-    if (!c->ended && !c->last)
+    if (!c->ended && !c->last && !c->to)
         conn_stands(c, peer);
 }
 
@@ -319,22 +441,21 @@ static void on_dialled(void *arg, int fd)
     peer->dial = NULL;
     retry_later(peer);
     if (fd >= 0) {
-        greet(peer, fd);
+        greet(peer, fd, a->host);
         return;
     }
     if (!peer->failing)
         log_warn("no connection to server.%" PRId64 " at its election address %s:%d: %s; trying "
                  "again",
                  peer->server->zab.sid, a->host, a->election_port, uv_strerror(fd));
-    peer->failing = true;
-    peer->next_address = (peer->next_address + 1) % peer->server->n_addresses;
+    peer_failed(peer);
 }
 
 static void peer_connect(struct peer *peer)
 {
     struct server *s = peer->peers->server;
     const struct ensemble_address *a = &peer->server->addresses[peer->next_address];
-    if (peer->dial || peer->conn || s->stopping)
+    if (peer->dial || peer->greeting || peer->conn || s->stopping)
         return;
     peer->dial = dial_start(&s->loop, a->host, a->election_port,
                             (uint64_t)s->config->quorum_timeout_ms, on_dialled, peer);

@@ -119,6 +119,9 @@ static void carry_out(struct server *s, const struct node_effect *fx)
     case NODE_INSTALL_TREE:
         history_install(s, node_incoming_tree(s->node));
         break;
+    case NODE_READ_LOG:
+        history_read_log(s, fx->log_read);
+        break;
     }
 }
 
@@ -250,7 +253,7 @@ static int set_ensemble(struct server *s, struct node_config *nc, struct err *e)
 }
 
 /* The tree is the node's then. */
-static int open_node(struct server *s, struct tree *tree, struct err *e)
+static int open_node(struct server *s, struct tree *tree, int64_t log_base, struct err *e)
 {
     const struct config *c = s->config;
     uint64_t seed = uv_hrtime();
@@ -274,13 +277,16 @@ static int open_node(struct server *s, struct tree *tree, struct err *e)
         .skip_acl = c->skip_acl,
         .enforce_quota = c->enforce_quota,
         .extended_types = c->extended_types,
+        .read_only_mode = c->read_only_mode,
         .super_digest = c->super_digest,
+        .super_x509 = c->super_x509,
         .four_letter = c->four_letter,
         .version = VERSION_TEXT,
         .conf_text = (const char *)c->text.data,
         .envi_text = s->envi_text,
         .seed = seed,
         .history.last_zxid = tree_last_zxid(tree),
+        .log_base = log_base,
     };
     int rc = c->own ? set_ensemble(s, &nc, e) : 0;
     if (rc != 0)
@@ -349,12 +355,18 @@ static int listen_all(struct server *s, struct err *e)
 static void say_what_it_serves(const struct server *s)
 {
     const struct config *c = s->config;
+    char plain[32] = "", secure[32] = "";
+    if (c->client_port > 0)
+        snprintf(plain, sizeof(plain), "%" PRId64, c->client_port);
+    if (c->secure_client_port > 0)
+        snprintf(secure, sizeof(secure), "%s%" PRId64 " (TLS)", *plain ? " and " : "",
+                 c->secure_client_port);
     if (c->own)
-        log_info("serving clients on port %d as server.%" PRId64 ", %s of %zu servers",
-                 (int)c->client_port, c->own->zab.sid,
-                 c->own->zab.observer ? "an observer" : "a participant", c->ensemble.n);
+        log_info("serving clients on port %s%s as server.%" PRId64 ", %s of %zu servers", plain,
+                 secure, c->own->zab.sid, c->own->zab.observer ? "an observer" : "a participant",
+                 c->ensemble.n);
     else
-        log_info("serving clients on port %d as a single replica", (int)c->client_port);
+        log_info("serving clients on port %s%s as a single replica", plain, secure);
 }
 
 static void serve(struct server *s)
@@ -374,15 +386,18 @@ static void serve(struct server *s)
 static int start(struct server *s, struct err *e)
 {
     struct tree *tree = NULL;
-    int rc = store_open(&s->store, disk_posix(), s->config->data_dir, s->config->log_dir, e);
+    int64_t log_base = 0;
+    int rc = secure_open(&s->secure, s->config, e);
+    if (rc == 0)
+        rc = store_open(&s->store, disk_posix(), s->config->data_dir, s->config->log_dir, e);
     if (rc == 0)
         rc = lock_data_dir(s, e);
     if (rc == 0)
-        rc = history_recover(s, &tree, e);
+        rc = history_recover(s, &tree, &log_base, e);
     if (rc == 0)
         rc = listen_all(s, e);
     if (rc == 0)
-        rc = open_node(s, tree, e);
+        rc = open_node(s, tree, log_base, e);
     if (rc != 0 && tree)
         tree_close(tree);
     return rc;
@@ -414,6 +429,8 @@ int server_run(const struct config *config, struct err *e)
     uv_loop_close(&s->loop);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
+    secure_close(&s->secure);
+    buf_close(&s->plain);
     buf_close(&s->ensemble_text);
     free(s->later.list);
     free(s->read_buffer);

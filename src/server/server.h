@@ -12,6 +12,7 @@
 #include "logthread.h"
 #include "peers.h"
 #include "process.h"
+#include "secure.h"
 #include "snapshotter.h"
 #include "stream.h"
 #include "zab/list.h"
@@ -44,6 +45,7 @@ struct server {
     struct snapshotter snapshotter;
     uint64_t n_snapshots;
     struct history history;
+    struct secure secure;
     struct list listeners;
     struct peers *peers; /* NULL: a single replica */
     struct links links;
@@ -57,6 +59,7 @@ struct server {
     int64_t base_fds;
     char *envi_text;
     char *read_buffer;
+    struct buf plain; /* of what was read now, with TLS */
     int lock_fd;
     bool stopping;
 };
@@ -68,6 +71,7 @@ int server_run(const struct config *config, struct err *e);
 struct listener {
     uv_tcp_t tcp;
     struct list link; /* server.listeners */
+    struct secure_port secure;
 };
 
 struct listen_at {
@@ -75,12 +79,16 @@ struct listen_at {
     int port;
     const char *key;
     uv_connection_cb on_connection;
+    struct secure_port secure;
 };
 
 int net_listen(struct server *s, const struct listen_at *at, struct err *e);
 int net_listen_for_clients(struct server *s, struct err *e);
 int net_listen_for_servers(struct server *s, bool election, uv_connection_cb on_connection,
                            struct err *e);
+
+/* The other end's port, 0 if it is gone, and its address; that of IPv4 over IPv6 as itself. */
+int net_peer_address(const uv_tcp_t *tcp, char ip[INET6_ADDRSTRLEN], bool *v6);
 
 /* server.c: tell the node of something, and do what it says. Not from within an effect. */
 void server_step(struct server *s, struct node_event *event);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a stream has to send is written when the turn of the loop ends, in one system call; what
  * the socket does not take then is handed to libuv, and more gathers in pub->out until it is
- * through. */
+ * through. What is different with TLS is in stream_tls.c. */
 #include "stream.h"
 
 #include <stdio.h>
@@ -41,7 +41,9 @@ static void on_closed(uv_handle_t *h)
     if (st->pub)
         server_step(s, &ev);
     server_wake(s);
+    secure_conn_close(&st->secure);
     buf_close(&st->sending);
+    buf_close(&st->clear);
     free(st);
 }
 
@@ -60,44 +62,50 @@ void stream_end(struct stream *st)
 static void on_written(uv_write_t *w, int status);
 
 /* Hand what the socket did not take to libuv. */
-static void write_rest(struct stream *st)
+static void write_rest(struct stream *st, struct buf *b)
 {
     struct buf spare = st->sending;
     buf_reset(&spare);
-    st->sending = st->pub->out;
-    st->pub->out = spare;
-    st->pub->in_flight = st->sending.len;
-    uv_buf_t b = uv_buf_init((char *)st->sending.data, (unsigned)st->sending.len);
+    st->sending = *b;
+    *b = spare;
+    uv_buf_t rest = uv_buf_init((char *)st->sending.data, (unsigned)st->sending.len);
     st->write.data = st;
-    if (uv_write(&st->write, (uv_stream_t *)&st->tcp, &b, 1, on_written) != 0) {
-        st->pub->in_flight = 0;
+    st->writing = uv_write(&st->write, (uv_stream_t *)&st->tcp, &rest, 1, on_written) == 0;
+    if (!st->writing)
         stream_end(st);
+    else if (b == &st->pub->out)
+        st->pub->in_flight = st->sending.len;
+}
+
+bool stream_write(struct stream *st, struct buf *b)
+{
+    while (b->len > 0) {
+        uv_buf_t now = uv_buf_init((char *)b->data, (unsigned)MIN(b->len, 1u << 30));
+        int n = uv_try_write((uv_stream_t *)&st->tcp, &now, 1);
+        if (n == UV_EAGAIN) {
+            write_rest(st, b);
+            return false;
+        }
+        if (n < 0) {
+            stream_end(st);
+            return false;
+        }
+        buf_consume(b, (size_t)n);
     }
+    return true;
 }
 
 void stream_send(struct stream *st)
 {
-    struct buf *out = &st->pub->out;
-    if (st->ended || st->sender || st->pub->in_flight > 0)
+    if (st->ended || st->writing)
         return;
-    while (out->len > 0) {
-        uv_buf_t b = uv_buf_init((char *)out->data, (unsigned)MIN(out->len, 1u << 30));
-        int n = uv_try_write((uv_stream_t *)&st->tcp, &b, 1);
-        if (n == UV_EAGAIN) {
-            write_rest(st);
-            return;
-        }
-        if (n < 0) {
-            stream_end(st);
-            return;
-        }
-        buf_consume(out, (size_t)n);
-    }
-    if (out->cap > OUT_KEEP_MAX)
+    struct buf *out = st->secure.tls ? tls_conn_output(st->secure.tls) : &st->pub->out;
+    bool all = st->secure.tls ? stream_tls_send(st) : !st->sender && stream_write(st, out);
+    if (all && out->cap > OUT_KEEP_MAX)
         buf_close(out);
-    if (st->closing)
+    if (st->closing && !st->writing)
         stream_end(st);
-    else if (st->conn && st->pub->more && list_is_empty(&st->drained_link))
+    else if (all && st->conn && st->pub->more && list_is_empty(&st->drained_link))
         list_append(&st->server->drained, &st->drained_link);
 }
 
@@ -106,11 +114,12 @@ static void on_written(uv_write_t *w, int status)
     struct stream *st = w->data;
     if (st->ended)
         return;
+    st->writing = false;
     st->pub->in_flight = 0;
     buf_reset(&st->sending);
     if (status != 0)
         stream_end(st);
-    else if (st->sender)
+    else if (st->sender && !st->secure.tls)
         tree_sender_go(st->sender);
     else
         stream_send(st);
@@ -124,18 +133,18 @@ void stream_send_tree(struct stream *st, const struct tree *t, size_t before)
     st->sender = tree_sender_start(st, t, before);
     if (!st->sender)
         stream_end(st);
-    else if (st->pub->in_flight == 0)
+    else if (st->secure.tls)
+        stream_send(st);
+    else if (!st->writing)
         tree_sender_go(st->sender);
 }
 
 void stream_close(struct stream *st)
 {
     st->closing = true;
-    st->close_deadline_ms = uv_now(&st->server->loop) + CLOSE_WAIT_MS;
+    st->deadline_ms = uv_now(&st->server->loop) + CLOSE_WAIT_MS;
     uv_read_stop((uv_stream_t *)&st->tcp);
     stream_send(st);
-    if (st->pub->in_flight == 0)
-        stream_end(st);
 }
 
 /* Say so of those that took all that was there, and have more to come. */
@@ -152,7 +161,7 @@ void streams_tell_drained(struct server *s)
 void streams_close_overdue(struct server *s)
 {
     LIST_FOR_EACH (st, &s->streams, struct stream, open_link) {
-        if (st->closing && st->close_deadline_ms <= uv_now(&s->loop))
+        if (st->deadline_ms != 0 && st->deadline_ms <= uv_now(&s->loop))
             stream_end(st);
     }
 }
@@ -174,10 +183,16 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
     }
     if (n == 0 || st->closing)
         return;
+    int rc = 0;
     struct node_event ev = event_of(st, NODE_CONN_DATA, NODE_LINK_DATA);
     ev.data = slice_of(buf->base, (size_t)n);
-    server_step(st->server, &ev);
-    if (st->pub->paused && !st->ended)
+    if (st->secure.tls)
+        rc = stream_tls_receive(st, &ev.data);
+    if (ev.data.len > 0 && !st->ended)
+        server_step(st->server, &ev);
+    if (rc != 0)
+        stream_end(st);
+    else if (st->pub->paused && !st->ended)
         uv_read_stop(tcp);
 }
 
@@ -197,35 +212,18 @@ void stream_resume(struct stream *st)
 
 /* ---- Opening ---- */
 
-/* "1.2.3.4:5" or "[::1]:5"; an IPv4 address that came in over IPv6 as itself. */
-static void address_text(uv_tcp_t *tcp, char *text, size_t size)
+void stream_address(const struct stream *st, char *text, size_t size)
 {
-    struct sockaddr_storage ss;
-    char ip[INET6_ADDRSTRLEN] = "?";
-    int len = sizeof(ss), port = 0;
-    bool v6 = false;
-    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&ss, &len) == 0) {
-        if (ss.ss_family == AF_INET6) {
-            const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&ss;
-            v6 = !IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
-            port = ntohs(in6->sin6_port);
-            if (v6)
-                uv_inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
-            else
-                uv_inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12, ip, sizeof(ip));
-        } else {
-            const struct sockaddr_in *in = (const struct sockaddr_in *)&ss;
-            port = ntohs(in->sin_port);
-            uv_inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
-        }
-    }
+    char ip[INET6_ADDRSTRLEN];
+    bool v6;
+    int port = net_peer_address(&st->tcp, ip, &v6);
     snprintf(text, size, v6 ? "[%s]:%d" : "%s:%d", ip, port);
 }
 
 static void stream_open(struct stream *st, enum node_event_type type, bool to_leader)
 {
     char address[64];
-    address_text(&st->tcp, address, sizeof(address));
+    stream_address(st, address, sizeof(address));
     uv_tcp_nodelay(&st->tcp, 1);
     if (st->server->config->keep_alive)
         uv_tcp_keepalive(&st->tcp, 1, 60);
@@ -235,28 +233,47 @@ static void stream_open(struct stream *st, enum node_event_type type, bool to_le
         stream_resume(st);
 }
 
+static void secure(struct stream *st, const struct secure_port *port)
+{
+    char ip[INET6_ADDRSTRLEN];
+    bool v6;
+    net_peer_address(&st->tcp, ip, &v6);
+    secure_conn_accept(&st->secure, port, ip);
+    if (port->tls)
+        st->deadline_ms = uv_now(&st->server->loop) + port->handshake_ms;
+}
+
 void stream_accept(uv_stream_t *listener, int status, enum node_event_type type)
 {
+    const struct listener *l = container_of(listener, struct listener, tcp);
     if (status < 0) {
         log_warn("a connection could not be accepted: %s", uv_strerror(status));
         return;
     }
     struct stream *st = stream_new(listener->data);
-    if (uv_accept(listener, (uv_stream_t *)&st->tcp) == 0)
+    if (uv_accept(listener, (uv_stream_t *)&st->tcp) == 0) {
+        secure(st, &l->secure);
         stream_open(st, type, false);
-    else
-        stream_end(st);
-}
-
-void stream_open_leader(struct server *s, int fd)
-{
-    struct stream *st = stream_new(s);
-    if (uv_tcp_open(&st->tcp, fd) == 0) {
-        stream_open(st, NODE_LINK_OPENED, true);
     } else {
-        close(fd);
         stream_end(st);
     }
+}
+
+void stream_open_leader(struct server *s, int fd, const char *host)
+{
+    struct stream *st = stream_new(s);
+    if (uv_tcp_open(&st->tcp, fd) != 0) {
+        close(fd);
+        stream_end(st);
+        return;
+    }
+    if (s->config->quorum_secure) {
+        secure_conn_connect(&st->secure, s->secure.servers, host);
+        st->deadline_ms = uv_now(&s->loop) + (uint64_t)s->config->quorum_tls.handshake_ms;
+    }
+    stream_open(st, NODE_LINK_OPENED, true);
+    if (st->secure.tls)
+        stream_send(st);
 }
 
 void stream_opened(const struct node_event *event)

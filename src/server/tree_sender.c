@@ -3,12 +3,16 @@
  * what the link had to send, then the tree and the signature. The child waits for a byte of the
  * parent before it writes, since libuv may still be at what came before.
  *
- * The socket is one and the same in both, so that it stays non-blocking for the child too. */
+ * The socket is one and the same in both, so that it stays non-blocking for the child too.
+ *
+ * With TLS the child has a pipe in place of the socket, and the parent encrypts what comes out of
+ * it, as fast as the socket takes it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -27,7 +31,11 @@ struct tree_sender {
     const struct tree *tree;
     struct buf before; /* what the link has to send before the tree */
     struct buf piece;  /* made before the fork */
-    uv_os_fd_t socket;
+    uv_os_fd_t socket; /* or the child's end of the pipe */
+    uv_pipe_t pipe;
+    bool piped;
+    bool child_ended;
+    bool pipe_ended;
     uint64_t started_ms;
 };
 
@@ -91,12 +99,93 @@ static void tell(struct stream *st, const struct child_report *r, uint64_t took_
     server_wake(st->server);
 }
 
+static void on_pipe_closed(uv_handle_t *h)
+{
+    sender_free(h->data);
+}
+
+/* When the child is gone and all that it wrote has been sent. */
+static void finish(struct tree_sender *ts)
+{
+    struct child *child = &ts->child;
+    if (!ts->child_ended || (ts->piped && !ts->pipe_ended))
+        return;
+    if (ts->stream)
+        tell(ts->stream, &child->report, uv_now(child->poll.loop) - ts->started_ms);
+    if (ts->piped)
+        uv_close((uv_handle_t *)&ts->pipe, on_pipe_closed);
+    else
+        sender_free(ts);
+}
+
 static void on_ended(struct child *child)
 {
     struct tree_sender *ts = container_of(child, struct tree_sender, child);
-    if (ts->stream)
-        tell(ts->stream, &child->report, uv_now(child->poll.loop) - ts->started_ms);
-    sender_free(ts);
+    ts->child_ended = true;
+    finish(ts);
+}
+
+/* ---- With TLS ---- */
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+    struct tree_sender *ts = h->data;
+    (void)suggested;
+    *buf = uv_buf_init(ts->stream->server->read_buffer, READ_SIZE);
+}
+
+static void on_piece(uv_stream_t *pipe, ssize_t n, const uv_buf_t *buf)
+{
+    struct tree_sender *ts = pipe->data;
+    if (n == 0)
+        return;
+    uv_read_stop(pipe);
+    if (n > 0) {
+        buf_append(&ts->stream->clear, buf->base, (size_t)n);
+        stream_send(ts->stream);
+    } else {
+        ts->pipe_ended = true;
+        finish(ts);
+    }
+}
+
+void tree_sender_more(struct tree_sender *ts)
+{
+    if (!ts->pipe_ended)
+        uv_read_start((uv_stream_t *)&ts->pipe, on_alloc, on_piece);
+}
+
+/* The child's end, or a negative errno. */
+static int open_pipe(struct tree_sender *ts, uv_loop_t *loop)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+        return -errno;
+    uv_pipe_init(loop, &ts->pipe, 0);
+    ts->pipe.data = ts;
+    ts->piped = true;
+    if (uv_pipe_open(&ts->pipe, fds[0]) != 0)
+        ensure(!"a new socket can be opened");
+    return fds[1];
+}
+
+/* ---- Its life ---- */
+
+static int start_child(struct tree_sender *ts, struct stream *st)
+{
+    uv_loop_t *loop = &st->server->loop;
+    if (!st->secure.tls) {
+        uv_fileno((uv_handle_t *)&st->tcp, &ts->socket);
+        return child_start(&ts->child, loop, ts->socket, child_run, ts, on_ended);
+    }
+    ts->socket = open_pipe(ts, loop);
+    if (ts->socket < 0)
+        return ts->socket;
+    int rc = child_start(&ts->child, loop, ts->socket, child_run, ts, on_ended);
+    close(ts->socket);
+    if (rc == 0)
+        tree_sender_go(ts);
+    return rc;
 }
 
 struct tree_sender *tree_sender_start(struct stream *st, const struct tree *t, size_t before)
@@ -108,11 +197,13 @@ struct tree_sender *tree_sender_start(struct stream *st, const struct tree *t, s
     ensure(before <= st->pub->out.len);
     buf_append(&ts->before, st->pub->out.data, before);
     buf_reserve(&ts->piece, PIECE_SIZE);
-    uv_fileno((uv_handle_t *)&st->tcp, &ts->socket);
-    int rc = child_start(&ts->child, &st->server->loop, ts->socket, child_run, ts, on_ended);
+    int rc = start_child(ts, st);
     if (rc != 0) {
         log_error("no process to send the tree to a learner: %s", strerror(-rc));
-        sender_free(ts);
+        if (ts->piped)
+            uv_close((uv_handle_t *)&ts->pipe, on_pipe_closed);
+        else
+            sender_free(ts);
         return NULL;
     }
     buf_consume(&st->pub->out, before);
@@ -128,5 +219,10 @@ void tree_sender_go(struct tree_sender *ts)
 void tree_sender_cancel(struct tree_sender *ts)
 {
     ts->stream = NULL;
+    ts->pipe_ended = true;
+    if (ts->piped)
+        uv_read_stop((uv_stream_t *)&ts->pipe);
     child_kill(&ts->child);
+    if (ts->child_ended)
+        finish(ts);
 }

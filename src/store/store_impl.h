@@ -21,7 +21,6 @@
 enum {
     FILE_HEADER_SIZE = 16,
     TXN_HEADER_SIZE = 32,
-    TXN_ZXID_AT = 12, /* behind client id and cxid */
 };
 
 /* The two kinds of file header. */
@@ -71,11 +70,6 @@ int store_io_error(struct store *s, struct err *e, int code, const char *doing, 
 
 /* The size of the whole entry at `p` if it is well formed, its checksum right; else 0. */
 size_t txn_entry_check(const uint8_t *p, size_t left);
-
-static inline int64_t txn_zxid(const uint8_t *txn)
-{
-    return (int64_t)be64_get(txn + TXN_ZXID_AT);
-}
 
 /* True if a power loss explains the bytes at `data`, which begin where an entry should and end at
  * the last byte of the file that is not zero; false if they are corrupt. `offset` is their place

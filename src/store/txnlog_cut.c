@@ -97,21 +97,36 @@ int txnlog_truncate(struct txnlog *l, int64_t zxid, struct err *e)
     return rc;
 }
 
+/* All but the snapshot of `zxid`: it has no connection to what was here before. */
+static int drop_all_else(struct store *s, int64_t zxid, struct err *e)
+{
+    struct store_files snapshots, logs;
+    int rc = store_files_list(s, s->data_dir, SNAPSHOT_PREFIX, &snapshots, e);
+    if (rc < 0)
+        return rc;
+    rc = store_files_list(s, s->log_dir, LOG_PREFIX, &logs, e);
+    if (rc < 0)
+        goto out;
+    for (size_t i = snapshots.n; rc == 0 && i > 0; i--) {
+        if (snapshots.at[i - 1].zxid != zxid)
+            rc = store_remove(s, s->data_dir, snapshots.at[i - 1].name, e);
+    }
+    for (size_t i = logs.n; rc == 0 && i > 0; i--)
+        rc = store_remove(s, s->log_dir, logs.at[i - 1].name, e);
+    store_files_close(&logs);
+out:
+    store_files_close(&snapshots);
+    return rc;
+}
+
 int txnlog_install(struct txnlog *l, const struct tree *t, struct err *e)
 {
     struct store *s = l->store;
-    struct store_files snapshots;
     int64_t zxid = tree_last_zxid(t);
     int rc = txnlog_end(l, e);
     if (rc == 0)
         rc = drop_log_after(s, zxid, e);
     if (rc == 0)
         rc = snapshot_save(s, t, NULL, e);
-    if (rc == 0)
-        rc = store_files_list(s, s->data_dir, SNAPSHOT_PREFIX, &snapshots, e);
-    if (rc < 0)
-        return rc;
-    rc = drop_snapshots_after(s, &snapshots, zxid, e);
-    store_files_close(&snapshots);
-    return rc;
+    return rc == 0 ? drop_all_else(s, zxid, e) : rc;
 }

@@ -74,6 +74,17 @@ void tree_add_builtin(struct tree *t)
     builtin_add(t, slice_str("/zookeeper/quota"));
 }
 
+/* As ZooKeeper does it, but for mtime, which is the clock's there. */
+void tree_set_config(struct tree *t, struct slice text, int64_t version)
+{
+    tree_add_builtin(t);
+    struct znode *n = znode_at(t, znode_find(t, slice_str("/zookeeper/config"), &(uint64_t){0}));
+    znode_set_data(t, n, text);
+    n->version = -1;
+    n->mzxid = version;
+    n->mtime = 0;
+}
+
 int64_t tree_last_zxid(const struct tree *t)
 {
     return t->last_zxid;

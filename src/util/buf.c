@@ -44,6 +44,14 @@ void buf_reserve(struct buf *b, size_t more)
     b->cap = cap;
 }
 
+void buf_fit(struct buf *b)
+{
+    if (b->len == 0 || b->cap - b->len < b->len / 4)
+        return;
+    b->data = mem_realloc(b->data, b->len);
+    b->cap = b->len;
+}
+
 void buf_append(struct buf *b, const void *data, size_t len)
 {
     if (len > 0)

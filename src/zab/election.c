@@ -192,6 +192,8 @@ static void looking_vote(struct zab *z, int from, const struct vote *vote)
         propose(z, vote_is_better(z, vote, &own) ? vote : &own);
     } else if (vote_is_better(z, vote, &e->proposed)) {
         propose(z, vote);
+    } else if (vote_is_better(z, &e->proposed, vote)) {
+        tell(z, z->quorum.servers[from].sid); /* ours may have come while it still followed */
     }
     e->received[from] = *vote;
     e->have_received |= UINT64_C(1) << from;
@@ -260,6 +262,9 @@ void election_notified(struct zab *z, int64_t sid, struct slice message)
                (int)message.len, (long long)sid);
         return;
     }
+    fx_log(z, LOG_LEVEL_DEBUG, "server %lld is %s and votes for %lld: round %lld, zxid 0x%llx",
+           (long long)sid, zab_state_name(n.state), (long long)n.leader, (long long)n.round,
+           (long long)n.zxid);
     if (z->state == ZAB_LOOKING && !e->running)
         return;
     bool voter = quorum_is_voter(&z->quorum, sid);

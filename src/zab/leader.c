@@ -15,6 +15,17 @@ static int64_t after_ticks(const struct zab *z, int ticks)
 
 /* ---- Learners ---- */
 
+struct zab_learners zab_learners(const struct zab *z)
+{
+    struct zab_learners all = {.n = z->state == ZAB_LEADING ? z->leader.n_learners : 0};
+    for (size_t i = 0; i < all.n; i++) {
+        const struct learner *l = &z->leader.learners[i];
+        if (l->step == LEARNER_READY)
+            (*(l->observer ? &all.ready_observers : &all.ready_followers))++;
+    }
+    return all;
+}
+
 struct learner *leader_find(struct zab *z, uint64_t conn)
 {
     struct leader *ld = &z->leader;

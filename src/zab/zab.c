@@ -55,6 +55,19 @@ int64_t zab_epoch(const struct zab *z)
     return z->current_epoch;
 }
 
+size_t zab_quorum_size(const struct zab *z)
+{
+    size_t n = 0;
+    for (uint64_t rest = z->quorum.voters; rest != 0; rest &= rest - 1)
+        n++;
+    return n;
+}
+
+int64_t zab_decided(const struct zab *z)
+{
+    return z->decided;
+}
+
 const char *zab_state_name(enum zab_state state)
 {
     static const char *const names[] = {

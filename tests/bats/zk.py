@@ -16,7 +16,7 @@ from kazoo.exceptions import *
 from kazoo.retry import KazooRetry
 from kazoo.security import make_acl, make_digest_acl
 
-PORT = int(os.environ["SERVER_PORT"])
+PORT = int(os.environ.get("SERVER_PORT", "0"))
 ROOT = os.environ.get("ROOT", "/")  # the node of the test, where it has one
 CREATE, EXISTS, GET_DATA, SET_DATA, PING, ADD_WATCH, CLOSE = 1, 3, 4, 5, 11, 106, -11
 
@@ -52,12 +52,12 @@ def text(data):
 class Wire:
     """Frames out and in. The session's id and password are those of the server's answer."""
 
-    def __init__(self, receive_buffer=None):
+    def __init__(self, receive_buffer=None, address=None, timeout=15):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(15)
-        self.socket.connect(("127.0.0.1", PORT))
+        self.socket.settimeout(timeout)
+        self.socket.connect(address or ("127.0.0.1", PORT))
 
     def send(self, frame):
         self.socket.sendall(struct.pack(">i", len(frame)) + frame)

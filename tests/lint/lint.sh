@@ -31,6 +31,8 @@ complain '<uv.h> belongs into src/server, the shell of src/client, src/mount and
         grep -vE '^(src/server/|src/client/client|src/mount/|src/cli/|include/zab/client.h)')"
 complain 'libfuse belongs into src/mount' \
     "$(grep -lE '#include <fuse' $sources | grep -v '^src/mount/')"
+complain '<openssl/ssl.h> belongs into src/tls' \
+    "$(grep -lE '#include <openssl/ssl' $sources | grep -v '^src/tls/')"
 complain 'upwards in the layers (util <- jute <- tree, zab <- node)' "$(
     grep -HnE '#include "zab/(jute|protocol|records|tree|watch|node|store|client|session)\.h"' src/util/*.c
     grep -HnE '#include "zab/(tree|watch|node|store|client|session)\.h"' src/jute/*.c

@@ -8,7 +8,7 @@ unit_tests += %D%/test_disk %D%/test_txnlog %D%/test_snapshot %D%/test_recovery
 unit_tests += %D%/test_tree %D%/test_watch %D%/test_node %D%/test_node_watch %D%/test_node_limits
 unit_tests += %D%/test_node_ensemble
 unit_tests += %D%/test_mount_node %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options
-unit_tests += %D%/test_ensemble
+unit_tests += %D%/test_ensemble %D%/test_tls
 unit_tests += %D%/test_zab_quorum %D%/test_zab_election %D%/test_zab_learner
 unit_tests += %D%/test_zab_leader %D%/test_zab_cluster
 check_PROGRAMS += $(unit_tests)
@@ -33,7 +33,8 @@ TESTS += $(unit_tests)
 
 %C%_test_client_SOURCES = %D%/test_client.c
 %C%_test_client_CFLAGS = $(UNIT_CFLAGS)
-%C%_test_client_LDADD = libclient.a libjute.a libutil.a liblog.a $(UV_LIBS) $(CMOCKA_LIBS)
+%C%_test_client_LDADD = libclient.a libjute.a libzabtls.a libutil.a liblog.a $(UV_LIBS) $(SSL_LIBS) \
+	$(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
 STORE_LIBS = libstore.a libdiskmem.a libtree.a libjute.a libutil.a $(ZSTD_LIBS) $(ZLIB_LIBS)
 
@@ -94,6 +95,10 @@ NODE_LIBS = libnode.a libzab.a $(STORE_LIBS) $(CRYPTO_LIBS)
 %C%_test_mount_options_SOURCES = %D%/test_mount_options.c
 %C%_test_mount_options_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_mount_options_LDADD = libmodel.a libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_tls_SOURCES = %D%/test_tls.c %D%/tls_lib.h
+%C%_test_tls_CFLAGS = $(UNIT_CFLAGS) $(SSL_CFLAGS)
+%C%_test_tls_LDADD = libzabtls.a libutil.a $(SSL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
 ZAB_LIBS = libzab.a libjute.a libutil.a
 

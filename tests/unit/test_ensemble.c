@@ -35,6 +35,26 @@ static void a_server_line_has_all_its_parts(void **state)
     ensemble_close(&en);
 }
 
+static void a_server_line_can_have_a_secure_port(void **state)
+{
+    (void)state;
+    struct ensemble en = {0};
+    struct buf text = {0};
+    const struct ensemble_server *s = add(&en, "1", "a:1:2;b:2181;[::1]:2281");
+    assert_int_equal(s->client_port, 2181);
+    assert_int_equal(s->secure_client_port, 2281);
+    assert_string_equal(s->secure_client_host, "::1");
+    s = add(&en, "2", "a:1:2:observer;;2281");
+    assert_int_equal(s->client_port, 0);
+    assert_int_equal(s->secure_client_port, 2281);
+    ensemble_text(&en, 0, &text);
+    assert_true(slice_eq_str(buf_slice(&text), "server.1=a:1:2:participant;b:2181;[::1]:2281\n"
+                                               "server.2=a:1:2:observer;;0.0.0.0:2281\n"
+                                               "version=0"));
+    buf_close(&text);
+    ensemble_close(&en);
+}
+
 static void servers_are_in_the_order_of_their_numbers(void **state)
 {
     (void)state;
@@ -66,6 +86,9 @@ static void bad_server_lines_are_refused(void **state)
         "a:1:2;",
         "a:1:2;0",
         "a:1:2;h:",
+        "a:1:2;;",
+        "a:1:2;3;",
+        "a:1:2;3;h:x",
         "a:1:2|",
         "a:1:2|b:1",
         "a:1:2:",
@@ -192,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_line_has_all_its_parts),
+        cmocka_unit_test(a_server_line_can_have_a_secure_port),
         cmocka_unit_test(servers_are_in_the_order_of_their_numbers),
         cmocka_unit_test(bad_server_lines_are_refused),
         cmocka_unit_test(weights_and_groups_are_of_servers),

@@ -43,6 +43,12 @@ static void each_value_is_taken(void **state)
     assert_int_equal(o.uid, 7);
     assert_int_equal(o.gid, 8);
     options_close(&o);
+    assert_int_equal(parse(&o, "tls_ca=/ca,tls_cert=/cert,tls_key=/key,tls_any_host", &e), 0);
+    assert_string_equal(o.tls_ca, "/ca");
+    assert_string_equal(o.tls_cert, "/cert");
+    assert_string_equal(o.tls_key, "/key");
+    assert_true(o.tls_any_host);
+    options_close(&o);
 }
 
 static void wrong_options_are_named(void **state)

@@ -2,6 +2,7 @@
 /* Three replicas in one process: node cores with consensus between them, over queues that the
  * test delivers. Disks are lists of transactions. ENSEMBLE_SEEDS=N runs more of the random test,
  * ENSEMBLE_TRACE=1 prints what the replicas log. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,6 +44,7 @@ struct replica {
     int64_t connect_to; /* sid, 0: nobody */
     struct mail mail[REPLICAS];
     struct buf later; /* struct node_event: of a later turn */
+    unsigned n_log_reads, n_installs;
 };
 
 struct cluster {
@@ -173,9 +175,31 @@ static void append(struct replica *r, const struct node_batch *b)
 static void install(struct replica *r)
 {
     tree_close(r->base);
+    r->n_installs++;
     r->base = copy_tree(node_incoming_tree(r->rig.node));
     buf_reset(&r->log);
     later(r, (struct node_event){.type = NODE_TREE_INSTALLED});
+}
+
+static void read_log(struct replica *r, struct node_log_read *read)
+{
+    struct jute_reader in = jute_reader_of(buf_slice(&r->log));
+    read->floor = tree_last_zxid(r->base);
+    while (jute_left(&in) > 0) {
+        struct slice txn = jute_read_buffer(&in);
+        int64_t zxid = txn_zxid(txn.data);
+        if (zxid <= read->zxid) {
+            read->floor = zxid;
+        } else if (zxid <= read->to_zxid) {
+            size_t start = txn_entry_begin(&read->entries);
+            buf_append(&read->entries, txn.data, slice_size(txn));
+            txn_entry_end(&read->entries, start);
+        }
+    }
+    r->n_log_reads++;
+    if (read->entries.len > read->bytes_max)
+        read->rc = -E2BIG;
+    later(r, (struct node_event){.type = NODE_LOG_READ, .log_read = read});
 }
 
 static void carry(struct replica *r, const struct node_effect *fx)
@@ -224,9 +248,12 @@ static void carry(struct replica *r, const struct node_effect *fx)
         install(r);
         break;
     case NODE_LOG:
-        if (getenv("TRACE"))
+        if (getenv("ENSEMBLE_TRACE"))
             printf("%d %lld: %s\n", (int)(r - r->cluster->replicas) + 1, (long long)r->rig.now_ms,
                    fx->text);
+        break;
+    case NODE_READ_LOG:
+        read_log(r, fx->log_read);
         break;
     case NODE_RESUME:
     case NODE_SNAPSHOT:
@@ -253,6 +280,8 @@ static void start(struct cluster *c, int i)
     config.server_id = i + 1;
     config.seed = (uint64_t)i + 1;
     config.ensemble = &c->config[i];
+    config.log_base = tree_last_zxid(r->base);
+    config.read_only_mode = true;
     config.history =
         (struct zab_history){tree_last_zxid(tree), r->accepted_epoch, r->current_epoch};
     r->rig.config = config;
@@ -278,6 +307,12 @@ static void stop(struct cluster *c, int i)
     }
     r->up = false;
     r->connect_to = 0;
+    for (size_t pos = 0; pos < r->later.len; pos += sizeof(struct node_event)) {
+        struct node_event ev;
+        memcpy(&ev, r->later.data + pos, sizeof(ev));
+        if (ev.type == NODE_LOG_READ)
+            step(r, ev);
+    }
     buf_reset(&r->later);
     for (unsigned k = 0; k < r->rig.n_clients; k++)
         r->rig.clients[k].conn = NULL;
@@ -449,11 +484,14 @@ static int settle(struct cluster *c)
     return -1;
 }
 
-static struct test_client *connect_client(struct cluster *c, int i)
+/* A new session, or that of `old`. */
+static struct test_client *connect_as(struct cluster *c, int i, const struct test_client *old,
+                                      bool read_only)
 {
     struct rig *rig = &c->replicas[i].rig;
     struct test_client *cl = &rig->clients[rig->n_clients++];
-    uint8_t no_password[ZK_PASSWORD_SIZE] = {0};
+    static const struct test_client none;
+    old = old ? old : &none;
     *cl = (struct test_client){0};
     struct node_event ev = {.type = NODE_CONN_OPENED,
                             .owner = cl,
@@ -464,15 +502,21 @@ static struct test_client *connect_client(struct cluster *c, int i)
     cl->conn = ev.conn;
     struct buf b = {0};
     struct zk_connect_request q = {.timeout = TEST_TIMEOUT_MS,
-                                   .password = slice_of(no_password, sizeof(no_password))};
+                                   .session_id = old->session_id,
+                                   .password = slice_of(old->password, ZK_PASSWORD_SIZE)};
     jute_write_int(&b, 0);
     zk_connect_request_write(&b, &q);
-    jute_write_bool(&b, false);
+    jute_write_bool(&b, read_only);
     be32_put(b.data, (uint32_t)b.len - 4);
     step(&c->replicas[i],
          (struct node_event){.type = NODE_CONN_DATA, .conn = cl->conn, .data = buf_slice(&b)});
     buf_close(&b);
     return cl;
+}
+
+static struct test_client *connect_client(struct cluster *c, int i)
+{
+    return connect_as(c, i, NULL, false);
 }
 
 static void ask_create(struct cluster *c, int i, struct test_client *cl, const char *path,
@@ -484,6 +528,21 @@ static void ask_create(struct cluster *c, int i, struct test_client *cl, const c
     jute_write_int(&b, 0);
     zk_request_header_write(&b, &h);
     write_create(&b, path, "data", mode);
+    be32_put(b.data, (uint32_t)b.len - 4);
+    step(&c->replicas[i],
+         (struct node_event){.type = NODE_CONN_DATA, .conn = cl->conn, .data = buf_slice(&b)});
+    buf_close(&b);
+}
+
+static void ask_exists(struct cluster *c, int i, struct test_client *cl, const char *path)
+{
+    struct buf b = {0};
+    struct zk_request_header h = {++cl->xid, ZK_OP_exists};
+    cl->ops[h.xid] = h.type;
+    jute_write_int(&b, 0);
+    zk_request_header_write(&b, &h);
+    jute_write_buffer(&b, slice_str(path));
+    jute_write_bool(&b, false);
     be32_put(b.data, (uint32_t)b.len - 4);
     step(&c->replicas[i],
          (struct node_event){.type = NODE_CONN_DATA, .conn = cl->conn, .data = buf_slice(&b)});
@@ -593,6 +652,93 @@ static void a_lost_replica_catches_up(void **state)
     assert_same_trees(c);
 }
 
+/* All that the others have in memory is new: what it lacks comes from the log of the leader. */
+static void a_replica_behind_the_history_gets_a_diff_from_the_log(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c), lost = (leader + 1) % REPLICAS;
+    struct test_client *cl = connect_client(c, leader);
+    hear(c, cl);
+    stop(c, lost);
+    for (int i = 0; i < 20; i++) {
+        ask_create(c, leader, cl, "/s", ZK_PERSISTENT_SEQUENTIAL);
+        assert_non_null(strstr(hear(c, cl), " OK "));
+    }
+    for (int i = 0; i < REPLICAS; i++) {
+        if (i == lost)
+            continue;
+        stop(c, i);
+        start(c, i);
+    }
+    leader = settle(c);
+    start(c, lost);
+    settle(c);
+    assert_same_trees(c);
+    assert_int_equal(c->replicas[leader].n_log_reads, 1);
+    assert_int_equal(c->replicas[lost].n_installs, 0);
+}
+
+static void a_session_that_has_moved_writes_only_where_it_is(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c), from = (leader + 1) % REPLICAS, to = (leader + 2) % REPLICAS;
+    struct test_client *old = connect_client(c, from);
+    hear(c, old);
+    struct test_client *now = connect_as(c, to, old, false);
+    assert_non_null(strstr(hear(c, now), "session"));
+    ask_create(c, from, old, "/late", ZK_PERSISTENT);
+    assert_string_equal(hear(c, old), "closed");
+    ask_create(c, to, now, "/now", ZK_PERSISTENT);
+    assert_non_null(strstr(hear(c, now), "/now"));
+    now = connect_as(c, leader, now, false);
+    assert_non_null(strstr(hear(c, now), "session"));
+    ask_create(c, leader, now, "/leader", ZK_PERSISTENT);
+    assert_non_null(strstr(hear(c, now), "/leader"));
+    assert_null(tree_find(node_tree(c->replicas[leader].rig.node), slice_str("/late")));
+}
+
+/* Its connection is elsewhere than the leader, which ends the session. */
+static void a_connection_ends_with_its_session(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c), at = (leader + 1) % REPLICAS;
+    struct test_client *cl = connect_client(c, at);
+    hear(c, cl);
+    for (int t = 0; t < TURNS_MAX && !cl->closed; t++)
+        turn(c);
+    assert_true(cl->closed);
+}
+
+static void without_a_quorum_reads_are_served_to_who_asks_for_that(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c), left = (leader + 1) % REPLICAS;
+    struct test_client *cl = connect_client(c, left);
+    hear(c, cl);
+    ask_create(c, left, cl, "/there", ZK_PERSISTENT);
+    hear(c, cl);
+    stop(c, leader);
+    stop(c, (leader + 2) % REPLICAS);
+    for (int t = 0; t < TURNS_MAX && !serves(c, left, "Mode: read-only"); t++)
+        turn(c);
+    assert_true(serves(c, left, "Mode: read-only"));
+    cl = connect_client(c, left);
+    assert_string_equal(hear(c, cl), "closed");
+    cl = connect_as(c, left, NULL, true);
+    assert_non_null(strstr(hear(c, cl), "session"));
+    ask_create(c, left, cl, "/not", ZK_PERSISTENT);
+    assert_non_null(strstr(hear(c, cl), "NOTREADONLY"));
+    ask_exists(c, left, cl, "/there");
+    assert_non_null(strstr(hear(c, cl), " OK "));
+    start(c, leader);
+    settle(c);
+    assert_true(cl->closed);
+    assert_true(serves(c, left, "Mode: follower") || serves(c, left, "Mode: leader"));
+    start(c, (leader + 2) % REPLICAS);
+    settle(c);
+    assert_same_trees(c);
+}
+
 static void a_lost_leader_is_replaced_and_nothing_is_lost(void **state)
 {
     struct cluster *c = *state;
@@ -691,6 +837,10 @@ int main(void)
         ENSEMBLE_TEST(three_replicas_elect_and_all_serve),
         ENSEMBLE_TEST(writes_at_every_replica_reach_all),
         ENSEMBLE_TEST(a_lost_replica_catches_up),
+        ENSEMBLE_TEST(a_replica_behind_the_history_gets_a_diff_from_the_log),
+        ENSEMBLE_TEST(a_session_that_has_moved_writes_only_where_it_is),
+        ENSEMBLE_TEST(a_connection_ends_with_its_session),
+        ENSEMBLE_TEST(without_a_quorum_reads_are_served_to_who_asks_for_that),
         ENSEMBLE_TEST(a_lost_leader_is_replaced_and_nothing_is_lost),
         ENSEMBLE_TEST(nothing_acknowledged_is_lost),
     };

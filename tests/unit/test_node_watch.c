@@ -218,6 +218,33 @@ static void the_super_digest_may_do_all(void **state)
     rig_close(&rig);
 }
 
+static void the_certificate_is_an_identity(void **state)
+{
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    config.super_x509 = "CN=root";
+    rig_open_with(&rig, &config);
+    struct test_client *alice = client_open(&rig), *bob = client_open(&rig),
+                       *root = client_open(&rig);
+    rig_step(&rig, (struct node_event){
+                       .type = NODE_CONN_SECURED, .conn = alice->conn, .x509 = "CN=alice,O=us"});
+    rig_step(&rig,
+             (struct node_event){.type = NODE_CONN_SECURED, .conn = root->conn, .x509 = "CN=root"});
+    do_auth(&rig, alice, "x509", "");
+    do_create_acl(&rig, alice, "/a", ZK_PERM_ALL, "auth", "");
+    do_create_acl(&rig, alice, "/b", ZK_PERM_ALL, "x509", "CN=bob,O=us");
+    do_create_acl(&rig, alice, "/c", ZK_PERM_ALL, "x509", "");
+    do_versioned(&rig, alice, ZK_OP_delete, "/a", -1);
+    do_versioned(&rig, alice, ZK_OP_setData, "/b", -1);
+    assert_said(alice, "#-4@3 OK\n#1@4 OK /a\n#2@5 OK /b\n#3@5 INVALIDACL\n#4@6 OK\n#5@6 NOAUTH");
+    do_versioned(&rig, root, ZK_OP_delete, "/b", -1);
+    assert_said(root, "#1@7 OK");
+    do_auth(&rig, bob, "x509", "CN=bob,O=us");
+    assert_said(bob, "#-4@7 AUTHFAILED\nclosed");
+    rig_close(&rig);
+}
+
 static void an_unknown_scheme_closes_the_connection(void **state)
 {
     struct rig *rig = *state;
@@ -258,6 +285,7 @@ int main(void)
         NODE_TEST(hashes_are_shown_to_admins_only),
         NODE_TEST(addresses_are_identities),
         cmocka_unit_test(the_super_digest_may_do_all),
+        cmocka_unit_test(the_certificate_is_an_identity),
         NODE_TEST(an_unknown_scheme_closes_the_connection),
         NODE_TEST(multi_checks_permissions_of_what_it_makes),
     };

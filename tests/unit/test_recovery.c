@@ -495,6 +495,19 @@ static void any_operation_may_fail(void **state)
     live_with(DISK_MEM_ENOSPC, false, 20);
 }
 
+/* Snapshots and logs. */
+static int count_files(struct fixture *f)
+{
+    struct buf names = {0};
+    int n = 0;
+    assert_int_equal(disk_list(disk_mem_disk(f->mem), "/d/version-2", &names), 0);
+    for (size_t i = 0; i < names.len; i += strlen((char *)names.data + i) + 1)
+        n += strncmp((char *)names.data + i, "log.", 4) == 0 ||
+             strncmp((char *)names.data + i, "snapshot.", 9) == 0;
+    buf_close(&names);
+    return n;
+}
+
 /* SNAP: the leader's tree replaces a history that went elsewhere. */
 static bool install_and_die(uint64_t at)
 {
@@ -513,6 +526,8 @@ static bool install_and_die(uint64_t at)
     disk_mem_crash(f.mem);
     assert_int_equal(recover(&f.store, &back, &r, &e), 0);
     assert_true(r.last_zxid == zxid || (rc < 0 && r.last_zxid <= ZXID(15)));
+    if (rc == 0)
+        assert_int_equal(count_files(&f), 1);
     txnlog_close(&l);
     tree_close(t);
     tree_close(back);

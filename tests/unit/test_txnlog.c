@@ -53,6 +53,40 @@ static void reading_gives_what_was_written(void **state)
     fixture_close(&f);
 }
 
+static int copy(struct fixture *f, int after, int to, size_t max, int64_t *floor, int *n)
+{
+    struct buf batch = {0};
+    struct slice txn;
+    struct err e;
+    size_t pos = 0;
+    int rc = txnlog_copy(&f->store, ZXID(after), ZXID(to), max, &batch, floor, &e);
+    for (*n = 0; rc == 0 && txn_batch_next(&batch, &pos, &txn); ++*n)
+        assert_int_equal(txn_zxid(txn.data), ZXID(after + 1 + *n));
+    buf_close(&batch);
+    return rc;
+}
+
+static void a_part_of_the_log_can_be_copied_out(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int64_t floor;
+    int n;
+    fixture_open(&f, 1);
+    make_log(&f, TEST_PREALLOC, 300);
+    for (int after = 1; after <= 10; after++) {
+        for (int to = after; to <= 10; to++) {
+            assert_int_equal(copy(&f, after, to, 1 << 20, &floor, &n), 0);
+            assert_int_equal(floor, ZXID(after));
+            assert_int_equal(n, to - after);
+        }
+    }
+    assert_int_equal(copy(&f, 0, 5, 1 << 20, &floor, &n), -ENODATA);
+    assert_int_equal(copy(&f, 5, 11, 1 << 20, &floor, &n), -ENODATA);
+    assert_int_equal(copy(&f, 5, 10, 1000, &floor, &n), -E2BIG);
+    fixture_close(&f);
+}
+
 static void files_are_as_zookeeper_writes_them(void **state)
 {
     (void)state;
@@ -381,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reading_gives_what_was_written),
+        cmocka_unit_test(a_part_of_the_log_can_be_copied_out),
         cmocka_unit_test(files_are_as_zookeeper_writes_them),
         cmocka_unit_test(zeros_are_written_ahead_and_cut_off_by_a_roll),
         cmocka_unit_test(a_flipped_byte_is_never_taken_for_a_torn_tail),

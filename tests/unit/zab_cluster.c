@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum {
-    WRITES_MAX = 4000,
+    RANDOM_WRITES_MAX = 4000,
     LOG_MAX = 4096,
     EPOCHS_MAX = 4096,
     WRITE_EVERY_MS = 20,
@@ -738,7 +738,8 @@ static void to_core(struct cluster *c, struct event *ev)
 
 static void random_write(struct cluster *c)
 {
-    if (c->writing && rng_one_in(&c->rng, WRITE_EVERY_MS / CLOCK_MS))
+    if (c->writing && c->n_committed < RANDOM_WRITES_MAX &&
+        rng_one_in(&c->rng, WRITE_EVERY_MS / CLOCK_MS))
         cluster_write(c);
 }
 
@@ -1017,7 +1018,7 @@ bool cluster_write(struct cluster *c)
     for (size_t k = 0; k < c->n; k++) {
         size_t i = (from + k) % c->n;
         struct server *s = &c->servers[i];
-        if (s->state != ZAB_LEADING || !cluster_serves(c, i) || s->n == WRITES_MAX)
+        if (s->state != ZAB_LEADING || !cluster_serves(c, i) || s->n == LOG_MAX)
             continue;
         int64_t epoch = zab_epoch(s->z), last = log_last(s);
         struct entry e = {zxid_epoch(last) == epoch ? last + 1 : zxid_make(epoch, 1),
