@@ -71,11 +71,13 @@ struct node_config {
     uint32_t conns_per_ip_max; /* maxClientCnxns, 0: no limit */
     uint32_t watches_max;      /* zab.maxWatches, for each connection */
     size_t output_max;         /* zab.maxOutput: bytes that wait for a slow reader */
+    int64_t reserved_bytes;    /* zab.reservedSpace: of the log's disk, not for writes of clients */
     int handshake_ms;          /* zab.handshakeTimeout */
     int container_check_ms;    /* znode.container.checkIntervalMs */
     bool skip_acl;             /* skipACL */
     bool enforce_quota;        /* enforceQuota */
     bool extended_types;       /* extendedTypesEnabled: TTL nodes */
+    bool leader_is_reserved;   /* leaderServes=no: while it leads it takes no clients */
     bool read_only_mode;       /* readonlymode.enabled: serve reads while there is no quorum */
     const char *super_digest;  /* DigestAuthenticationProvider.superDigest, or NULL */
     const char *super_x509;    /* X509AuthenticationProvider.superUser, or NULL */
@@ -89,10 +91,12 @@ struct node_config {
     int64_t log_base;                  /* and the zxid of the snapshot that it began with */
 };
 
-/* What the shell alone can know; shown by mntr. */
+/* What the shell alone can know; shown by mntr. With less than config.reserved_bytes free, writes
+ * are refused with ZK_SYSTEMERROR, and all else goes on. */
 struct node_gauges {
     int64_t open_fds;
     int64_t max_fds;
+    int64_t free_bytes; /* of the log's disk; negative: not known */
 };
 
 enum node_event_type {

@@ -54,7 +54,7 @@ const char *zk_op_name(int32_t op);
 /* What a reply's header says (KeeperException.Code). Name, number, text for people. */
 #define ZK_ERRORS(E)                                                                               \
     E(OK, 0, "ok")                                                                                 \
-    E(SYSTEMERROR, -1, "system error")                                                             \
+    E(SYSTEMERROR, -1, "system error; see the server's log")                                       \
     E(RUNTIMEINCONSISTENCY, -2, "runtime inconsistency")                                           \
     E(DATAINCONSISTENCY, -3, "data inconsistency")                                                 \
     E(CONNECTIONLOSS, -4, "connection lost")                                                       \

@@ -267,6 +267,8 @@ int map_errno(int32_t zk_err, bool writing)
     case ZK_REQUESTTIMEOUT:
     case ZK_THROTTLEDOP:
         return ETIMEDOUT;
+    case ZK_SYSTEMERROR: /* zabd's disk is full */
+        return writing ? ENOSPC : EIO;
     case ZK_QUOTAEXCEEDED:
         return EDQUOT;
     case ZK_BADARGUMENTS:

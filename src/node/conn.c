@@ -294,6 +294,12 @@ static void conn_connect(struct node *n, struct node_conn *c, struct slice frame
         conn_close(n, c);
         return;
     }
+    if (n->config.leader_is_reserved && n->state == ZAB_LEADING) {
+        node_log(n, LOG_LEVEL_DEBUG, "%s: closed, the leader takes no clients (leaderServes)",
+                 c->address);
+        conn_close(n, c);
+        return;
+    }
     if (q.last_zxid_seen > n->last_committed) {
         node_log(n, LOG_LEVEL_WARN,
                  "%s: closed, it has seen zxid 0x%llx and the last one here is 0x%llx", c->address,

@@ -204,6 +204,8 @@ static void learner_request(struct node *n, struct node_link *l, const struct zk
         propose_close_session(n, NULL, who.session_id, h.xid);
     } else if (s->owner != 0 && s->owner != l->id) {
         propose_error(n, &who, &h, ZK_SESSIONMOVED);
+    } else if (!node_has_room(n, slice_size(p->data))) {
+        propose_error(n, &who, &h, ZK_SYSTEMERROR);
     } else {
         s->owner = l->id;
         propose_for_learner(n, &who, &h, jute_read_rest(&r));

@@ -36,6 +36,7 @@ void history_append_open(struct node *n)
         n->apply_pos = 0;
     }
     n->in_flight_bytes += b->entries.len;
+    n->room -= (int64_t)b->entries.len;
     n->bytes_since_snapshot += b->entries.len;
     node_effect(n, NODE_APPEND, NULL);
     n->fx->list[n->fx->n - 1].batch = b;

@@ -25,6 +25,7 @@ enum {
     HISTORY_MAX = 8 << 20,        /* bytes of transactions kept for learners */
     LOG_READ_MAX = 64 << 20,      /* bytes of the log that are read for one learner */
     LOG_READ_MIN = 1 << 20,       /* as many are not worth a tree instead */
+    LINK_UNSENT_MAX = 256 << 20,  /* bytes that wait for a learner */
     LINK_HELD_MAX = 4 << 20,      /* bytes of a link that wait, before it is not read from */
     BATCH_KEEP_MAX = 4 << 20,     /* a larger batch gives its memory back */
     IN_FLIGHT_MAX = 64 << 20,     /* bytes of transactions that are not committed */
@@ -282,6 +283,8 @@ struct node {
     int64_t history_base; /* the zxid before the first that is kept */
     int64_t log_base;     /* from behind it on the log on disk is whole */
     size_t n_log_reads;   /* under way */
+    int64_t room;         /* bytes that the log's disk has for what is appended from now on */
+    bool is_full;         /* that was less than is reserved */
     struct history_cursor found;
     struct buf syncs;         /* connections that asked the leader, in order */
     struct buf learner_waits; /* struct learner_wait */
@@ -299,6 +302,7 @@ struct node {
 
 /* node.c */
 void node_effect(struct node *n, enum node_effect_type type, struct node_conn *conn);
+bool node_has_room(const struct node *n, size_t more);
 void node_log(struct node *n, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* conn.c */

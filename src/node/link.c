@@ -219,9 +219,17 @@ void link_data(struct node *n, struct node_link *l, struct slice data)
 
 void link_flush(struct node *n)
 {
-    LIST_FOR_EACH_SAFE (l, &n->dirty_links, struct node_link, dirty_link) {
+    while (!list_is_empty(&n->dirty_links)) {
+        struct node_link *l = LIST_FIRST(&n->dirty_links, struct node_link, dirty_link);
         list_remove(&l->dirty_link);
-        link_effect(n, NODE_SEND, l);
+        if (l->pub.out.len + l->pub.in_flight <= LINK_UNSENT_MAX) {
+            link_effect(n, NODE_SEND, l);
+            continue;
+        }
+        node_log(n, LOG_LEVEL_WARN, "%s: closed, it does not read and %zu bytes wait for it",
+                 l->address, l->pub.out.len + l->pub.in_flight);
+        buf_reset(&l->pub.out);
+        ensemble_link_failed(n, l);
     }
 }
 

@@ -73,6 +73,7 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     n->decided = config->ensemble ? n->persisted : INT64_MAX;
     n->serving = !config->ensemble;
     n->proposing = true;
+    n->room = INT64_MAX;
     n->next_container_check_ms = now_ms + config->container_check_ms;
     n->stats.min_latency_ms = -1;
     choose_next_snapshot(n);
@@ -123,12 +124,45 @@ void node_close(struct node *n)
     free(n);
 }
 
+/* ---- Room on the disk ---- */
+
+/* What was appended may not have taken its space yet. */
+void node_set_gauges(struct node *n, const struct node_gauges *gauges)
+{
+    n->gauges = *gauges;
+    n->room = gauges->free_bytes < 0 ? INT64_MAX : gauges->free_bytes - (int64_t)n->in_flight_bytes;
+}
+
+/* For a write of a client with so many bytes. */
+bool node_has_room(const struct node *n, size_t more)
+{
+    size_t open = n->open ? n->open->entries.len : 0;
+    return n->room - n->config.reserved_bytes >= (int64_t)(open + more);
+}
+
+static void check_room(struct node *n)
+{
+    bool full =
+        n->is_full ? !node_has_room(n, (size_t)n->config.reserved_bytes / 4) : !node_has_room(n, 0);
+    if (full && !n->is_full)
+        node_log(n, LOG_LEVEL_ERROR,
+                 "the disk of the log is full but for %lld KiB: writes are refused; make room "
+                 "(zab.reservedSpace)",
+                 (long long)MAX(n->room, 0) >> 10);
+    else if (!full && n->is_full)
+        node_log(n, LOG_LEVEL_INFO, "the disk of the log has room again: writes are taken");
+    n->is_full = full;
+}
+
+/* ---- A turn ---- */
+
 /* A snapshot costs as much as the tree is large, reading a log as much as that is long: so not
  * before the log behind the last one is half as large as the tree. */
 static void start_snapshot_if_due(struct node *n)
 {
     if (!n->serving || n->snapshot_running || n->txns_since_snapshot < n->snapshot_at ||
-        n->bytes_since_snapshot < tree_data_size(n->tree) / 2)
+        n->bytes_since_snapshot < tree_data_size(n->tree) / 2 ||
+        !node_has_room(n, tree_data_size(n->tree) / 2))
         return;
     n->snapshot_running = true;
     n->txns_since_snapshot = 0;
@@ -168,6 +202,7 @@ static void tick(struct node *n)
 {
     if (n->zab)
         ensemble_tick(n);
+    check_room(n);
     conn_check_deadlines(n);
     tracker_expire(n);
     check_containers(n);
@@ -250,11 +285,6 @@ struct node_conn_public *node_conn_public(struct node_conn *conn)
 const struct tree *node_tree(const struct node *n)
 {
     return n->tree;
-}
-
-void node_set_gauges(struct node *n, const struct node_gauges *gauges)
-{
-    n->gauges = *gauges;
 }
 
 enum zab_state node_state(const struct node *n)

@@ -255,7 +255,8 @@ static void receive_write(struct node *n, struct node_conn *c, const struct zk_r
                           struct slice body)
 {
     struct buf refusal = {0};
-    int32_t err = propose_request(n, c, h, body, &refusal);
+    int32_t err = node_has_room(n, slice_size(body)) ? propose_request(n, c, h, body, &refusal)
+                                                     : ZK_SYSTEMERROR;
     if (err == ZK_OK && refusal.len == 0)
         request_push(n, c, PENDING_WRITE, h->xid, h->type, ZK_OK, n->last_proposed, SLICE_EMPTY);
     else

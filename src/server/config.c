@@ -188,6 +188,8 @@ static const struct key keys[] = {
     {"skipACL", BOOLEAN, AT(skip_acl), 0, 0, "no", "everybody may do everything"},
     {"enforceQuota", BOOLEAN, AT(enforce_quota), 0, 0, "no", "refuse writes beyond a quota"},
     {"extendedTypesEnabled", BOOLEAN, AT(extended_types), 0, 0, "no", "allow TTL nodes"},
+    {"leaderServes", BOOLEAN, AT(leader_serves), 0, 0, "yes",
+     "the leader takes client connections; \"no\" leaves it to followers and observers"},
     {"readonlymode.enabled", BOOLEAN, AT(read_only_mode), 0, 0, "no",
      "while there is no quorum, serve reads to clients that ask for that"},
     {"znode.container.checkIntervalMs", INTEGER, AT(container_check_ms), 100, INT32_MAX, "60000",
@@ -208,6 +210,8 @@ static const struct key keys[] = {
      "watches of one connection"},
     {"zab.maxOutput", INTEGER, AT(max_output), 1 << 20, 1 << 30, "67108864",
      "bytes that may wait for a client that does not read"},
+    {"zab.reservedSpace", INTEGER, AT(reserved_kib), 64, 1 << 30, "1024",
+     "KiB of the log's disk that are kept free: with less, reads go on and writes are refused"},
     {"zab.logLevel", STRING, AT(log_level), 0, 0, "info", "error, warn, info or debug"},
 };
 

@@ -56,6 +56,7 @@ struct config {
     bool enforce_quota;
     bool extended_types;
     bool read_only_mode;
+    bool leader_serves;
     bool keep_alive;
     char *four_letter;
     char *super_digest;
@@ -63,6 +64,7 @@ struct config {
     int64_t max_watches;
     int64_t max_output;
     int64_t handshake_ms;
+    int64_t reserved_kib;
     char *log_level;
     int64_t init_limit;
     int64_t sync_limit;
@@ -84,6 +86,9 @@ void config_close(struct config *c);
 
 /* Part of loading: the server lines, once all has been read. */
 int config_check_ensemble(struct config *c, struct err *e);
+
+/* The answer to "conf". */
+void conf_text(const struct config *c, struct buf *out);
 
 /* All keys with their defaults, for --help-config, or for the man page. */
 void config_print_keys(bool roff);

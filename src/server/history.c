@@ -15,6 +15,7 @@
 
 enum {
     FIRST_PURGE_MS = 60000,
+    RELIEF_EVERY_MS = 60000,
 };
 
 static int new_tree(struct tree **tree, struct err *e)
@@ -120,6 +121,17 @@ void history_purge(struct server *s)
     s->history.purging = true;
     s->history.purge_work.data = s;
     uv_queue_work(&s->loop, &s->history.purge_work, purge, on_purged);
+}
+
+/* Before the disk is full. */
+void history_make_room(struct server *s, int64_t free_bytes)
+{
+    struct history *h = &s->history;
+    if (free_bytes < 0 || free_bytes / 4 > s->config->reserved_kib << 10 ||
+        uv_now(&s->loop) < h->next_relief_ms)
+        return;
+    h->next_relief_ms = uv_now(&s->loop) + RELIEF_EVERY_MS;
+    history_purge(s);
 }
 
 static void on_purge_timer(uv_timer_t *timer)

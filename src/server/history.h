@@ -15,6 +15,7 @@ struct history {
     uv_timer_t purge_timer;
     uv_work_t purge_work;
     bool purging;
+    uint64_t next_relief_ms; /* a purge for want of space */
     uv_mutex_t lock; /* purging and changing exclude each other */
     uv_async_t changed;
     enum node_event_type change; /* one at a time: NODE_TRUNCATED or NODE_TREE_INSTALLED */
@@ -32,6 +33,7 @@ void history_save_epoch(struct server *s, const char *name, int64_t epoch);
 
 void history_start(struct server *s);
 void history_purge(struct server *s);
+void history_make_room(struct server *s, int64_t free_bytes);
 
 /* On the log thread; the event comes when it is done. */
 void history_truncate(struct server *s, int64_t zxid);

@@ -189,14 +189,21 @@ static void on_persisted(uv_async_t *async)
     server_step(s, &ev);
 }
 
-static void on_tick(uv_timer_t *timer)
+static void set_gauges(struct server *s)
 {
-    struct server *s = timer->data;
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     struct node_gauges gauges = {.open_fds = s->base_fds + (int64_t)s->n_streams,
-                                 .max_fds = (int64_t)files.rlim_cur};
+                                 .max_fds = (int64_t)files.rlim_cur,
+                                 .free_bytes = disk_free_bytes(s->store.disk, s->store.log_dir)};
     node_set_gauges(s->node, &gauges);
+    history_make_room(s, gauges.free_bytes);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    set_gauges(s);
     streams_close_overdue(s);
     if (s->peers) {
         peers_tick(s->peers);
@@ -260,6 +267,8 @@ static int open_node(struct server *s, struct tree *tree, int64_t log_base, stru
     if (getrandom(&seed, sizeof(seed), 0) < 0)
         log_warn("no random numbers for hash keys: %s", strerror(errno));
     s->envi_text = process_envi_text(c);
+    conf_text(c, &s->conf_text);
+    *buf_extend(&s->conf_text, 1) = '\0';
     struct node_config nc = {
         .server_id = 1,
         .tick_ms = (int)c->tick_ms,
@@ -272,17 +281,19 @@ static int open_node(struct server *s, struct tree *tree, int64_t log_base, stru
         .conns_per_ip_max = (uint32_t)c->max_client_conns,
         .watches_max = (uint32_t)c->max_watches,
         .output_max = (size_t)c->max_output,
+        .reserved_bytes = c->reserved_kib << 10,
         .handshake_ms = (int)c->handshake_ms,
         .container_check_ms = (int)c->container_check_ms,
         .skip_acl = c->skip_acl,
         .enforce_quota = c->enforce_quota,
         .extended_types = c->extended_types,
         .read_only_mode = c->read_only_mode,
+        .leader_is_reserved = c->own && !c->leader_serves,
         .super_digest = c->super_digest,
         .super_x509 = c->super_x509,
         .four_letter = c->four_letter,
         .version = VERSION_TEXT,
-        .conf_text = (const char *)c->text.data,
+        .conf_text = (const char *)s->conf_text.data,
         .envi_text = s->envi_text,
         .seed = seed,
         .history.last_zxid = tree_last_zxid(tree),
@@ -377,6 +388,7 @@ static void serve(struct server *s)
     s->log = log_thread_start(&s->store, (uint64_t)c->prealloc_kib << 10, c->force_sync,
                               c->fsync_warning_ms, on_log_persisted, s);
     s->base_fds = process_count_open_files();
+    set_gauges(s);
     say_what_it_serves(s);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     shut_down(s);
@@ -432,6 +444,7 @@ int server_run(const struct config *config, struct err *e)
     secure_close(&s->secure);
     buf_close(&s->plain);
     buf_close(&s->ensemble_text);
+    buf_close(&s->conf_text);
     free(s->later.list);
     free(s->read_buffer);
     free(s->envi_text);

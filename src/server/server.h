@@ -35,6 +35,7 @@ struct server {
     struct zab_config ensemble; /* the node's view of config->ensemble */
     struct zab_server zab_servers[ZAB_SERVERS_MAX];
     struct buf ensemble_text;
+    struct buf conf_text;
     struct store store;
     struct node *node;
     struct node_effects fx;

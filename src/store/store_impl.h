@@ -87,14 +87,14 @@ const struct store_files *txnlog_reader_files(const struct txnlog_reader *r);
 size_t txnlog_reader_file(const struct txnlog_reader *r);
 uint64_t txnlog_reader_offset(const struct txnlog_reader *r);
 
-/* Where the last file's good entries end, and if a torn tail is behind them. */
-uint64_t txnlog_reader_end(const struct txnlog_reader *r, bool *torn);
+/* Where the last file's good entries end, if a torn tail is behind them, and if anything is. */
+uint64_t txnlog_reader_end(const struct txnlog_reader *r, bool *torn, bool *more);
 
 /* -EUCLEAN that names the place of the transaction that was read last. */
 int txnlog_reader_corrupt(const struct txnlog_reader *r, struct err *e, const char *what);
 
-/* The reader came to the end: cut off, durably, the torn tail that it met there, if it met one; a
- * file without an entry goes, so that its name is free again. */
+/* The reader came to the end: cut off, durably, the torn tail that it met there, if it met one, and
+ * zeros; a file without an entry goes, so that its name is free again. */
 int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, bool *torn, struct err *e);
 
 /* Close the file so that history can be cut; the next append starts another, at any zxid. */

@@ -49,8 +49,9 @@ static int drop_log_after(struct store *s, int64_t zxid, struct err *e)
 int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, bool *torn, struct err *e)
 {
     const struct store_files *files = txnlog_reader_files(r);
-    uint64_t end = txnlog_reader_end(r, torn);
-    if (files->n == 0 || (!*torn && end > FILE_HEADER_SIZE))
+    bool more;
+    uint64_t end = txnlog_reader_end(r, torn, &more);
+    if (files->n == 0 || (!more && end > FILE_HEADER_SIZE))
         return 0;
     return cut_file(s, files->at[files->n - 1].name, end, e);
 }

@@ -87,9 +87,10 @@ uint64_t txnlog_reader_offset(const struct txnlog_reader *r)
     return r->txn_offset;
 }
 
-uint64_t txnlog_reader_end(const struct txnlog_reader *r, bool *torn)
+uint64_t txnlog_reader_end(const struct txnlog_reader *r, bool *torn, bool *more)
 {
     *torn = r->torn;
+    *more = r->size > r->offset;
     return r->offset;
 }
 

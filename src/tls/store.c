@@ -168,6 +168,11 @@ static int p12_read(const struct tls_store *st, const struct buf *b, struct cont
     }
     int ok = PKCS12_parse(p12, st->password, &c->key, &own, &rest);
     PKCS12_free(p12);
+    if (!ok && ERR_GET_REASON(ERR_peek_error()) == PKCS12_R_MAC_VERIFY_FAILURE) {
+        ERR_clear_error();
+        return store_error(st, -EINVAL,
+                           st->password ? "the password is wrong" : "it needs a password", e);
+    }
     if (!ok)
         return store_error(st, -EINVAL, tls_reason(), e);
     ERR_clear_error();

@@ -81,7 +81,7 @@ run_peer() {
         ;;
     zookeeper)
         exec java -Xmx160m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dzookeeper.admin.enableServer=false \
-            -cp "$ZOOKEEPER_JAR" org.apache.zookeeper.server.quorum.QuorumPeerMain "$1"
+            -cp "$ZOOKEEPER_CLASSES" org.apache.zookeeper.server.quorum.QuorumPeerMain "$1"
         ;;
     esac
 }

@@ -17,6 +17,8 @@ load /usr/lib/bats/bats-assert/load
 PATH=$ZAB_BUILD:$PATH
 : "${ZAB_TEST_SERVER:=zabd}"
 ZOOKEEPER_JAR=/usr/share/java/zookeeper.jar
+# For TLS it needs parts of Netty that Debian's package does not name.
+ZOOKEEPER_CLASSES=$ZOOKEEPER_JAR:/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar
 
 require_program() {
     command -v "$1" >/dev/null || skip "$1 is not installed"
@@ -81,7 +83,7 @@ run_server() {
         ;;
     zookeeper)
         exec java -Xmx256m -XX:TieredStopAtLevel=1 \
-            -cp "$ZOOKEEPER_JAR" org.apache.zookeeper.server.ZooKeeperServerMain "$1"
+            -cp "$ZOOKEEPER_CLASSES" org.apache.zookeeper.server.ZooKeeperServerMain "$1"
         ;;
     esac
 }

@@ -245,51 +245,80 @@ start_on_disk() {
     start_server "$NAME"
 }
 
-# Prints how many nodes were acknowledged before the server gave up.
+# Prints how many nodes were acknowledged before a write was refused; $1: how many there are.
 fill_disk() {
-    py <<'END'
+    py "${1:-0}" <<'END'
+import sys
 from zk import *
 wire = Wire()
 wire.open_session()
-wire.create(b"/nodes")
-try:
-    for n in range(1, 1000):
-        assert wire.create(b"/nodes/%04d" % n, bytes(10000)) == 0
-except (EOFError, ConnectionResetError):
-    print(n - 1)
+n, err = int(sys.argv[1]), 0
+assert n > 0 or wire.create(b"/nodes") == 0
+while err == 0:
+    err = wire.create(b"/nodes/%04d" % (n + 1), bytes(10000))
+    n += err == 0
+assert err == -1
+print(n)
 END
 }
 
-@test "a full disk ends it with a clear error, and with space again nothing is lost" {
-    small_disk 2048
+count_nodes() {
+    zabctl -s "127.0.0.1:$SERVER_PORT" ls /nodes | wc -l
+}
+
+can_write() {
+    zabctl -s "127.0.0.1:$SERVER_PORT" create "$1"
+}
+
+@test "on a full disk reads go on and writes are refused, until there is room" {
+    small_disk 3072
+    start_on_disk
+    local n
+    n=$(fill_disk)
+    ((n > 50))
+    wait_for 5 log_has "error the disk of the log is full .*zab.reservedSpace"
+    run -1 --separate-stderr can_write /more
+    [[ $stderr == *"system error"* ]]
+    [ "$(count_nodes)" = "$n" ]
+    on_disk mount -o remount,size=64m "$DIR/data"
+    wait_for 5 can_write /more
+    wait_for 5 log_has "writes are taken"
+    stop_server "$NAME"
+    start_on_disk
+    [ "$(count_nodes)" = "$n" ]
+    stop_server "$NAME"
+}
+
+@test "a disk that somebody else fills ends it with a clear error, and nothing is lost" {
+    small_disk 3072
     start_on_disk
     local n result=0
     n=$(fill_disk)
-    ((n > 50))
+    on_disk sh -c "cat /dev/zero >'$DIR/data/foreign' 2>/dev/null" || :
+    until process_is_gone "$(cat "$DIR/pid")"; do
+        zabctl -t 1 -s "127.0.0.1:$SERVER_PORT" ls / >/dev/null 2>&1 || :
+    done
     wait "$(cat "$DIR/pid")" || result=$?
     [ "$result" = 1 ]
     log_has "error cannot write .*log.*: no space left on the device"
     on_disk mount -o remount,size=64m "$DIR/data"
     start_on_disk
-    local found
-    found=$(zabctl -s "127.0.0.1:$SERVER_PORT" ls /nodes | wc -l)
-    ((found == n || found == n + 1))
-    zabctl -s "127.0.0.1:$SERVER_PORT" create /more
+    [ "$(count_nodes)" = "$n" ]
     stop_server "$NAME"
 }
 
 @test "starts on a full disk change nothing" {
-    small_disk 2048
+    small_disk 3072
     start_on_disk
     local n i
     n=$(fill_disk)
     for i in 1 2 3; do
-        wait_for 10 process_is_gone "$(cat "$DIR/pid")"
+        stop_server "$NAME"
         start_on_disk
-        run ! zabctl -t 1 -s "127.0.0.1:$SERVER_PORT" create /more
+        [ "$(count_nodes)" = "$n" ]
+        n=$(fill_disk "$n") # what was free of the log file that has ended
     done
     on_disk mount -o remount,size=64m "$DIR/data"
-    start_on_disk
-    run -0 zabctl -s "127.0.0.1:$SERVER_PORT" ls /nodes
-    [ "${#lines[@]}" -ge "$n" ]
+    wait_for 5 can_write /more
+    stop_server "$NAME"
 }

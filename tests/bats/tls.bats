@@ -155,6 +155,22 @@ PY
     stop_server "$NAME"
 }
 
+@test "zabctl and a mount speak TLS with Apache ZooKeeper" {
+    load mount_helpers
+    require_fuse
+    ZAB_TEST_SERVER=zookeeper start_secure \
+        serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory
+    zabctl create /mine x
+    zabctl acl /mine auth::cdrwa
+    [ "$(zabctl acl /mine)" = "x509:CN=alice,O=zabfs:cdrwa" ]
+    [ "$(zabctl get /mine)" = x ]
+    run -10 zabctl -t 1 --tls-cert "$CERTS/intruder.pem" get /mine
+    start_mount "$DIR/mnt" "127.0.0.1:$TLS_PORT" "tls_ca=$CERTS/ca.pem,tls_cert=$CERTS/alice.pem"
+    [ "$(cat "$DIR/mnt/mine")" = x ]
+    stop_mount "$DIR/mnt"
+    stop_server "$NAME"
+}
+
 # ---- zoo.cfg ----
 
 # zabd must not start, nor find the file good; $1 is in what it says.

@@ -63,5 +63,6 @@ node 4000
 records 1000000
 session 20000
 snapshot 4000
+tls 1500
 END
 exit $failed

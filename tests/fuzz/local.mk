@@ -2,7 +2,7 @@
 # The fuzzers need clang and the whole library built for them, so they are built in a build
 # directory of their own below this one; see fuzz.sh.
 fuzzers = %D%/fuzz_config %D%/fuzz_load %D%/fuzz_log %D%/fuzz_node %D%/fuzz_records \
-	%D%/fuzz_session %D%/fuzz_snapshot
+	%D%/fuzz_session %D%/fuzz_snapshot %D%/fuzz_tls
 EXTRA_PROGRAMS += $(fuzzers) %D%/seeds
 EXTRA_LIBRARIES = %D%/libfuzz.a
 dist_check_SCRIPTS += %D%/fuzz.sh
@@ -41,6 +41,9 @@ FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_snapshot_SOURCES = %D%/fuzz_snapshot.c
 %C%_fuzz_snapshot_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_snapshot_LDADD = $(FUZZ_LIBS)
+%C%_fuzz_tls_SOURCES = %D%/fuzz_tls.c
+%C%_fuzz_tls_LDFLAGS = $(FUZZER_LINK)
+%C%_fuzz_tls_LDADD = $(FUZZ_LIBS) libzabtls.a libutil.a $(SSL_LIBS) $(CRYPTO_LIBS)
 
 FUZZ_SECONDS = 60
 fuzz:

@@ -231,6 +231,18 @@ static void write_trees(struct buf *b)
     tree_close(t);
 }
 
+/* A handshake, something to say for each, and the end; see fuzz_tls.c. */
+static void write_tls(struct buf *b)
+{
+    static const uint8_t steps[] = {0x00, 255, 0x20, 255, 0x00, 255, 0x20, 255, 0x01, 3,  0x21, 200,
+                                    0x00, 100, 0x00, 255, 0x20, 255, 0x04, 0,   0x00, 255};
+    for (uint8_t version = 0; version < 2; version++) {
+        append_byte(b, version);
+        buf_append(b, steps, sizeof(steps));
+        write_seed("tls", version ? "1.2" : "1.3", b);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct buf b = {0};
@@ -245,6 +257,7 @@ int main(int argc, char **argv)
     write_logs();
     write_snapshots(&b);
     write_trees(&b);
+    write_tls(&b);
     buf_printf(&b, "# a comment\ntickTime=2000\ndataDir: /d\nclientPort = 2181\n"
                    "forceSync=no\n4lw.commands.whitelist=*\nzab.logLevel=warn\nother=1\n");
     write_seed("config", "sample", &b);

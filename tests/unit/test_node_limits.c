@@ -518,6 +518,36 @@ static void a_transaction_is_not_much_larger_than_its_request(void **state)
     assert_said(c, "#2@2 OK /s0000000000");
 }
 
+static void writes_are_refused_before_the_disk_is_full(void **state)
+{
+    struct node_config config = test_config();
+    struct node_gauges gauges = {.free_bytes = 10200};
+    struct rig rig;
+    (void)state;
+    config.reserved_bytes = 10000;
+    rig_open_with(&rig, &config);
+    struct test_client *c = client_open(&rig);
+    do_create(&rig, c, "/a", ZK_PERSISTENT);
+    assert_said(c, "#1@2 OK /a");
+    node_set_gauges(rig.node, &gauges);
+    do_create(&rig, c, "/b", ZK_PERSISTENT);
+    assert_said(c, "#2@3 OK /b");
+    do_create(&rig, c, "/c", ZK_PERSISTENT);
+    do_create(&rig, c, "/d", ZK_PERSISTENT);
+    do_create(&rig, c, "/e", ZK_PERSISTENT);
+    assert_non_null(strstr(said(c), "#5@4 SYSTEMERROR"));
+    do_read(&rig, c, ZK_OP_getChildren, "/", false);
+    assert_said(c, "#6@4 OK zookeeper a b c");
+    struct test_client *d = client_open(&rig);
+    do_read(&rig, d, ZK_OP_getChildren, "/", false);
+    assert_said(d, "#1@5 OK zookeeper a b c");
+    gauges.free_bytes = 20000;
+    node_set_gauges(rig.node, &gauges);
+    do_create(&rig, d, "/e", ZK_PERSISTENT);
+    assert_said(d, "#2@6 OK /e");
+    rig_close(&rig);
+}
+
 #define NODE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -539,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_client_that_does_not_read_is_paused_and_then_closed),
         cmocka_unit_test(watches_are_limited),
         cmocka_unit_test(outstanding_requests_pause_who_makes_them),
+        cmocka_unit_test(writes_are_refused_before_the_disk_is_full),
         NODE_TEST(large_answers_wait_for_their_reader),
         NODE_TEST(identities_are_limited),
         NODE_TEST(long_identities_are_limited),

@@ -312,7 +312,8 @@ static void bad_stores_are_named(void **state)
         {"ca.pem", NULL, NULL, "no private key"},
         {"locked.pem", NULL, NULL, "needs a password"},
         {"locked.pem", NULL, "wrong", "is the password right"},
-        {"server.p12", NULL, "wrong", "mac verify"},
+        {"server.p12", NULL, "wrong", "the password is wrong"},
+        {"server.p12", NULL, NULL, "needs a password"},
         {"server.pem", "PKCS12", NULL, "not in the format PKCS12"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
