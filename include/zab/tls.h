@@ -3,7 +3,7 @@
  * moves them.
  *
  * A context is what one kind of connection has in common: own key, trusted certificates, rules. It
- * reads its files when it is opened and outlives its connections.
+ * reads its files when it is opened. Its connections keep what they need of it when it is closed.
  *
  * A connection is told what came (tls_conn_receive) and what is to be sent (tls_conn_send, once
  * tls_conn_ready). Both leave bytes for the network in tls_conn_output(); the caller sends and

@@ -24,108 +24,52 @@ struct key {
 
 #define AT(member) offsetof(struct config, member)
 
-/* Once for the client ports, once for connections between servers. */
-#define TLS_KEYS(prefix, of, where, verify_client)                                                 \
-    {prefix "keyStore.location",                                                                   \
-     STRING,                                                                                       \
-     AT(of.key_path),                                                                              \
-     0,                                                                                            \
-     0,                                                                                            \
-     NULL,                                                                                         \
-     where ": file of this server's certificate, its chain and its private key"},                  \
-        {prefix "keyStore.type",                                                                   \
-         STRING,                                                                                   \
-         AT(of.key_type),                                                                          \
-         0,                                                                                        \
-         0,                                                                                        \
-         NULL,                                                                                     \
-         "PEM or PKCS12; default: by the file's extension, .pem or .p12"},                         \
-        {prefix "keyStore.password",                                                               \
-         STRING,                                                                                   \
-         AT(of.key_password),                                                                      \
-         0,                                                                                        \
-         0,                                                                                        \
-         NULL,                                                                                     \
-         "password of that file, if it has one"},                                                  \
-        {prefix "keyStore.passwordPath",                                                           \
-         STRING,                                                                                   \
-         AT(of.key_password_path),                                                                 \
-         0,                                                                                        \
-         0,                                                                                        \
-         NULL,                                                                                     \
-         "file of that password, which goes before the password"},                                 \
-        {prefix "trustStore.location",                                                             \
-         STRING,                                                                                   \
-         AT(of.trust_path),                                                                        \
-         0,                                                                                        \
-         0,                                                                                        \
-         NULL,                                                                                     \
-         where ": file of the certificates that are trusted, most often of authorities"},          \
-        {prefix "trustStore.type",    STRING, AT(of.trust_type), 0, 0, NULL,                       \
-         "as " prefix "keyStore.type"},                                                            \
-        {prefix "trustStore.password",    STRING, AT(of.trust_password), 0, 0, NULL,               \
-         "as " prefix "keyStore.password"},                                                        \
-        {prefix "trustStore.passwordPath",    STRING, AT(of.trust_password_path), 0, 0, NULL,      \
-         "as " prefix "keyStore.passwordPath"},                                                    \
-        {prefix "clientAuth",                                                                      \
-         STRING,                                                                                   \
-         AT(of.client_auth),                                                                       \
-         0,                                                                                        \
-         0,                                                                                        \
-         "need",                                                                                   \
-         where ": whether who connects needs a certificate: need, want or none"},                  \
-        {prefix "hostnameVerification",                                                            \
-         BOOLEAN,                                                                                  \
-         AT(of.verify_name),                                                                       \
-         0,                                                                                        \
-         0,                                                                                        \
-         "yes",                                                                                    \
-         where ": a certificate must be for the host that is connected to"},                       \
-        {prefix "clientHostnameVerification",                                                      \
-         BOOLEAN,                                                                                  \
-         AT(of.verify_client_name),                                                                \
-         0,                                                                                        \
-         0,                                                                                        \
-         verify_client,                                                                            \
-         where                                                                                     \
-         ": and that of who connects, for its address, or between servers for a host of the "      \
-         "server lines"},                                                                          \
-        {prefix "protocol",                                                                        \
-         STRING,                                                                                   \
-         AT(of.protocol),                                                                          \
-         0,                                                                                        \
-         0,                                                                                        \
-         NULL,                                                                                     \
-         "TLSv1.2 for that alone; default: TLSv1.3, with which 1.2 is allowed too"},               \
-        {prefix "enabledProtocols",                                                                \
-         STRING,                                                                                   \
-         AT(of.enabled_protocols),                                                                 \
-         0,                                                                                        \
-         0,                                                                                        \
-         NULL,                                                                                     \
-         "list that goes before " prefix "protocol"},                                              \
-        {prefix "ciphersuites",                                                                    \
-         STRING,                                                                                   \
-         AT(of.ciphers),                                                                           \
-         0,                                                                                        \
-         0,                                                                                        \
-         NULL,                                                                                     \
-         "list of the suites that are allowed; default: OpenSSL's"},                               \
-        {prefix "crl",                                                                             \
-         BOOLEAN,                                                                                  \
-         AT(of.crl),                                                                               \
-         0,                                                                                        \
-         0,                                                                                        \
-         "no",                                                                                     \
-         "refuse what is revoked by the lists in " prefix                                          \
-         "trustStore.location, which has one (PEM) "                                               \
-         "for each authority"},                                                                    \
-        {prefix "ocsp", BOOLEAN, AT(of.ocsp), 0, 0, "no", "not supported: yes is an error"},       \
+#define TEXT(name, member, value, help)                                                            \
     {                                                                                              \
-        prefix "handshakeDetectionTimeoutMillis", INTEGER, AT(of.handshake_ms), 1, INT32_MAX,      \
-            "5000",                                                                                \
-            where                                                                                  \
-            ": milliseconds for the handshake, or for the first byte that tells whether it is TLS" \
+        name, STRING, AT(member), 0, 0, value, help                                                \
+    }
+#define FLAG(name, member, value, help)                                                            \
+    {                                                                                              \
+        name, BOOLEAN, AT(member), 0, 0, value, help                                               \
+    }
+
+/* Once for the client ports, once for connections between servers. */
+#define TLS_KEYS(p, of, where, verify_client)                                                      \
+    TEXT(p "keyStore.location", of.key_path, NULL,                                                 \
+         where ": file of this server's certificate, its chain and its private key"),              \
+        TEXT(p "keyStore.type", of.key_type, NULL,                                                 \
+             "PEM or PKCS12; default: by the file's extension, .pem or .p12"),                     \
+        TEXT(p "keyStore.password", of.key_password, NULL,                                         \
+             "password of that file, if it has one"),                                              \
+        TEXT(p "keyStore.passwordPath", of.key_password_path, NULL,                                \
+             "file of that password, which goes before the password"),                             \
+        TEXT(p "trustStore.location", of.trust_path, NULL,                                         \
+             where ": file of the certificates that are trusted, most often of authorities"),      \
+        TEXT(p "trustStore.type", of.trust_type, NULL, "as " p "keyStore.type"),                   \
+        TEXT(p "trustStore.password", of.trust_password, NULL, "as " p "keyStore.password"),       \
+        TEXT(p "trustStore.passwordPath", of.trust_password_path, NULL,                            \
+             "as " p "keyStore.passwordPath"),                                                     \
+        TEXT(p "clientAuth", of.client_auth, "need",                                               \
+             where ": whether who connects needs a certificate: need, want or none"),              \
+        FLAG(p "hostnameVerification", of.verify_name, "yes",                                      \
+             where ": a certificate must be for the host that is connected to"),                   \
+        FLAG(p "clientHostnameVerification", of.verify_client_name, verify_client,                 \
+             where                                                                                 \
+             ": and that of who connects, for its address, or between servers for a host of the "  \
+             "server lines"),                                                                      \
+        TEXT(p "protocol", of.protocol, NULL,                                                      \
+             "TLSv1.2 for that alone; default: TLSv1.3, with which 1.2 is allowed too"),           \
+        TEXT(p "enabledProtocols", of.enabled_protocols, NULL,                                     \
+             "list that goes before " p "protocol"),                                               \
+        TEXT(p "ciphersuites", of.ciphers, NULL,                                                   \
+             "list of the suites that are allowed; default: OpenSSL's"),                           \
+        FLAG(p "crl", of.crl, "no",                                                                \
+             "refuse what is revoked by the lists (PEM) in the trust store, one for each "         \
+             "authority"),                                                                         \
+        FLAG(p "ocsp", of.ocsp, "no", "not supported: yes is an error"),                           \
+    {                                                                                              \
+        p "handshakeDetectionTimeoutMillis", INTEGER, AT(of.handshake_ms), 1, INT32_MAX, "5000",   \
+            where ": milliseconds for a handshake, or the byte that shows that there is none"      \
     }
 
 static const struct key keys[] = {
@@ -137,8 +81,7 @@ static const struct key keys[] = {
      "address to listen on; default: all"},
     {"secureClientPort", INTEGER, AT(secure_client_port), 1, 65535, NULL,
      "TCP port for clients that speak TLS; that of this server's server line is the same thing. "
-     "With "
-     "it and without clientPort there is no other"},
+     "With it and without clientPort there is no other"},
     {"secureClientPortAddress", STRING, AT(secure_client_address), 0, 0, NULL,
      "address of that; default: all"},
     {"client.portUnification", BOOLEAN, AT(client_unified), 0, 0, "no",
@@ -202,6 +145,10 @@ static const struct key keys[] = {
     {"sslQuorum", BOOLEAN, AT(quorum_secure), 0, 0, "no", "servers speak TLS with each other"},
     {"portUnification", BOOLEAN, AT(quorum_unified), 0, 0, "no",
      "both TLS and plain connections of other servers are taken, to change from one to the other"},
+    {"client.certReload", BOOLEAN, AT(client_reload), 0, 0, "no",
+     "read the stores of the client ports again when they have changed"},
+    {"sslQuorumReloadCertFiles", BOOLEAN, AT(quorum_reload), 0, 0, "no",
+     "read the stores for connections between servers again when they have changed"},
     TLS_KEYS("ssl.", tls, "client ports", "no"),
     TLS_KEYS("ssl.quorum.", quorum_tls, "between servers", "yes"),
     {"zab.handshakeTimeout", INTEGER, AT(handshake_ms), 100, INT32_MAX, "10000",

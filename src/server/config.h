@@ -34,8 +34,10 @@ struct config {
     int64_t secure_client_port; /* 0: none */
     char *secure_client_address;
     bool client_unified;
+    bool client_reload;
     bool quorum_secure;
     bool quorum_unified;
+    bool quorum_reload;
     struct config_tls tls;
     struct config_tls quorum_tls;
     int64_t backlog;

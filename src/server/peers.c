@@ -378,7 +378,7 @@ static bool conn_secure(struct peer_conn *c, const uv_stream_t *listener)
     const struct secure_port *port = &container_of(listener, struct listener, tcp)->secure;
     char ip[INET6_ADDRSTRLEN];
     bool v6;
-    if (!port->tls)
+    if (!port->rules)
         return true;
     if (net_peer_address(&c->tcp, ip, &v6) == 0)
         return false;
@@ -423,7 +423,7 @@ static void greet(struct peer *peer, int fd, const char *host)
     greeting_write(p->server->config->own, &c->sending);
     c->last = peer->server->zab.sid > own_sid(p);
     if (s->config->quorum_secure) {
-        secure_conn_connect(&c->secure, s->secure.servers, host);
+        secure_conn_connect(&c->secure, &s->secure.servers, host);
         c->to = peer;
         peer->greeting = c;
     }

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include "zab/hmap.h"
 #include "zab/log.h"
 
 enum {
     PASSWORD_MAX = 1024,
+    LOOK_MS = 2000,
 };
 
 /* What is read for a context and not needed any more when there is one. */
@@ -98,9 +101,27 @@ static void add_names(struct preparation *p, const struct ensemble *en)
     }
 }
 
-static int open_context(struct tls_context **out, const struct config *config,
-                        const struct config_tls *c, const char *prefix, struct err *e)
+static uint64_t stamp_of(const struct config_tls *c)
 {
+    const char *const paths[] = {c->key_path, c->key_password_path, c->trust_path,
+                                 c->trust_password_path};
+    uint64_t stamp = 0;
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct stat st;
+        if (!paths[i] || stat(paths[i], &st) != 0)
+            continue;
+        const uint64_t parts[] = {st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
+                                  (uint64_t)st.st_mtim.tv_nsec};
+        stamp = hash_bytes(parts, sizeof(parts), stamp);
+    }
+    return stamp;
+}
+
+/* Anew, or in place of what it is; that stays if there is an error. */
+static int open_rules(struct secure_rules *rules, const struct config *config,
+                      const struct config_tls *c, const char *prefix, struct err *e)
+{
+    struct tls_context *tls = NULL;
     bool quorum = c == &config->quorum_tls;
     struct preparation *p = mem_zalloc(sizeof(*p));
     p->settings = (struct tls_settings){
@@ -115,11 +136,16 @@ static int open_context(struct tls_context **out, const struct config *config,
     int rc = prepare(p, c, prefix, quorum, e);
     if (quorum)
         add_names(p, &config->ensemble);
+    rules->stamp = stamp_of(c);
     if (rc == 0)
-        rc = tls_context_open(out, &p->settings, e);
+        rc = tls_context_open(&tls, &p->settings, e);
     explicit_bzero(p, sizeof(*p));
     free(p);
-    return rc;
+    if (rc != 0)
+        return rc;
+    tls_context_close(rules->tls);
+    rules->tls = tls;
+    return 0;
 }
 
 int secure_open(struct secure *s, const struct config *c, struct err *e)
@@ -127,27 +153,50 @@ int secure_open(struct secure *s, const struct config *c, struct err *e)
     int rc = 0;
     *s = (struct secure){0};
     if (c->secure_client_port > 0 || c->client_unified)
-        rc = open_context(&s->clients, c, &c->tls, "ssl.", e);
+        rc = open_rules(&s->clients, c, &c->tls, "ssl.", e);
     if (rc == 0 && c->own && (c->quorum_secure || c->quorum_unified))
-        rc = open_context(&s->servers, c, &c->quorum_tls, "ssl.quorum.", e);
+        rc = open_rules(&s->servers, c, &c->quorum_tls, "ssl.quorum.", e);
     return rc;
 }
 
 void secure_close(struct secure *s)
 {
-    tls_context_close(s->clients);
-    tls_context_close(s->servers);
+    tls_context_close(s->clients.tls);
+    tls_context_close(s->servers.tls);
+}
+
+static void look_again(struct secure_rules *rules, const struct config *config,
+                       const struct config_tls *c, const char *prefix)
+{
+    struct err e;
+    if (!rules->tls || stamp_of(c) == rules->stamp)
+        return;
+    if (open_rules(rules, config, c, prefix, &e) == 0)
+        log_info("%skeyStore and %strustStore were read again", prefix, prefix);
+    else
+        log_error("%s; what was read before stays in force", e.text);
+}
+
+void secure_tick(struct secure *s, const struct config *c, uint64_t now_ms)
+{
+    if (now_ms < s->look_ms)
+        return;
+    s->look_ms = now_ms + LOOK_MS;
+    if (c->client_reload)
+        look_again(&s->clients, c, &c->tls, "ssl.");
+    if (c->quorum_reload)
+        look_again(&s->servers, c, &c->quorum_tls, "ssl.quorum.");
 }
 
 struct secure_port secure_client_port(const struct secure *s, const struct config *c, bool secure)
 {
     bool tls = secure || c->client_unified;
-    return (struct secure_port){tls ? s->clients : NULL, !secure, (uint64_t)c->tls.handshake_ms};
+    return (struct secure_port){tls ? &s->clients : NULL, !secure, (uint64_t)c->tls.handshake_ms};
 }
 
 struct secure_port secure_quorum_port(const struct secure *s, const struct config *c)
 {
-    return (struct secure_port){s->servers, c->quorum_unified,
+    return (struct secure_port){s->servers.tls ? &s->servers : NULL, c->quorum_unified,
                                 (uint64_t)c->quorum_tls.handshake_ms};
 }
 
@@ -155,14 +204,15 @@ struct secure_port secure_quorum_port(const struct secure *s, const struct confi
 
 void secure_conn_accept(struct secure_conn *x, const struct secure_port *port, const char *ip)
 {
-    if (port->tls)
-        x->tls = tls_conn_open(port->tls, TLS_SERVER, ip);
-    x->plain_too = port->tls && port->plain_too;
+    if (!port->rules)
+        return;
+    x->tls = tls_conn_open(port->rules->tls, TLS_SERVER, ip);
+    x->plain_too = port->plain_too;
 }
 
-void secure_conn_connect(struct secure_conn *x, struct tls_context *tls, const char *host)
+void secure_conn_connect(struct secure_conn *x, const struct secure_rules *rules, const char *host)
 {
-    x->tls = tls_conn_open(tls, TLS_CLIENT, host);
+    x->tls = tls_conn_open(rules->tls, TLS_CLIENT, host);
 }
 
 void secure_conn_close(struct secure_conn *x)

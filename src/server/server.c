@@ -205,6 +205,7 @@ static void on_tick(uv_timer_t *timer)
     struct server *s = timer->data;
     set_gauges(s);
     streams_close_overdue(s);
+    secure_tick(&s->secure, s->config, uv_now(&s->loop));
     if (s->peers) {
         peers_tick(s->peers);
         links_tick(s);

@@ -239,7 +239,7 @@ static void secure(struct stream *st, const struct secure_port *port)
     bool v6;
     net_peer_address(&st->tcp, ip, &v6);
     secure_conn_accept(&st->secure, port, ip);
-    if (port->tls)
+    if (port->rules)
         st->deadline_ms = uv_now(&st->server->loop) + port->handshake_ms;
 }
 
@@ -268,7 +268,7 @@ void stream_open_leader(struct server *s, int fd, const char *host)
         return;
     }
     if (s->config->quorum_secure) {
-        secure_conn_connect(&st->secure, s->secure.servers, host);
+        secure_conn_connect(&st->secure, &s->secure.servers, host);
         st->deadline_ms = uv_now(&s->loop) + (uint64_t)s->config->quorum_tls.handshake_ms;
     }
     stream_open(st, NODE_LINK_OPENED, true);

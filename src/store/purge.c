@@ -40,10 +40,10 @@ int store_purge(struct store *s, unsigned retain, struct err *e)
         goto out;
     /* The file that has the first transaction behind the oldest snapshot is the first to stay. */
     size_t first_log = store_files_before(&logs, snapshots.at[keep].zxid + 1);
-    n_logs = remove_first(s, s->log_dir, &logs, first_log, e);
-    rc = n_logs < 0 ? n_logs : remove_first(s, s->data_dir, &snapshots, keep, e);
+    rc = remove_first(s, s->data_dir, &snapshots, keep, e);
+    n_logs = rc < 0 ? 0 : remove_first(s, s->log_dir, &logs, first_log, e);
 out:
     store_files_close(&snapshots);
     store_files_close(&logs);
-    return rc < 0 ? rc : rc + n_logs;
+    return rc < 0 || n_logs < 0 ? MIN(rc, n_logs) : rc + n_logs;
 }

@@ -139,16 +139,36 @@ static int sync_logs(struct store *s, struct err *e)
     return rc;
 }
 
-static int replay(struct store *s, struct tree *t, struct store_recovery *r, struct err *e)
+/* A snapshot that was passed over must be one of the history that the log has: what a leader's tree
+ * replaced has no connection to what comes behind it, which only the zxid at its end shows, since
+ * the first one of a later epoch may follow on any. */
+static int check_passed(struct store *s, const struct store_files *snapshots, size_t *next,
+                        int64_t zxid, struct err *e)
+{
+    for (; *next < snapshots->n && snapshots->at[*next].zxid <= zxid; ++*next) {
+        if (snapshots->at[*next].zxid != zxid)
+            return err_set(
+                e, -EUCLEAN,
+                "%s/%s is bad, and the log in %s has no transaction of its zxid: " REMEDY,
+                s->data_dir, snapshots->at[*next].name, s->log_dir);
+    }
+    return 0;
+}
+
+static int replay(struct store *s, const struct store_files *snapshots, struct tree *t,
+                  struct store_recovery *r, struct err *e)
 {
     struct tree_outcome outcome = {0};
     struct txnlog_reader *log;
     struct slice txn;
+    size_t next = store_files_before(snapshots, r->snapshot_zxid) + 1;
     int rc = txnlog_read(s, r->snapshot_zxid, &log, e);
     if (rc < 0)
         return rc;
     while ((rc = txnlog_reader_next(log, &txn, e)) == 1) {
         rc = replay_txn(log, txn, t, &outcome, e);
+        if (rc == 0)
+            rc = check_passed(s, snapshots, &next, tree_last_zxid(t), e);
         if (rc < 0)
             break;
         r->n_txns++;
@@ -172,7 +192,7 @@ int store_recover(struct store *s, struct tree *t, struct store_recovery *r, str
     if (rc == 0)
         rc = snapshots.n > 0 ? load_newest(s, &snapshots, t, r, e) : start_new(s, t, r, e);
     if (rc == 0)
-        rc = replay(s, t, r, e);
+        rc = replay(s, &snapshots, t, r, e);
     if (rc == 0)
         rc = sync_logs(s, e);
     if (rc < 0)

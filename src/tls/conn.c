@@ -129,6 +129,7 @@ struct tls_conn *tls_conn_open(struct tls_context *t, enum tls_role role, const 
     struct tls_conn *c = mem_zalloc(sizeof(*c));
     BIO *bio = BIO_new(t->bio);
     c->context = t;
+    t->refs++;
     c->role = role;
     c->peer = peer ? mem_strdup(peer) : NULL;
     c->ssl = SSL_new(t->ssl);
@@ -156,6 +157,7 @@ void tls_conn_close(struct tls_conn *c)
     if (!c)
         return;
     SSL_free(c->ssl);
+    tls_context_close(c->context);
     buf_close(&c->out);
     free(c->subject);
     free(c->peer);

@@ -48,6 +48,7 @@ static void copy_client_names(struct tls_context *t, const struct tls_settings *
 int tls_context_open(struct tls_context **out, const struct tls_settings *s, struct err *e)
 {
     struct tls_context *t = mem_zalloc(sizeof(*t));
+    t->refs = 1;
     t->ssl = SSL_CTX_new(TLS_method());
     t->bio = tls_bio_method();
     if (!t->ssl || !t->bio)
@@ -71,7 +72,7 @@ int tls_context_open(struct tls_context **out, const struct tls_settings *s, str
 
 void tls_context_close(struct tls_context *t)
 {
-    if (!t)
+    if (!t || --t->refs > 0)
         return;
     SSL_CTX_free(t->ssl);
     BIO_meth_free(t->bio);

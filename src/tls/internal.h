@@ -10,6 +10,7 @@
 #include "zab/tls.h"
 
 struct tls_context {
+    unsigned refs; /* its owner's, and one of each connection */
     SSL_CTX *ssl;
     BIO_METHOD *bio;
     bool verify_name[2]; /* of a peer, by our own role */

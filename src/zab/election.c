@@ -72,6 +72,26 @@ static bool leader_agrees(const struct zab *z, const struct vote *votes, uint64_
     return i >= 0 && (have >> i & 1) && votes[i].state == ZAB_LEADING;
 }
 
+/* ---- A disk that is gone ---- */
+
+/* Without a history it cannot know what it has acknowledged before, if its disk was lost. With the
+ * votes of others it may follow only whom a quorum of them elects without it, or whom all servers
+ * that there are have agreed on: so none of what was decided can be forgotten. */
+static bool has_no_memory(const struct zab *z)
+{
+    return is_voter(z) && z->logged == 0 && z->current_epoch == 0;
+}
+
+static bool has_heard_all(const struct zab *z)
+{
+    return (z->quorum.voters & ~z->election.have_received) == 0;
+}
+
+static bool may_vote_for(const struct zab *z, const struct vote *vote)
+{
+    return !has_no_memory(z) || has_heard_all(z) || (vote->epoch == 0 && vote->zxid == 0);
+}
+
 /* ---- What is told ---- */
 
 static struct vote vote_to_tell(const struct zab *z)
@@ -178,6 +198,28 @@ static void finish(struct zab *z, const struct vote *vote)
         learner_begin(z);
 }
 
+static void say_no_memory(struct zab *z)
+{
+    if (!z->election.waits_for_all)
+        fx_log(z, LOG_LEVEL_WARN,
+               "the disk is empty and others have a history: no vote before they have a leader, or "
+               "all of them are there");
+    z->election.waits_for_all = true;
+}
+
+/* The last one has voted: the best of all is nobody's loss. */
+static void vote_with_all(struct zab *z)
+{
+    struct election *e = &z->election;
+    struct vote best = e->proposed;
+    for (size_t i = 0; i < z->quorum.n; i++) {
+        if ((z->quorum.voters >> i & 1) && vote_is_better(z, &e->received[i], &best))
+            best = e->received[i];
+    }
+    if (!vote_equal(&best, &e->proposed))
+        propose(z, &best);
+}
+
 static void looking_vote(struct zab *z, int from, const struct vote *vote)
 {
     struct election *e = &z->election;
@@ -189,14 +231,20 @@ static void looking_vote(struct zab *z, int from, const struct vote *vote)
     if (vote->round > e->round) {
         e->round = vote->round;
         e->have_received = 0;
-        propose(z, vote_is_better(z, vote, &own) ? vote : &own);
+        propose(z, vote_is_better(z, vote, &own) && may_vote_for(z, vote) ? vote : &own);
     } else if (vote_is_better(z, vote, &e->proposed)) {
-        propose(z, vote);
+        if (may_vote_for(z, vote))
+            propose(z, vote);
+        else
+            say_no_memory(z);
     } else if (vote_is_better(z, &e->proposed, vote)) {
         tell(z, z->quorum.servers[from].sid); /* ours may have come while it still followed */
     }
+    bool heard_all = has_heard_all(z);
     e->received[from] = *vote;
     e->have_received |= UINT64_C(1) << from;
+    if (!heard_all && has_heard_all(z))
+        vote_with_all(z);
     count_votes(z);
 }
 

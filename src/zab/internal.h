@@ -61,7 +61,8 @@ struct election {
     uint64_t have_received;
     struct vote outside[ZAB_SERVERS_MAX]; /* of servers that follow or lead */
     uint64_t have_outside;
-    bool finalizing; /* a quorum agrees: wait a little for a better vote */
+    bool waits_for_all; /* it has no memory, and others have: was logged */
+    bool finalizing;    /* a quorum agrees: wait a little for a better vote */
     int64_t finalize_at_ms;
     uint64_t unanswered; /* looked while we waited, and get the outcome */
     int interval_ms;     /* until the vote is told again */

@@ -544,6 +544,31 @@ static void an_installed_snapshot_is_all_that_is_remembered(void **state)
     assert_true(at > 10);
 }
 
+/* What an installation that was cut short has left, and then the new snapshot rots. */
+static void an_older_snapshot_is_no_way_round_an_installed_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct txnlog l;
+    struct err e;
+    struct tree *t = tree_open(1), *back;
+    struct store_recovery r;
+    fixture_open(&f, 1);
+    make_history(&f);
+    apply_txns(t, ZXID(1), ZXID(20), 50);
+    assert_int_equal(snapshot_save(&f.store, t, NULL, &e), 0);
+    txnlog_init(&l, &f.store, TEST_PREALLOC);
+    write_txns(&l, 0x200000001, 0x200000002, 50);
+    txnlog_close(&l);
+    assert_int_equal(recover(&f.store, &back, &r, &e), 0);
+    tree_close(back);
+    assert_int_equal(disk_mem_flip(f.mem, DIR "snapshot.100000014.zst", 40, 1), 0);
+    assert_int_equal(recover(&f.store, &back, &r, &e), -EUCLEAN);
+    assert_non_null(strstr(e.text, "snapshot.100000014"));
+    tree_close(t);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -565,6 +590,7 @@ int main(void)
         cmocka_unit_test(a_process_may_be_killed_at_any_operation),
         cmocka_unit_test(any_operation_may_fail),
         cmocka_unit_test(an_installed_snapshot_is_all_that_is_remembered),
+        cmocka_unit_test(an_older_snapshot_is_no_way_round_an_installed_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

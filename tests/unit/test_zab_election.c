@@ -113,6 +113,32 @@ static void better_votes_win_by_epoch_then_zxid_then_server(void **state)
     core_close(&c);
 }
 
+/* It may have acknowledged what the others do not know of. */
+static void an_empty_disk_votes_for_no_history_before_all_have_voted(void **state)
+{
+    (void)state;
+    struct core c;
+    core_open(&c, 1, 3, 0, (struct zab_history){0});
+    tick(&c, 0);
+    assert_string_equal(notified(&c, 2, ZAB_LOOKING, 2, Z(1, 5), 1, 1), "");
+    assert_null(strstr(notified(&c, 2, ZAB_LOOKING, 2, Z(1, 5), 2, 1), "leader=2"));
+    assert_non_null(strstr(notified(&c, 3, ZAB_LOOKING, 3, Z(1, 4), 2, 1), "leader=2"));
+    core_close(&c);
+
+    core_open(&c, 1, 3, 0, (struct zab_history){0});
+    tick(&c, 0);
+    notified(&c, 2, ZAB_FOLLOWING, 3, Z(1, 5), 7, 1);
+    assert_int_equal(zab_state(c.z), ZAB_LOOKING);
+    notified(&c, 3, ZAB_LEADING, 3, Z(1, 5), 7, 1);
+    assert_int_equal(zab_state(c.z), ZAB_FOLLOWING);
+    core_close(&c);
+
+    core_open(&c, 1, 3, 0, (struct zab_history){0});
+    tick(&c, 0);
+    assert_non_null(strstr(notified(&c, 2, ZAB_LOOKING, 2, Z(0, 0), 1, 0), "leader=2"));
+    core_close(&c);
+}
+
 static void a_later_round_is_joined_an_earlier_one_is_answered(void **state)
 {
     (void)state;
@@ -339,6 +365,7 @@ int main(void)
         cmocka_unit_test(all_lengths_of_history_are_read),
         cmocka_unit_test(a_malformed_message_is_skipped),
         cmocka_unit_test(better_votes_win_by_epoch_then_zxid_then_server),
+        cmocka_unit_test(an_empty_disk_votes_for_no_history_before_all_have_voted),
         cmocka_unit_test(a_later_round_is_joined_an_earlier_one_is_answered),
         cmocka_unit_test(a_better_vote_may_come_while_the_outcome_waits),
         cmocka_unit_test(who_looked_meanwhile_is_answered_at_the_end),
