@@ -139,6 +139,9 @@ struct tree_outcome {
 };
 void tree_outcome_close(struct tree_outcome *out);
 
+/* Whether it can be applied: it is whole, and of a kind that is known. */
+bool tree_check_txn(const struct zk_txn_header *header, struct slice txn);
+
 /* Apply one committed transaction. `txn` is the record behind the header; what follows the record
  * (ZooKeeper's TxnDigest) is ignored. Sets the last zxid.
  *

@@ -153,6 +153,7 @@ enum zab_event_type {
     ZAB_EV_TRUNCATE_FAILED, /* no snapshot is old enough; nothing was changed */
     ZAB_EV_TREE_INSTALLED,  /* the leader's tree is durable here, the log goes on behind `zxid` */
     ZAB_EV_TREE_FAILED,     /* it did not come whole, or is no tree; nothing was changed */
+    ZAB_EV_DIVERGED,        /* a learner's tree is not the leader's: take that */
     ZAB_EV_SYNC_CHOSEN,     /* answer to ZAB_FX_CHOOSE_SYNC for `conn`: `sync`, `zxid` */
 };
 

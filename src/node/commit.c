@@ -111,6 +111,8 @@ static void commit_txn(struct node *n, struct slice txn)
     ensure(rc == 0);
     n->last_committed = h->zxid;
     n->txns_since_snapshot++;
+    if (n->zab)
+        digest_applied(n, txn);
     watch_tell(n);
     struct node_conn *ended = apply_to_sessions(n, h);
 

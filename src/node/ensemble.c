@@ -207,7 +207,11 @@ static void to_learner(struct node *n, const struct zab_effect *fx)
         return;
     switch (fx->type) {
     case ZAB_FX_SEND:
-        link_send(n, l, fx->packet_type, fx->zxid, fx->data);
+        buf_reset(&n->scratch);
+        if (fx->packet_type == ZAB_PING)
+            digest_tell(n, &n->scratch);
+        link_send(n, l, fx->packet_type, fx->zxid,
+                  n->scratch.len > 0 ? buf_slice(&n->scratch) : fx->data);
         if (fx->packet_type == ZAB_COMMIT)
             forward_answer_syncs(n, l, fx->zxid);
         break;
@@ -373,9 +377,29 @@ static void begin_read_only(struct node *n)
     node_log(n, LOG_LEVEL_WARN, "no quorum: read-only until there is one (readonlymode.enabled)");
 }
 
+/* Its tree is not the leader's, though it has applied the same transactions. Where the leader's
+ * tree does not help it is of no use to take it all the time. */
+static void leave_if_diverged(struct node *n)
+{
+    if (!n->has_diverged)
+        return;
+    n->has_diverged = false;
+    if (!n->serving || n->state == ZAB_LEADING)
+        return;
+    n->n_divergences++;
+    node_log(n, LOG_LEVEL_ERROR,
+             "transactions have come to something else here than on the leader, before zxid 0x%llx",
+             (unsigned long long)n->last_committed);
+    if (n->next_repair_ms > n->now_ms)
+        return;
+    n->next_repair_ms = n->now_ms + REPAIR_EVERY_MS;
+    tell_type(n, ZAB_EV_DIVERGED);
+}
+
 void ensemble_tick(struct node *n)
 {
     begin_read_only(n);
+    leave_if_diverged(n);
     check_tree(n);
     tell_type(n, ZAB_EV_TICK);
 }
@@ -413,8 +437,27 @@ static void settle_waiting_links(struct node *n)
     }
 }
 
+/* A transaction from the leader must be one that can be applied. */
+static bool is_good(const struct zk_quorum_packet *p)
+{
+    struct jute_reader r = jute_reader_of(p->data);
+    struct zk_txn_header h;
+    if (p->type != ZAB_PROPOSAL && p->type != ZAB_INFORM)
+        return true;
+    zk_txn_header_read(&r, &h);
+    return jute_ok(&r) && tree_check_txn(&h, jute_read_rest(&r));
+}
+
 void ensemble_packet(struct node *n, struct node_link *l, const struct zk_quorum_packet *p)
 {
+    if (l->to_leader && !is_good(p)) {
+        node_log(n, LOG_LEVEL_ERROR, "%s: closed, transaction 0x%llx of the leader cannot be read",
+                 l->address, (unsigned long long)p->zxid);
+        ensemble_link_failed(n, l);
+        return;
+    }
+    if (l->to_leader && p->type == ZAB_PING)
+        digest_told(n, p->data);
     tell(n, &(struct zab_event){.type = l->to_leader ? ZAB_EV_LEADER_PACKET : ZAB_EV_LEARNER_PACKET,
                                 .conn = l->id,
                                 .packet = p});
@@ -465,6 +508,7 @@ static void replace_tree(struct node *n, struct tree *tree)
     n->last_committed = n->last_proposed = n->logged = n->persisted = tree_last_zxid(tree);
     n->decided = MIN(n->decided, n->persisted);
     n->history_base = n->log_base = n->persisted;
+    digest_forget(n);
 }
 
 static void take_again(struct node *n)

@@ -128,6 +128,7 @@ static void say_quorum(struct node *n, struct buf *out)
     size_t syncs = 0;
     buf_printf(out, "zk_peer_state\t%s - %s\nzk_quorum_size\t%zu\n", zab_state_name(n->state),
                n->serving ? "broadcast" : "election", zab_quorum_size(n->zab));
+    buf_printf(out, "zk_digest_mismatches_count\t%" PRIu64 "\n", n->n_divergences);
     if (n->state != ZAB_LEADING)
         return;
     LIST_FOR_EACH (l, &n->links, struct node_link, link)

@@ -14,23 +14,25 @@
 
 enum {
     CONN_ADDRESS_MAX = 64,
-    AUTH_MAX = 64,                /* identities of one connection */
-    AUTH_BYTES_MAX = 64 << 10,    /* of all of them */
-    ACL_ENTRIES_MAX = 1024,       /* of one node */
-    ACL_BYTES_MAX = 1 << 20,      /* of all of them */
-    HELD_MAX = 16 << 20,          /* bytes of requests of one connection that wait */
-    HELD_SLACK = 256 << 10,       /* bytes of answered requests before conn->held is moved up */
-    FOUR_LETTER_MAX = 4 << 20,    /* bytes of one answer */
-    READ_ONLY_AFTER_MS = 2000,    /* without a quorum, or a tick if that is longer */
-    HISTORY_MAX = 8 << 20,        /* bytes of transactions kept for learners */
-    LOG_READ_MAX = 64 << 20,      /* bytes of the log that are read for one learner */
-    LOG_READ_MIN = 1 << 20,       /* as many are not worth a tree instead */
-    LINK_UNSENT_MAX = 256 << 20,  /* bytes that wait for a learner */
-    LINK_HELD_MAX = 4 << 20,      /* bytes of a link that wait, before it is not read from */
-    BATCH_KEEP_MAX = 4 << 20,     /* a larger batch gives its memory back */
-    IN_FLIGHT_MAX = 64 << 20,     /* bytes of transactions that are not committed */
-    CLOSE_PATHS_MAX = 512 << 10,  /* bytes of paths in one closeSession */
-    CONTAINERS_PER_CHECK = 10000, /* deleted in one round */
+    AUTH_MAX = 64,                 /* identities of one connection */
+    AUTH_BYTES_MAX = 64 << 10,     /* of all of them */
+    ACL_ENTRIES_MAX = 1024,        /* of one node */
+    ACL_BYTES_MAX = 1 << 20,       /* of all of them */
+    HELD_MAX = 16 << 20,           /* bytes of requests of one connection that wait */
+    HELD_SLACK = 256 << 10,        /* bytes of answered requests before conn->held is moved up */
+    FOUR_LETTER_MAX = 4 << 20,     /* bytes of one answer */
+    READ_ONLY_AFTER_MS = 2000,     /* without a quorum, or a tick if that is longer */
+    HISTORY_MAX = 8 << 20,         /* bytes of transactions kept for learners */
+    LOG_READ_MAX = 64 << 20,       /* bytes of the log that are read for one learner */
+    LOG_READ_MIN = 1 << 20,        /* as many are not worth a tree instead */
+    LINK_UNSENT_MAX = 256 << 20,   /* bytes that wait for a learner */
+    LINK_HELD_MAX = 4 << 20,       /* bytes of a link that wait, before it is not read from */
+    BATCH_KEEP_MAX = 4 << 20,      /* a larger batch gives its memory back */
+    IN_FLIGHT_MAX = 64 << 20,      /* bytes of transactions that are not committed */
+    DIGESTS_KEPT = 64,             /* windows of zxids */
+    REPAIR_EVERY_MS = 3600 * 1000, /* by the leader's tree, at most */
+    CLOSE_PATHS_MAX = 512 << 10,   /* bytes of paths in one closeSession */
+    CONTAINERS_PER_CHECK = 10000,  /* deleted in one round */
 };
 
 /* The zxid of a request that was handed to the leader. */
@@ -161,6 +163,21 @@ struct history_cursor {
     size_t pos;
 };
 
+/* ---- Digests ---- */
+
+struct digest_window {
+    int64_t window; /* high bits of its zxids; -1: none */
+    uint64_t sum;
+};
+
+struct digests {
+    struct digest_window current;
+    bool is_whole;                             /* all of the current one was applied here */
+    struct digest_window recent[DIGESTS_KEPT]; /* a ring */
+    uint64_t n_recent;                         /* that were ever put into it */
+    struct digest_window leaders;              /* told, and not compared yet */
+};
+
 /* ---- Changes in flight ---- */
 
 /* A znode as it will be when all that was proposed is committed. */
@@ -283,8 +300,12 @@ struct node {
     int64_t history_base; /* the zxid before the first that is kept */
     int64_t log_base;     /* from behind it on the log on disk is whole */
     size_t n_log_reads;   /* under way */
-    int64_t room;         /* bytes that the log's disk has for what is appended from now on */
-    bool is_full;         /* that was less than is reserved */
+    struct digests digests;
+    bool has_diverged; /* from the leader: take its tree */
+    uint64_t n_divergences;
+    int64_t next_repair_ms;
+    int64_t room; /* bytes that the log's disk has for what is appended from now on */
+    bool is_full; /* that was less than is reserved */
     struct history_cursor found;
     struct buf syncs;         /* connections that asked the leader, in order */
     struct buf learner_waits; /* struct learner_wait */
@@ -390,6 +411,12 @@ void history_close(struct node *n);
 /* logread.c: learners that lack more than the history has */
 bool log_read_ask(struct node *n, struct node_link *l, int64_t zxid);
 void log_read_done(struct node *n, struct node_log_read *r);
+
+/* digest.c */
+void digest_applied(struct node *n, struct slice txn);
+void digest_tell(struct node *n, struct buf *data);
+void digest_told(struct node *n, struct slice data);
+void digest_forget(struct node *n);
 
 /* commit.c */
 void commit_ready(struct node *n);

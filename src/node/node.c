@@ -74,6 +74,7 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     n->serving = !config->ensemble;
     n->proposing = true;
     n->room = INT64_MAX;
+    digest_forget(n);
     n->next_container_check_ms = now_ms + config->container_check_ms;
     n->stats.min_latency_ms = -1;
     choose_next_snapshot(n);

@@ -16,7 +16,7 @@ struct history {
     uv_work_t purge_work;
     bool purging;
     uint64_t next_relief_ms; /* a purge for want of space */
-    uv_mutex_t lock; /* purging and changing exclude each other */
+    uv_mutex_t lock;         /* purging and changing exclude each other */
     uv_async_t changed;
     enum node_event_type change; /* one at a time: NODE_TRUNCATED or NODE_TREE_INSTALLED */
     int64_t zxid;

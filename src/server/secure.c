@@ -11,7 +11,7 @@
 
 enum {
     PASSWORD_MAX = 1024,
-    LOOK_MS = 2000,
+    LOOK_MS = 1000,
 };
 
 /* What is read for a context and not needed any more when there is one. */

@@ -255,15 +255,29 @@ static void apply_multi(struct apply *a, const struct op *multi, bool failed)
     }
 }
 
+static bool read_txn(const struct zk_txn_header *header, struct slice txn, struct op *op,
+                     bool *failed)
+{
+    *failed = false;
+    if (!op_read(op, header->type, header->client_id, txn) || op->type == ZK_OP_check)
+        return false;
+    return op->type != ZK_OP_multi || op_check_multi(op, header->client_id, failed);
+}
+
+bool tree_check_txn(const struct zk_txn_header *header, struct slice txn)
+{
+    struct op op;
+    bool failed;
+    return read_txn(header, txn, &op, &failed);
+}
+
 int tree_apply(struct tree *t, const struct zk_txn_header *header, struct slice txn,
                struct tree_outcome *out)
 {
     struct apply a = {t, header, out};
     struct op op;
-    bool failed = false;
-    if (!op_read(&op, header->type, header->client_id, txn) || op.type == ZK_OP_check)
-        return -EBADMSG;
-    if (op.type == ZK_OP_multi && !op_check_multi(&op, header->client_id, &failed))
+    bool failed;
+    if (!read_txn(header, txn, &op, &failed))
         return -EBADMSG;
     acls_purge(&t->acls);
     out->err = ZK_OK;

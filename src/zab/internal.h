@@ -74,6 +74,9 @@ void election_notified(struct zab *z, int64_t sid, struct slice message);
 void election_peer_up(struct zab *z, int64_t sid);
 void election_tick(struct zab *z);
 
+/* What a learner says is its last zxid when only the tree will do: nobody ever proposes it. */
+#define ZXID_WANTS_TREE UINT32_MAX
+
 /* ---- The leader (leader.c, leader_sync.c, leader_commit.c) ---- */
 
 enum {
@@ -182,6 +185,8 @@ struct follow {
 };
 
 void learner_begin(struct zab *z);
+void learner_diverged(struct zab *z);
+bool learner_wants_tree(const struct zab *z);
 void learner_opened(struct zab *z);
 void learner_packet(struct zab *z, const struct zk_quorum_packet *p);
 void learner_epoch_saved(struct zab *z);
@@ -233,6 +238,7 @@ struct zab {
     int64_t persisted;
     int64_t decided;   /* by a quorum */
     int64_t committed; /* as told by ZAB_FX_COMMIT */
+    bool diverged;     /* the tree is not to be built on */
     int64_t tree_zxid; /* what the driver's tree is of */
     int64_t accepted_epoch;
     int64_t current_epoch;

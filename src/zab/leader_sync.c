@@ -32,6 +32,8 @@ static enum zab_sync safe_choice(const struct zab *z, const struct learner *l, e
                                  int64_t zxid)
 {
     int64_t epoch = zxid_epoch(l->last_zxid);
+    if (l->last_zxid == ZXID_WANTS_TREE)
+        return ZAB_SYNC_SNAP;
     if (choice == ZAB_SYNC_TRUNC && (zxid >= l->last_zxid || zxid > history_end(z) ||
                                      (zxid_epoch(zxid) != epoch && epoch != z->leader.epoch)))
         return ZAB_SYNC_SNAP;
@@ -143,6 +145,7 @@ void leader_try_establish(struct zab *z)
     ld->step = LEADER_SERVING;
     ld->next_ping_ms = z->now_ms + z->tick_ms / 2;
     zab_restamp_vote(z);
+    z->diverged = false;
     zab_decide(z, z->logged);
     zab_enter(z, ZAB_LEADING, ZAB_BROADCAST);
     for (size_t i = 0; i < ld->n_learners; i++) {

@@ -83,15 +83,27 @@ void learner_opened(struct zab *z)
     learner_wait(z, FOLLOW_REGISTERING);
 }
 
+bool learner_wants_tree(const struct zab *z)
+{
+    return z->diverged || z->follow.tree_wanted_epoch == z->follow.epoch;
+}
+
+void learner_diverged(struct zab *z)
+{
+    if (z->follow.step != FOLLOW_SERVING ||
+        (z->state != ZAB_FOLLOWING && z->state != ZAB_OBSERVING))
+        return;
+    z->diverged = true;
+    zab_look(z, "the tree differs from the leader's, which will replace it");
+}
+
 static void ack_epoch(struct zab *z, int64_t epoch)
 {
-    struct follow *f = &z->follow;
     size_t at = z->fx->bytes.len;
     jute_write_int(&z->fx->bytes, (int32_t)epoch);
     struct zab_effect *e = fx_add(z, ZAB_FX_SEND_LEADER);
     e->packet_type = ZAB_ACKEPOCH;
-    /* A zxid that nobody has ever proposed is answered with the tree. */
-    e->zxid = f->tree_wanted_epoch == f->epoch ? UINT32_MAX : z->logged;
+    e->zxid = learner_wants_tree(z) ? ZXID_WANTS_TREE : z->logged;
     fx_set_data(z, e, at);
     learner_wait(z, FOLLOW_WAIT_SYNC);
     zab_enter(z, z->state, ZAB_SYNCHRONIZATION);

@@ -36,7 +36,7 @@ static void begin_receive(struct zab *z, int64_t zxid)
 void learner_sync_begin(struct zab *z, const struct zk_quorum_packet *p)
 {
     struct follow *f = &z->follow;
-    bool tree_wanted = f->tree_wanted_epoch == f->epoch;
+    bool tree_wanted = learner_wants_tree(z);
     if (p->type != ZAB_DIFF && p->type != ZAB_TRUNC && p->type != ZAB_SNAP) {
         learner_packet_bad(z, p, "DIFF, TRUNC or SNAP is what comes here");
     } else if (p->type != ZAB_SNAP && tree_wanted) {
@@ -88,6 +88,7 @@ void learner_tree_installed(struct zab *z)
         return;
     }
     z->follow.tree_wanted_epoch = -1;
+    z->diverged = false;
     sync_from(z);
 }
 

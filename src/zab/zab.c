@@ -257,6 +257,9 @@ static void handle(struct zab *z, const struct zab_event *ev)
     case ZAB_EV_TREE_FAILED:
         rewound(z, ev);
         break;
+    case ZAB_EV_DIVERGED:
+        learner_diverged(z);
+        break;
     case ZAB_EV_SYNC_CHOSEN:
         leader_sync_chosen(z, ev);
         break;

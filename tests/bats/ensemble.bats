@@ -176,11 +176,6 @@ PY
     done
 }
 
-does_not_serve() {
-    [ "$(ask "$1" isro)" = null ] &&
-        [ "$(ask "$1" srvr)" = "This ZooKeeper instance is not currently serving requests" ]
-}
-
 @test "kill -9 of the leader under load loses nothing that was acknowledged" {
     local l i
     start_load killed
@@ -273,32 +268,10 @@ does_not_serve() {
     done
     touch "$mount.closed.stop"
     wait_for 20 process_is_gone "$BACKGROUND_PID"
-    local name
-    while read -r name; do
-        [ "$(cat "$mount/files/$name")" = "$name" ]
-    done <"$mount.closed"
-    run -0 zabctl ls /files
-    local there=$output
-    [ -z "$(sort "$mount.closed" | comm -23 - <(sort <<<"$there"))" ]
+    expect_files "$mount/files" "$mount.closed" "$mount.events"
     kill "$pid"
     wait_for 10 process_is_gone "$pid"
     ens same
-}
-
-has_more_lines() {
-    [ "$(wc -l <"$1")" -ge "$2" ]
-}
-
-# Names in $2 are those whose close was acknowledged.
-write_files() {
-    local n=0
-    while [ ! -e "$2.stop" ]; do
-        if echo "file-$n" >"$1/file-$n"; then
-            echo "file-$n" >>"$2"
-        fi
-        n=$((n + 1))
-        sleep 0.05
-    done
 }
 
 @test "all servers have the same tree, and none has died of anything but a signal" {

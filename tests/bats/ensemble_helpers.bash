@@ -3,7 +3,8 @@
 # its directory $ZAB_TMP/NAME/I. What runs one is "zabd" or "zookeeper" ($ZAB_TEST_SERVER).
 #
 #   make_ensemble NAME N [LINE...]   the files of N servers; LINEs are more lines of each zoo.cfg. With
-#                           $OBSERVER the server of that number is one
+#                           $OBSERVER the server of that number is one. With $NETWORK each is on a
+#                           host of its own (see the program network), and the clients on another
 #   use_ensemble NAME       sets E (its directory), N, ALL (their numbers) and HOSTS
 #   start I..., stop I..., kill9 I..., wipe I...
 #   signal SIGNAL I...
@@ -11,6 +12,7 @@
 #   leader, follower        prints the number of the leader, of the first follower
 #   ens PROGRAM ARGUMENT... of ensemble.py
 source "${BASH_SOURCE[0]%/*}/helpers.bash"
+NETWORK_TOOL=${BASH_SOURCE[0]%/*}/network
 
 # $1 consecutive ports that nothing uses and that the kernel gives to no outgoing connection.
 free_ports() {
@@ -35,15 +37,17 @@ END_OF_PROGRAM
 }
 
 make_ensemble() {
-    local name=$1 n=$2 i ports lines=
+    local name=$1 n=$2 i host=127.0.0.1 ports lines=
     shift 2
     mkdir -p "$ZAB_TMP/$name"
+    [ -z "${NETWORK:-}" ] || make_network "$ZAB_TMP/$name/network" "$n"
     read -ra ports < <(free_ports $((3 * n)))
     for ((i = 0; i < n; i++)); do
-        lines+="server.$((i + 1))=127.0.0.1:${ports[3 * i]}:${ports[3 * i + 1]}"
+        [ -z "${NETWORK:-}" ] || host=10.99.0.$((i + 1))
+        lines+="server.$((i + 1))=$host:${ports[3 * i]}:${ports[3 * i + 1]}"
         [ "$((i + 1))" != "${OBSERVER:-}" ] || lines+=:observer
-        lines+=";127.0.0.1:${ports[3 * i + 2]}"$'\n'
-        echo "127.0.0.1:${ports[3 * i + 2]}" >>"$ZAB_TMP/$name/hosts"
+        lines+=";$host:${ports[3 * i + 2]}"$'\n'
+        echo "$host:${ports[3 * i + 2]}" >>"$ZAB_TMP/$name/hosts"
     done
     for ((i = 1; i <= n; i++)); do
         mkdir -p "$ZAB_TMP/$name/$i/data"
@@ -64,8 +68,25 @@ EOC
     done
 }
 
+make_network() {
+    local i
+    [ "$(id -u)" = 0 ] || skip "only root can make a network of namespaces"
+    "$NETWORK_TOOL" up "$1" "$2" 2>"$1.err" 3>&- || skip "no network of namespaces: $(cat "$1.err")"
+    for i in "$1"/*; do
+        record_pid "$(cat "$i")"
+    done
+}
+
+network() {
+    local command=$1
+    shift
+    "$NETWORK_TOOL" "$command" "$E/network" "$@"
+}
+
 use_ensemble() {
     E=$ZAB_TMP/$1
+    CLIENT=()
+    [ ! -e "$E/network" ] || CLIENT=("$NETWORK_TOOL" in "$E/network" 0)
     mapfile -t HOST_OF <"$E/hosts"
     N=${#HOST_OF[@]}
     HOST_OF=(none "${HOST_OF[@]}")
@@ -75,12 +96,14 @@ use_ensemble() {
 }
 
 run_peer() {
+    local on=()
+    [ ! -e "$E/network" ] || on=("$NETWORK_TOOL" in "$E/network" "$2")
     case $ZAB_TEST_SERVER in
     zabd)
-        exec zabd "$1"
+        exec "${on[@]}" zabd "$1"
         ;;
     zookeeper)
-        exec java -Xmx160m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dzookeeper.admin.enableServer=false \
+        exec "${on[@]}" java -Xmx160m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dzookeeper.admin.enableServer=false \
             -cp "$ZOOKEEPER_CLASSES" org.apache.zookeeper.server.quorum.QuorumPeerMain "$1"
         ;;
     esac
@@ -89,7 +112,7 @@ run_peer() {
 start() {
     local i
     for i in "$@"; do
-        run_peer "$E/$i/zoo.cfg" >>"$E/$i/log" 2>&1 3>&- &
+        run_peer "$E/$i/zoo.cfg" "$i" >>"$E/$i/log" 2>&1 3>&- &
         echo $! >"$E/$i/pid"
         record_pid $!
         disown
@@ -135,7 +158,7 @@ wipe() {
 
 # The answer of server $1 to the four-letter word $2.
 ask() {
-    timeout 2 bash -c 'exec 4<>"/dev/tcp/$1/$2" && printf %s "$3" >&4 && cat <&4' \
+    timeout 2 "${CLIENT[@]}" bash -c 'exec 4<>"/dev/tcp/$1/$2" && printf %s "$3" >&4 && cat <&4' \
         - "${HOST_OF[$1]%:*}" "${HOST_OF[$1]#*:}" "$2" 2>/dev/null
 }
 
@@ -193,6 +216,11 @@ count_in_log() {
     grep -cE -- "$2" "$E/$1/log" || :
 }
 
+does_not_serve() {
+    [ "$(ask "$1" isro)" = null ] &&
+        [ "$(ask "$1" srvr)" = "This ZooKeeper instance is not currently serving requests" ]
+}
+
 # ---- Load, see ensemble.py ----
 
 start_load() {
@@ -234,15 +262,46 @@ check_load() {
 
 ens() {
     PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1 \
-        timeout "${PY_TIMEOUT:-100}" /usr/bin/python3 "$BATS_TEST_DIRNAME/ensemble.py" "$@"
+        timeout "${PY_TIMEOUT:-100}" "${CLIENT[@]}" /usr/bin/python3 "$BATS_TEST_DIRNAME/ensemble.py" "$@"
 }
 
 # A Python program on standard input, with ensemble.py and kazoo.
 py() {
     PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1 \
-        timeout "${PY_TIMEOUT:-60}" /usr/bin/python3 - "$@"
+        timeout "${PY_TIMEOUT:-60}" "${CLIENT[@]}" /usr/bin/python3 - "$@"
 }
 
 require_kazoo() {
     /usr/bin/python3 -c 'import kazoo' 2>/dev/null || skip "python3-kazoo is not installed"
+}
+
+# ---- Files of a mount ----
+
+has_more_lines() {
+    [ "$(wc -l <"$1")" -ge "$2" ]
+}
+
+# Names in $2 are those whose close was acknowledged: the shell's own echo does not look at that.
+write_files() {
+    local n=0 echo
+    echo=$(type -P echo)
+    while [ ! -e "$2.stop" ]; do
+        if "$echo" "file-$n" >"$1/file-$n"; then
+            echo "file-$n" >>"$2"
+        fi
+        n=$((n + 1))
+        sleep 0.05
+    done
+}
+
+# Those whose close was acknowledged (the names in $2) are in directory $1 of the mount, and on the
+# servers below /files, and those who watch (the events in $3) know of them.
+expect_files() {
+    local name
+    while read -r name; do
+        [ "$(cat "$1/$name")" = "$name" ]
+        wait_for 10 grep -qx "CREATE $name" "$3"
+    done <"$2"
+    zabctl ls /files | sort >"$2.there"
+    [ -z "$(sort "$2" | comm -23 - "$2.there")" ]
 }

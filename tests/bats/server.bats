@@ -266,7 +266,7 @@ zookeeper"
     assert_output rw
     run -0 word conf
     assert_line "clientPort=$SERVER_PORT"
-    assert_line "dataDir=$DIR/data"
+    assert_line "dataDir=$DIR/data/version-2"
     run -0 word envi
     assert_line "Environment:"
     assert_line --partial "zookeeper.version="

@@ -171,6 +171,20 @@ PY
     stop_server "$NAME"
 }
 
+@test "new certificates are taken without a new start, if they are good" {
+    cp "$CERTS/server.pem" "$CERTS/changing.pem"
+    start_secure "ssl.keyStore.location=$CERTS/changing.pem" client.certReload=true
+    zabctl create /a x
+    echo nonsense >"$CERTS/changing.pem"
+    wait_for 10 logged 'changing.pem: it has no private key.*what was read before stays'
+    [ "$(zabctl get /a)" = x ]
+    cp "$CERTS/elsewhere.pem" "$CERTS/changing.pem"
+    wait_for 10 logged 'ssl.keyStore and ssl.trustStore were read again'
+    run -10 zabctl -t 1 get /a
+    assert_output --partial "the certificate CN=elsewhere,O=zabfs is not for 127.0.0.1"
+    stop_server "$NAME"
+}
+
 # ---- zoo.cfg ----
 
 # zabd must not start, nor find the file good; $1 is in what it says.

@@ -109,6 +109,39 @@ followers_and_others() {
     stop $ALL
 }
 
+# Each server line gets a secure client port as well; theirs are in SECURE.
+add_secure_ports() {
+    local i n ports
+    read -ra ports < <(free_ports "$N")
+    SECURE=
+    for n in $ALL; do
+        SECURE+=${SECURE:+,}127.0.0.1:${ports[n - 1]}
+        for i in $ALL; do
+            sed -i "s|^server\\.$n=.*|&;127.0.0.1:${ports[n - 1]}|" "$E/$i/zoo.cfg"
+        done
+        stores ssl. >>"$E/$n/zoo.cfg"
+    done
+}
+
+@test "server lines have secure client ports, and a certificate's name is known on all servers" {
+    local i host
+    make_secure_ensemble lines 3
+    add_secure_ports
+    start $ALL
+    wait_formed $ALL
+    export ZABCTL_TLS_CA=$CERTS/ca.pem ZABCTL_TLS_CERT=$CERTS/alice.pem
+    run -0 zabctl -s "$SECURE" status
+    for i in $ALL; do
+        host=$(cut -d , -f "$i" <<<"$SECURE")
+        zabctl -s "$host" create "/of-$i" x
+        zabctl -s "$host" acl "/of-$i" auth::cdrwa
+        [ "$(zabctl -s "$host" get "/of-$i")" = x ]
+        zabctl -s "$host" set "/of-$i" y
+        run -7 env ZABCTL_TLS_CERT="$CERTS/elsewhere.pem" zabctl -s "$host" set "/of-$i" z
+    done
+    stop $ALL
+}
+
 # ---- The way to TLS, server by server, while clients write ----
 
 # Servers come back one by one, with these lines in place of the former ones.

@@ -40,6 +40,7 @@ class Session:
         self.session, self.password, self.seen = 0, bytes(16), 0
         self.lives = 0     # connections
         self.expired = 0   # sessions
+        self.closing = False
         self.sent = collections.deque()
         self.wire = None
 
@@ -67,11 +68,20 @@ class Session:
             self.heard = time.monotonic()
             return
         silent = (time.monotonic() - self.heard) * 1000
-        if silent < SESSION_MS - CLOCK_MS:
+        if not self.closing and silent < SESSION_MS - CLOCK_MS:
             raise Defect(f"{host}: session 0x{self.session:x} expired after {silent:.0f} ms")
-        self.session, self.password = 0, bytes(16)
+        self.forget()
         self.expired += 1
         raise EOFError
+
+    def forget(self):
+        self.session, self.password, self.closing = 0, bytes(16), False
+
+    def close(self):
+        """The session; if the answer does not come it may have ended or not."""
+        self.closing = True
+        self.call(CLOSE, b"")
+        self.forget()
 
     def disconnect(self):
         if self.wire:

@@ -41,12 +41,15 @@ class Worker(threading.Thread):
         except BaseException as e:
             self.load.failed(self, e)
 
-    def one_life(self):
+    def connect(self):
         expired = self.session.expired
+        self.session.connect()
+        self.owns = self.owns and self.session.expired == expired
+        self.own()
+
+    def one_life(self):
         try:
-            self.session.connect()
-            self.owns = self.owns and self.session.expired == expired
-            self.own()
+            self.connect()
             self.life()
         except Lost:
             self.lost()
@@ -77,9 +80,8 @@ class Worker(threading.Thread):
         while time.monotonic() < deadline:
             self.session.disconnect()
             try:
-                self.session.connect()
-                self.own()
-                self.session.call(CLOSE, b"")
+                self.connect()
+                self.session.close()
                 return
             except Lost:
                 time.sleep(0.05)
@@ -182,8 +184,8 @@ class Visitor(Worker):
     """Its session ends and begins all the time; after the answer its ephemeral node is gone."""
 
     def life(self):
-        self.session.call(CLOSE, b"")
-        self.session.session, self.session.password, self.owns = 0, bytes(16), False
+        self.session.close()
+        self.owns = False
         self.session.disconnect()
         self.pause()
 

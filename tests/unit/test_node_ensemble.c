@@ -678,6 +678,42 @@ static void a_replica_behind_the_history_gets_a_diff_from_the_log(void **state)
     assert_int_equal(c->replicas[lost].n_installs, 0);
 }
 
+/* A change that nobody proposed. */
+static void change_behind_its_back(struct replica *r, const char *path)
+{
+    struct tree *t = (struct tree *)node_tree(r->rig.node);
+    struct tree_outcome outcome = {0};
+    struct buf b = {0};
+    struct zk_txn_header h = {.zxid = tree_last_zxid(t), .type = ZK_OP_delete};
+    jute_write_buffer(&b, slice_str(path));
+    assert_int_equal(tree_apply(t, &h, buf_slice(&b), &outcome), 0);
+    tree_outcome_close(&outcome);
+    buf_close(&b);
+}
+
+static void a_replica_that_has_diverged_takes_the_leader_s_tree(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c), bad = (leader + 1) % REPLICAS;
+    struct test_client *cl = connect_client(c, leader);
+    hear(c, cl);
+    ask_create(c, leader, cl, "/n", ZK_PERSISTENT);
+    hear(c, cl);
+    for (int t = 0; t < 100; t++)
+        turn(c);
+    change_behind_its_back(&c->replicas[bad], "/n");
+    for (int i = 0; i < 300; i++) {
+        ask_create(c, leader, cl, "/s", ZK_PERSISTENT_SEQUENTIAL);
+        assert_non_null(strstr(hear(c, cl), " OK "));
+    }
+    for (int t = 0; t < 500; t++)
+        turn(c);
+    settle(c);
+    assert_same_trees(c);
+    for (int i = 0; i < REPLICAS; i++)
+        assert_int_equal(c->replicas[i].n_installs, i == bad);
+}
+
 static void a_session_that_has_moved_writes_only_where_it_is(void **state)
 {
     struct cluster *c = *state;
@@ -838,6 +874,7 @@ int main(void)
         ENSEMBLE_TEST(writes_at_every_replica_reach_all),
         ENSEMBLE_TEST(a_lost_replica_catches_up),
         ENSEMBLE_TEST(a_replica_behind_the_history_gets_a_diff_from_the_log),
+        ENSEMBLE_TEST(a_replica_that_has_diverged_takes_the_leader_s_tree),
         ENSEMBLE_TEST(a_session_that_has_moved_writes_only_where_it_is),
         ENSEMBLE_TEST(a_connection_ends_with_its_session),
         ENSEMBLE_TEST(without_a_quorum_reads_are_served_to_who_asks_for_that),
