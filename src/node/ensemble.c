@@ -189,7 +189,8 @@ static void choose_sync(struct node *n, uint64_t conn, int64_t zxid, int64_t end
 void ensemble_log_read(struct node *n, struct node_link *l)
 {
     const struct node_log_read *r = l->log_read;
-    sync_chosen(n, l->id, r->zxid, r->rc == 0 ? r->floor : -1);
+    /* What the log has from before its base is of another history: the base is the floor then. */
+    sync_chosen(n, l->id, r->zxid, r->rc == 0 ? MAX(r->floor, n->log_base) : -1);
 }
 
 static void send_one(struct node *n, struct node_link *l, int32_t type, int64_t zxid)

@@ -87,9 +87,16 @@ static bool has_heard_all(const struct zab *z)
     return (z->quorum.voters & ~z->election.have_received) == 0;
 }
 
-static bool may_vote_for(const struct zab *z, const struct vote *vote)
+static bool may_vote_for(struct zab *z, const struct vote *vote)
 {
-    return !has_no_memory(z) || has_heard_all(z) || (vote->epoch == 0 && vote->zxid == 0);
+    if (!has_no_memory(z) || has_heard_all(z) || (vote->epoch == 0 && vote->zxid == 0))
+        return true;
+    if (!z->election.waits_for_all)
+        fx_log(z, LOG_LEVEL_WARN,
+               "the disk is empty and others have a history: no vote before they have a leader, or "
+               "all of them are there");
+    z->election.waits_for_all = true;
+    return false;
 }
 
 /* ---- What is told ---- */
@@ -143,7 +150,8 @@ static void tell_all(struct zab *z)
 static void count_votes(struct zab *z)
 {
     struct election *e = &z->election;
-    if (e->finalizing || !has_quorum(z, e->received, e->have_received, &e->proposed))
+    if (e->finalizing || (e->waits_for_all && !has_heard_all(z)) ||
+        !has_quorum(z, e->received, e->have_received, &e->proposed))
         return;
     e->finalizing = true;
     e->finalize_at_ms = z->now_ms + FINALIZE_WAIT_MS;
@@ -198,15 +206,6 @@ static void finish(struct zab *z, const struct vote *vote)
         learner_begin(z);
 }
 
-static void say_no_memory(struct zab *z)
-{
-    if (!z->election.waits_for_all)
-        fx_log(z, LOG_LEVEL_WARN,
-               "the disk is empty and others have a history: no vote before they have a leader, or "
-               "all of them are there");
-    z->election.waits_for_all = true;
-}
-
 /* The last one has voted: the best of all is nobody's loss. */
 static void vote_with_all(struct zab *z)
 {
@@ -235,8 +234,6 @@ static void looking_vote(struct zab *z, int from, const struct vote *vote)
     } else if (vote_is_better(z, vote, &e->proposed)) {
         if (may_vote_for(z, vote))
             propose(z, vote);
-        else
-            say_no_memory(z);
     } else if (vote_is_better(z, &e->proposed, vote)) {
         tell(z, z->quorum.servers[from].sid); /* ours may have come while it still followed */
     }

@@ -137,6 +137,17 @@ static void an_empty_disk_votes_for_no_history_before_all_have_voted(void **stat
     tick(&c, 0);
     assert_non_null(strstr(notified(&c, 2, ZAB_LOOKING, 2, Z(0, 0), 1, 0), "leader=2"));
     core_close(&c);
+
+    /* Nor do empty ones elect one of theirs beside somebody who has a history. */
+    core_open(&c, 1, 5, 0, (struct zab_history){0});
+    tick(&c, 0);
+    notified(&c, 4, ZAB_LOOKING, 4, Z(1, 5), 1, 1);
+    notified(&c, 2, ZAB_LOOKING, 3, Z(0, 0), 1, 0);
+    notified(&c, 3, ZAB_LOOKING, 3, Z(0, 0), 1, 0);
+    tick(&c, 1000);
+    assert_int_equal(zab_state(c.z), ZAB_LOOKING);
+    assert_non_null(strstr(notified(&c, 5, ZAB_LOOKING, 4, Z(1, 5), 1, 1), "leader=4"));
+    core_close(&c);
 }
 
 static void a_later_round_is_joined_an_earlier_one_is_answered(void **state)
