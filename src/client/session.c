@@ -101,7 +101,9 @@ static void tell_state(struct session *s, enum client_state state)
 static void connect_next(struct session *s, int64_t now_ms)
 {
     set_phase(s, SESSION_CONNECTING);
-    s->connect_by = now_ms + MAX(s->timeout_ms / (int)s->config.n_hosts, INTERVAL_MIN_MS);
+    /* A host that hangs leaves the requests that wait time for the others. */
+    int all_hosts_ms = MIN(s->timeout_ms, s->config.request_timeout_ms);
+    s->connect_by = now_ms + MAX(all_hosts_ms / (int)s->config.n_hosts, INTERVAL_MIN_MS);
     session_add_effect(s, SESSION_DO_CONNECT)->host = s->order[s->next_host];
     s->next_host = (s->next_host + 1) % s->config.n_hosts;
 }

@@ -72,23 +72,29 @@ void rings_close(struct node *n)
 
 /* ---- Commit ---- */
 
-/* Returns the connection whose session has just ended, or NULL. */
-static struct node_conn *apply_to_sessions(struct node *n, const struct zk_txn_header *h)
+/* Returns the session that has just ended, or NULL. */
+static struct session *apply_to_sessions(struct node *n, const struct zk_txn_header *h)
 {
-    struct node_conn *c = NULL;
+    struct session *s = NULL;
     if (h->type == ZK_OP_createSession) {
         int32_t timeout_ms;
         bool there = tree_session_timeout(n->tree, h->client_id, &timeout_ms);
         ensure(there);
         tracker_add(n, h->client_id, timeout_ms);
     } else if (h->type == ZK_OP_closeSession) {
-        struct session *s = tracker_find(n, h->client_id);
-        if (s) {
-            c = s->conn;
-            tracker_remove(n, s);
-        }
+        s = tracker_find(n, h->client_id);
+        if (s)
+            s->closing = true;
     }
-    return c;
+    return s;
+}
+
+/* When what its connection waited for is answered. */
+static void end_session(struct node *n, struct session *s)
+{
+    if (s->conn)
+        conn_close(n, s->conn);
+    tracker_remove(n, s);
 }
 
 static void answer_waits(struct node *n)
@@ -114,7 +120,7 @@ static void commit_txn(struct node *n, struct slice txn)
     if (n->zab)
         digest_applied(n, txn);
     watch_tell(n);
-    struct node_conn *ended = apply_to_sessions(n, h);
+    struct session *ended = apply_to_sessions(n, h);
 
     if (n->proposals.len > 0 && n->proposals.items[n->proposals.head].zxid == h->zxid) {
         struct proposal p = *RING_POP(&n->proposals);
@@ -123,7 +129,7 @@ static void commit_txn(struct node *n, struct slice txn)
     }
     answer_waits(n);
     if (ended)
-        conn_close(n, ended);
+        end_session(n, ended);
 }
 
 /* Apply what is decided and on this disk. */

@@ -146,7 +146,8 @@ static bool conn_may_go_on(const struct node *n, const struct node_conn *c)
 {
     bool busy = n->outstanding > n->config.outstanding_max || n->in_flight_bytes > IN_FLIGHT_MAX ||
                 c->held.len > HELD_MAX;
-    return c->state != CONN_OPENING && conn_keeps_up(n, c) && !(busy && c->queue_len > 0);
+    return c->state != CONN_OPENING && conn_keeps_up(n, c) && !(busy && c->queue_len > 0) &&
+           n->proposing;
 }
 
 /* There is news in conn->out: have it sent at the next flush, unless the peer does not read. */
@@ -362,6 +363,8 @@ void conn_data(struct node *n, struct node_conn *c, struct slice data)
 {
     if (c->state >= CONN_CLOSING)
         return;
+    if (!n->proposing)
+        conn_pause(n, c);
     if (c->in.len > 0) {
         buf_append(&c->in, data.data, slice_size(data));
         buf_consume(&c->in, conn_frames(n, c, buf_slice(&c->in)));

@@ -77,6 +77,7 @@ static void start_serving(struct node *n, int64_t epoch)
 static void stop_serving(struct node *n)
 {
     n->serving = n->read_only = false;
+    n->proposing = true;
     LIST_FOR_EACH_SAFE (c, &n->conns, struct node_conn, link)
         conn_close(n, c);
     rings_drop(n);

@@ -90,7 +90,9 @@ struct node_conn *forward_proposed(struct node *n, int64_t zxid, struct slice tx
     struct zk_txn_header h;
     zk_txn_header_read(&r, &h);
     struct session *s = tracker_find(n, h.client_id);
-    struct node_conn *c = s && s->conn ? s->conn : opening_conn(n, h.client_id);
+    struct node_conn *c = s ? s->conn : NULL;
+    if (h.type == ZK_OP_createSession)
+        c = opening_conn(n, h.client_id);
     return c && request_asked(c, h.cxid, zxid) ? c : NULL;
 }
 
@@ -114,6 +116,7 @@ static void revalidated(struct node *n, struct slice data)
     struct node_conn *c = opening_conn(n, id);
     if (!jute_ok(&r) || !c)
         return;
+    c->opening_id = 0; /* a second answer is for another connection that asked */
     if (valid)
         conn_open_when_committed(n, c, id);
     else

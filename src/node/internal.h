@@ -317,6 +317,7 @@ struct node {
     struct buf scratch;
     struct node_stats stats;
     int64_t started_ms;
+    int64_t last_tick_ms;
     int64_t now_ms, wall_ms; /* of the event being handled */
     struct node_effects *fx;
 };

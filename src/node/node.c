@@ -57,7 +57,7 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     struct node *n = mem_zalloc(sizeof(*n));
     n->config = *config;
     n->tree = tree;
-    n->now_ms = n->started_ms = n->looking_since_ms = now_ms;
+    n->now_ms = n->started_ms = n->looking_since_ms = n->last_tick_ms = now_ms;
     n->rng.state = config->seed;
     n->hash_seed = rng_next(&n->rng);
     watches_init(&n->watches, rng_next(&n->rng));
@@ -188,7 +188,8 @@ static void flush(struct node *n)
 
 static void check_containers(struct node *n)
 {
-    if (n->now_ms < n->next_container_check_ms || node_is_learner(n) || !n->serving)
+    if (n->now_ms < n->next_container_check_ms || node_is_learner(n) || !n->serving ||
+        !n->proposing)
         return;
     n->next_container_check_ms = n->now_ms + n->config.container_check_ms;
     struct buf paths = {0};
@@ -201,6 +202,7 @@ static void check_containers(struct node *n)
 
 static void tick(struct node *n)
 {
+    n->last_tick_ms = n->now_ms;
     if (n->zab)
         ensemble_tick(n);
     check_room(n);
@@ -216,6 +218,9 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
     n->fx = fx;
     n->now_ms = event->now_ms;
     n->wall_ms = event->wall_ms;
+    /* A process that stood still looks at its deadlines before it answers anybody. */
+    if (n->zab && n->now_ms - n->last_tick_ms > n->config.tick_ms)
+        tick(n);
     switch (event->type) {
     case NODE_CONN_OPENED:
         conn_opened(n, event);

@@ -195,7 +195,9 @@ void propose_for_learner(struct node *n, const struct requester *who,
     struct buf *entries = &b->entries;
     struct refusal refusal = {.failed = -1};
     size_t start = entry_begin(n, entries, who->session_id, h->xid, h->type);
-    int32_t err = prepare_request(n, who, h->type, body, entries, &refusal);
+    int32_t err = ZK_UNIMPLEMENTED; /* ZooKeeper's followers forward a bare check, too */
+    if (propose_is_known(h->type))
+        err = prepare_request(n, who, h->type, body, entries, &refusal);
     if (err != ZK_OK) {
         entries->len = start;
         error_entry(n, b, who, h->xid, err);

@@ -65,7 +65,7 @@ void tracker_load(struct node *n)
 /* Looked for a few times a tick, which is the unit that timeouts are given in. */
 void tracker_expire(struct node *n)
 {
-    if (n->now_ms < n->next_expiry_ms || node_is_learner(n) || !n->serving)
+    if (n->now_ms < n->next_expiry_ms || node_is_learner(n) || !n->serving || !n->proposing)
         return;
     n->next_expiry_ms = n->now_ms + n->config.tick_ms / 4;
     HMAP_FOR_EACH (s, &n->sessions, struct session, by_id) {

@@ -82,9 +82,17 @@ static bool has_no_memory(const struct zab *z)
     return is_voter(z) && z->logged == 0 && z->current_epoch == 0;
 }
 
+/* The vote of one that follows or leads says nothing of its own history: only those that look
+ * count. */
 static bool has_heard_all(const struct zab *z)
 {
-    return (z->quorum.voters & ~z->election.have_received) == 0;
+    const struct election *e = &z->election;
+    for (size_t i = 0; i < z->quorum.n; i++) {
+        bool heard = (e->have_received >> i & 1) && e->received[i].state == ZAB_LOOKING;
+        if ((z->quorum.voters >> i & 1) && !heard)
+            return false;
+    }
+    return true;
 }
 
 static bool may_vote_for(struct zab *z, const struct vote *vote)

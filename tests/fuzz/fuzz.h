@@ -24,9 +24,9 @@ struct slice fuzz_piece(struct fuzz_input *in);
 struct slice fuzz_copy(const uint8_t *data, size_t len);
 void fuzz_piece_free(struct slice piece);
 
-/* How an input of fuzz_node and of fuzz_session is written: behind one byte of settings, steps of
- * one byte and what belongs to them. In the lower five bits is the kind of the step, in the upper
- * three a number that it may use. */
+/* How an input of fuzz_node, fuzz_ensemble and fuzz_session is written: behind one byte of
+ * settings, steps of one byte and what belongs to them. In the lower five bits is the kind of the
+ * step, in the upper three a number that it may use. */
 #define FUZZ_STEP(kind, number) ((uint8_t)((kind) | (number) << 5))
 #define FUZZ_STEP_KIND(byte) ((byte)&31)
 #define FUZZ_STEP_NUMBER(byte) ((byte) >> 5)
@@ -56,6 +56,44 @@ enum fuzz_session_step {
     FUZZ_SESSION_CLOSE,
     FUZZ_SESSION_STEPS
 };
+
+/* The number is that of the connection, of the server or of the link; that of link 3 is to the
+ * leader, the others are learners'. A zxid is a byte, FUZZ_ZXID, for LITERAL eight more. */
+enum fuzz_ensemble_step {
+    FUZZ_ENSEMBLE_MESSAGE,    /* of a server: a piece */
+    FUZZ_ENSEMBLE_VOTE,       /* of a server: its state, whom it votes for, the zxid */
+    FUZZ_ENSEMBLE_LINK,       /* a link is opened */
+    FUZZ_ENSEMBLE_UNLINK,     /* it is closed */
+    FUZZ_ENSEMBLE_LINK_BYTES, /* a piece */
+    FUZZ_ENSEMBLE_PACKET,     /* type, zxid, a piece */
+    FUZZ_ENSEMBLE_REQUEST,    /* of a learner: which session, type, a piece */
+    FUZZ_ENSEMBLE_TXN,        /* of the leader: type of the packet and of the transaction, zxid, a
+                               * piece */
+    FUZZ_ENSEMBLE_ANSWER,     /* the leader proposes what it was asked for first: an error */
+    FUZZ_ENSEMBLE_REVALIDATE, /* a byte: odd if the session that was asked for may go on */
+    FUZZ_ENSEMBLE_TREE,       /* of the leader: how many bytes of it are missing */
+    FUZZ_ENSEMBLE_FRAME,      /* of a client: a piece, its length before it */
+    FUZZ_ENSEMBLE_CONNECT,    /* of a client, as FUZZ_NODE_CONNECT */
+    FUZZ_ENSEMBLE_HANG_UP,
+    FUZZ_ENSEMBLE_TURN,    /* end of a turn, nothing is persisted */
+    FUZZ_ENSEMBLE_PERSIST, /* end of a turn, all is persisted, or one batch if the number is not 0
+                            */
+    FUZZ_ENSEMBLE_DONE,    /* what was asked of the disk, but for persisting, is done */
+    FUZZ_ENSEMBLE_TICK,    /* a byte: tenths of seconds that have passed */
+    FUZZ_ENSEMBLE_STEPS
+};
+
+enum fuzz_zxid {
+    FUZZ_ZXID_LITERAL,
+    FUZZ_ZXID_LOGGED,
+    FUZZ_ZXID_NEXT,  /* behind it, of the same epoch */
+    FUZZ_ZXID_EPOCH, /* of the accepted epoch the one with counter 0, */
+    FUZZ_ZXID_NEW,   /* of the one behind that */
+    FUZZ_ZXIDS
+};
+
+/* With a distance to it. */
+#define FUZZ_ZXID(which, distance) ((uint8_t)((which) << 4 | ((distance)&15)))
 
 /* ---- Trees and logs ---- */
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The fuzzers need clang and the whole library built for them, so they are built in a build
 # directory of their own below this one; see fuzz.sh.
-fuzzers = %D%/fuzz_config %D%/fuzz_load %D%/fuzz_log %D%/fuzz_node %D%/fuzz_records \
-	%D%/fuzz_session %D%/fuzz_snapshot %D%/fuzz_tls
+fuzzers = %D%/fuzz_config %D%/fuzz_ensemble %D%/fuzz_load %D%/fuzz_log %D%/fuzz_node \
+	%D%/fuzz_records %D%/fuzz_session %D%/fuzz_snapshot %D%/fuzz_tls
 EXTRA_PROGRAMS += $(fuzzers) %D%/seeds
 EXTRA_LIBRARIES = %D%/libfuzz.a
 dist_check_SCRIPTS += %D%/fuzz.sh
@@ -23,6 +23,9 @@ FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/server
 %C%_fuzz_config_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_config_LDADD = $(FUZZ_LIBS) liblog.a
+%C%_fuzz_ensemble_SOURCES = %D%/fuzz_ensemble.c
+%C%_fuzz_ensemble_LDFLAGS = $(FUZZER_LINK)
+%C%_fuzz_ensemble_LDADD = $(FUZZ_LIBS)
 %C%_fuzz_load_SOURCES = %D%/fuzz_load.c
 %C%_fuzz_load_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_load_LDADD = $(FUZZ_LIBS)

@@ -60,18 +60,19 @@ class Session:
 
     def try_connect(self, host):
         address, port = host.rsplit(":", 1)
-        self.wire = Wire(address=(address, int(port)), timeout=2)
+        self.wire = Wire(address=(address, int(port)), timeout=0.5)
         if self.wire.open_session(SESSION_MS, self.session, self.password, self.seen):
             if self.session and self.wire.session != self.session:
                 raise Defect(f"{host} answered with another session")
             self.session, self.password = self.wire.session, self.wire.password
             self.heard = time.monotonic()
+            self.wire.socket.settimeout(2)
             return
         silent = (time.monotonic() - self.heard) * 1000
         if not self.closing and silent < SESSION_MS - CLOCK_MS:
             raise Defect(f"{host}: session 0x{self.session:x} expired after {silent:.0f} ms")
+        self.expired += not self.closing
         self.forget()
-        self.expired += 1
         raise EOFError
 
     def forget(self):

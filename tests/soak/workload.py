@@ -42,9 +42,9 @@ class Worker(threading.Thread):
             self.load.failed(self, e)
 
     def connect(self):
-        expired = self.session.expired
+        before = self.session.session
         self.session.connect()
-        self.owns = self.owns and self.session.expired == expired
+        self.owns = self.owns and self.session.session == before
         self.own()
 
     def one_life(self):
@@ -284,7 +284,15 @@ class Load:
         for host, tree in trees.items():
             for path in sorted(first.keys() | tree.keys()):
                 if first.get(path) != tree.get(path):
-                    raise Defect(f"{path}:\n{first_host}: {first.get(path)}\n{host}: {tree.get(path)}")
+                    raise Defect(f"{path} differs: {self.short(first_host, first.get(path))}, "
+                                 f"{self.short(host, tree.get(path))}")
+
+    @staticmethod
+    def short(host, node):
+        if not node:
+            return f"{host} does not have it"
+        data, children, acl = node
+        return f"{host}: {data[1]}, data {data[0][:40]}, {len(children)} children, ACL {acl}"
 
     def verify_created(self, tree):
         there = set(tree[self.root + "/created"][1])
@@ -335,10 +343,10 @@ class Load:
     def remove(self):
         client = ensemble.connect(*self.hosts)
         for path in ("/created", "/multi", "/mine"):
-            for results in [[client.delete_async(f"{self.root}{path}/{name}")
-                             for name in client.get_children(self.root + path)]]:
-                for result in results:
-                    result.get(timeout=30)
+            results = [client.delete_async(f"{self.root}{path}/{name}")
+                       for name in client.get_children(self.root + path)]
+            for result in results:
+                result.get(timeout=30)
         client.delete(self.root, recursive=True)
         client.stop()
         client.close()
