@@ -153,6 +153,7 @@ enum zab_event_type {
     ZAB_EV_TRUNCATE_FAILED, /* no snapshot is old enough; nothing was changed */
     ZAB_EV_TREE_INSTALLED,  /* the leader's tree is durable here, the log goes on behind `zxid` */
     ZAB_EV_TREE_FAILED,     /* it did not come whole, or is no tree; nothing was changed */
+    ZAB_EV_CONFIRM,         /* leader: ask the learners now whether they still follow */
     ZAB_EV_DIVERGED,        /* a learner's tree is not the leader's: take that */
     ZAB_EV_SYNC_CHOSEN,     /* answer to ZAB_FX_CHOOSE_SYNC for `conn`: `sync`, `zxid` */
 };
@@ -215,6 +216,7 @@ enum zab_effect_type {
                            * last; the driver sends packet PING with `zxid` to the leader */
     ZAB_FX_NEW_EPOCH,     /* the counter of zxids is nearly used up: stop proposing; when all that
                            * was proposed is decided the leader goes LOOKING */
+    ZAB_FX_CONFIRMED,     /* zab_confirmed_round() has risen */
     ZAB_FX_LOG,           /* `level`, `data` */
 };
 
@@ -253,6 +255,11 @@ int64_t zab_epoch(const struct zab *z);  /* current epoch */
 /* All up to it is decided, as far as this replica was told; it may not be persisted here yet. */
 int64_t zab_decided(const struct zab *z);
 const char *zab_state_name(enum zab_state state);
+
+/* A leader's PINGs come in rounds, of which a quorum has answered all up to the confirmed one. What a
+ * leader knew when a round began, no other leader had gone beyond when it is confirmed. */
+int64_t zab_ping_round(const struct zab *z); /* the last that began */
+int64_t zab_confirmed_round(const struct zab *z);
 
 /* On the leader: its learners, and those of them that serve. */
 struct zab_learners {

@@ -147,7 +147,7 @@ static bool conn_may_go_on(const struct node *n, const struct node_conn *c)
     bool busy = n->outstanding > n->config.outstanding_max || n->in_flight_bytes > IN_FLIGHT_MAX ||
                 c->held.len > HELD_MAX;
     return c->state != CONN_OPENING && conn_keeps_up(n, c) && !(busy && c->queue_len > 0) &&
-           n->proposing;
+           c->n_syncs == 0 && n->proposing;
 }
 
 /* There is news in conn->out: have it sent at the next flush, unless the peer does not read. */

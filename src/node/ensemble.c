@@ -123,6 +123,12 @@ void ensemble_logged(struct node *n)
         tell(n, &(struct zab_event){.type = ZAB_EV_LOGGED, .zxid = ++n->logged});
 }
 
+void ensemble_confirm(struct node *n)
+{
+    n->confirm = false;
+    tell_type(n, ZAB_EV_CONFIRM);
+}
+
 void ensemble_persisted(struct node *n)
 {
     tell(n, &(struct zab_event){.type = ZAB_EV_PERSISTED, .zxid = n->persisted});
@@ -343,6 +349,9 @@ static void carry_out(struct node *n, const struct zab_effect *fx)
     case ZAB_FX_NEW_EPOCH:
         n->proposing = false;
         break;
+    case ZAB_FX_CONFIRMED:
+        forward_confirmed(n);
+        break;
     case ZAB_FX_LEARNER_READY:
         node_log(n, LOG_LEVEL_INFO, "server %lld is in sync", (long long)fx->sid);
         break;
@@ -444,7 +453,9 @@ static bool is_good(const struct zk_quorum_packet *p)
 {
     struct jute_reader r = jute_reader_of(p->data);
     struct zk_txn_header h;
-    if (p->type != ZAB_PROPOSAL && p->type != ZAB_INFORM)
+    if (p->type == ZAB_INFORMANDACTIVATE)
+        (void)jute_read_long(&r);
+    else if (p->type != ZAB_PROPOSAL && p->type != ZAB_INFORM)
         return true;
     zk_txn_header_read(&r, &h);
     return jute_ok(&r) && tree_check_txn(&h, jute_read_rest(&r));

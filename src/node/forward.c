@@ -7,6 +7,10 @@
 
 #include <stdlib.h>
 
+enum {
+    REQUEST_HEAD = 16, /* session, cxid, type */
+};
+
 bool node_is_learner(const struct node *n)
 {
     return n->zab && n->state != ZAB_LEADING;
@@ -40,14 +44,30 @@ void forward_write(struct node *n, struct node_conn *c, const struct zk_request_
         request_push(n, c, PENDING_WRITE, h->xid, h->type, ZK_OK, ZXID_ASKED, SLICE_EMPTY);
 }
 
+/* The queue of the connection and the syncs know of it. */
+static void sync_push(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                      struct slice body)
+{
+    struct sync_wait wait = {n->last_proposed, zab_ping_round(n->zab) + 1, c};
+    request_push(n, c, PENDING_READ, h->xid, h->type, ZK_OK, ZXID_ASKED, body);
+    c->refs++;
+    c->n_syncs++;
+    buf_append(&n->syncs, &wait, sizeof(wait));
+}
+
 void forward_sync(struct node *n, struct node_conn *c, const struct zk_request_header *h,
                   struct slice body)
 {
-    if (!to_leader(n, c, c->session->id, h->xid, h->type, body))
-        return;
-    request_push(n, c, PENDING_READ, h->xid, h->type, ZK_OK, ZXID_ASKED, body);
-    c->refs++;
-    buf_append(&n->syncs, &c, sizeof(c));
+    if (to_leader(n, c, c->session->id, h->xid, h->type, body))
+        sync_push(n, c, h, body);
+}
+
+/* On the leader. */
+void forward_own_sync(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                      struct slice body)
+{
+    sync_push(n, c, h, body);
+    n->confirm = true;
 }
 
 void forward_create_session(struct node *n, struct node_conn *c, int64_t session_id)
@@ -96,16 +116,29 @@ struct node_conn *forward_proposed(struct node *n, int64_t zxid, struct slice tx
     return c && request_asked(c, h.cxid, zxid) ? c : NULL;
 }
 
+static bool sync_first(const struct buf *syncs, struct sync_wait *wait)
+{
+    if (syncs->len < sizeof(*wait))
+        return false;
+    memcpy(wait, syncs->data, sizeof(*wait));
+    return true;
+}
+
+/* The first sync of a client of ours is to see all up to `zxid`. */
+static void sync_pop(struct node *n, struct node_conn *c, int64_t zxid)
+{
+    buf_consume(&n->syncs, sizeof(struct sync_wait));
+    c->n_syncs--;
+    if (c->state < CONN_CLOSING)
+        request_synced(n, c, zxid);
+    conn_unref(n, c);
+}
+
 static void synced(struct node *n)
 {
-    struct node_conn *c;
-    if (n->syncs.len < sizeof(c))
-        return;
-    memcpy(&c, n->syncs.data, sizeof(c));
-    buf_consume(&n->syncs, sizeof(c));
-    if (c->state < CONN_CLOSING)
-        request_synced(n, c, zab_decided(n->zab));
-    conn_unref(n, c);
+    struct sync_wait wait;
+    if (sync_first(&n->syncs, &wait))
+        sync_pop(n, wait.conn, zab_decided(n->zab));
 }
 
 static void revalidated(struct node *n, struct slice data)
@@ -139,24 +172,33 @@ void forward_touches(struct node *n, struct node_link *l, int64_t zxid)
 
 /* ---- On the leader ---- */
 
-/* SYNC follows the COMMIT of all that was proposed when it was asked for, and comes before any
- * later one. `zxid`: the last COMMIT that was sent on the link. */
+/* SYNC follows the COMMIT of all that was proposed when it was asked for, and a quorum's word that
+ * nobody else can have gone on meanwhile. `zxid`: the last COMMIT that was sent on the link. */
 void forward_answer_syncs(struct node *n, struct node_link *l, int64_t zxid)
 {
-    int64_t wanted;
-    while (l->syncs.len >= sizeof(wanted)) {
-        memcpy(&wanted, l->syncs.data, sizeof(wanted));
-        if (wanted > zxid)
+    struct sync_wait wait;
+    while (sync_first(&l->syncs, &wait)) {
+        if (wait.zxid > zxid || wait.round > zab_confirmed_round(n->zab))
             return;
-        buf_consume(&l->syncs, sizeof(wanted));
+        buf_consume(&l->syncs, sizeof(wait));
         link_send(n, l, ZAB_SYNC, 0, SLICE_NULL);
     }
 }
 
+void forward_confirmed(struct node *n)
+{
+    struct sync_wait wait;
+    LIST_FOR_EACH (l, &n->links, struct node_link, link)
+        forward_answer_syncs(n, l, zab_decided(n->zab));
+    while (sync_first(&n->syncs, &wait) && wait.round <= zab_confirmed_round(n->zab))
+        sync_pop(n, wait.conn, wait.zxid);
+}
+
 static void learner_sync(struct node *n, struct node_link *l)
 {
-    buf_append(&l->syncs, &n->last_proposed, sizeof(n->last_proposed));
-    forward_answer_syncs(n, l, zab_decided(n->zab));
+    struct sync_wait wait = {.zxid = n->last_proposed, .round = zab_ping_round(n->zab) + 1};
+    buf_append(&l->syncs, &wait, sizeof(wait));
+    n->confirm = true;
 }
 
 /* A session that goes on elsewhere, if it is still there when all that was proposed is applied. */
@@ -207,6 +249,8 @@ static void learner_request(struct node *n, struct node_link *l, const struct zk
         propose_close_session(n, NULL, who.session_id, h.xid);
     } else if (s->owner != 0 && s->owner != l->id) {
         propose_error(n, &who, &h, ZK_SESSIONMOVED);
+    } else if (slice_size(p->data) > REQUEST_HEAD + (size_t)n->config.packet_max) {
+        propose_error(n, &who, &h, ZK_MARSHALLINGERROR); /* no client can have asked for that */
     } else if (!node_has_room(n, slice_size(p->data))) {
         propose_error(n, &who, &h, ZK_SYSTEMERROR);
     } else {
@@ -266,11 +310,11 @@ void forward_deliver(struct node *n, uint64_t from, const struct zk_quorum_packe
 
 void forward_stop(struct node *n)
 {
-    struct node_conn *c;
-    for (size_t pos = 0; pos < n->syncs.len; pos += sizeof(c)) {
-        memcpy(&c, n->syncs.data + pos, sizeof(c));
-        conn_unref(n, c);
+    struct sync_wait wait;
+    while (sync_first(&n->syncs, &wait)) {
+        buf_consume(&n->syncs, sizeof(wait));
+        conn_unref(n, wait.conn);
     }
-    buf_reset(&n->syncs);
+    n->confirm = false;
     buf_reset(&n->learner_waits);
 }

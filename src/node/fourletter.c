@@ -132,7 +132,7 @@ static void say_quorum(struct node *n, struct buf *out)
     if (n->state != ZAB_LEADING)
         return;
     LIST_FOR_EACH (l, &n->links, struct node_link, link)
-        syncs += l->syncs.len / sizeof(int64_t);
+        syncs += l->syncs.len / sizeof(struct sync_wait);
     buf_printf(out,
                "zk_learners\t%zu\nzk_synced_followers\t%zu\nzk_synced_non_voting_followers\t0\n"
                "zk_synced_observers\t%zu\nzk_pending_syncs\t%zu\nzk_leader_uptime\t%" PRId64 "\n",

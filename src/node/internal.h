@@ -99,6 +99,7 @@ struct node_conn {
     int64_t deadline_ms; /* of the handshake */
     int32_t timeout_ms;  /* negotiated */
     bool has_read_only;  /* its ConnectRequest had the flag */
+    uint32_t n_syncs;    /* not answered; nothing behind them is taken before they are */
     int64_t opening_id;  /* OPENING on a learner: the session that it waits for */
     struct session *session;
     struct buf in;   /* the beginning of a frame, or what came while paused */
@@ -153,8 +154,16 @@ struct node_link {
     struct buf in;
     struct tree_load *load;         /* while a tree comes */
     bool tree_whole;                /* but for the signature */
-    struct buf syncs;               /* int64_t: answer when COMMIT of this zxid was sent */
+    struct buf syncs;               /* struct sync_wait, in order */
     struct node_log_read *log_read; /* what the learner lacks of the history in memory */
+};
+
+/* A sync that waits: for the leader's answer, or on the leader for a zxid and for a round of PINGs
+ * that began behind it. */
+struct sync_wait {
+    int64_t zxid;
+    int64_t round;
+    struct node_conn *conn; /* of a client of ours */
 };
 
 /* A place in the history, and where it can be looked for next. */
@@ -307,7 +316,8 @@ struct node {
     int64_t room; /* bytes that the log's disk has for what is appended from now on */
     bool is_full; /* that was less than is reserved */
     struct history_cursor found;
-    struct buf syncs;         /* connections that asked the leader, in order */
+    struct buf syncs;         /* struct sync_wait of clients of ours, in order */
+    bool confirm;             /* one that came since the last flush waits for a round */
     struct buf learner_waits; /* struct learner_wait */
 
     struct zk_txn_header applying; /* the transaction whose outcome is in `outcome` */
@@ -471,6 +481,7 @@ void link_flush(struct node *n);
 void ensemble_tick(struct node *n);
 void ensemble_peer(struct node *n, const struct node_event *event);
 void ensemble_logged(struct node *n);
+void ensemble_confirm(struct node *n);
 void ensemble_persisted(struct node *n);
 void ensemble_epoch_saved(struct node *n);
 void ensemble_link_opened(struct node *n, struct node_link *l);
@@ -492,7 +503,10 @@ void forward_create_session(struct node *n, struct node_conn *c, int64_t session
 void forward_revalidate(struct node *n, struct node_conn *c, int64_t session_id);
 struct node_conn *forward_proposed(struct node *n, int64_t zxid, struct slice txn);
 void forward_touches(struct node *n, struct node_link *l, int64_t zxid);
+void forward_own_sync(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                      struct slice body);
 void forward_answer_syncs(struct node *n, struct node_link *l, int64_t zxid);
+void forward_confirmed(struct node *n);
 void forward_answer_waits(struct node *n);
 void forward_deliver(struct node *n, uint64_t from, const struct zk_quorum_packet *p);
 void forward_stop(struct node *n);

@@ -177,6 +177,8 @@ static void flush(struct node *n)
     conn_resume_paused(n);
     if (n->zab && n->state == ZAB_LEADING)
         ensemble_logged(n);
+    if (n->confirm)
+        ensemble_confirm(n);
     history_append_open(n);
     link_flush(n);
     LIST_FOR_EACH_SAFE (c, &n->dirty, struct node_conn, dirty_link) {
@@ -219,7 +221,8 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
     n->now_ms = event->now_ms;
     n->wall_ms = event->wall_ms;
     /* A process that stood still looks at its deadlines before it answers anybody. */
-    if (n->zab && n->now_ms - n->last_tick_ms > n->config.tick_ms)
+    bool asks = event->type == NODE_CONN_DATA || event->type == NODE_LINK_DATA;
+    if (asks && n->zab && n->now_ms - n->last_tick_ms > n->config.tick_ms)
         tick(n);
     switch (event->type) {
     case NODE_CONN_OPENED:

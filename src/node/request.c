@@ -313,6 +313,8 @@ void request_receive(struct node *n, struct node_conn *c, struct slice frame)
                      SLICE_EMPTY);
     else if (node_is_learner(n) && h.type == ZK_OP_sync)
         forward_sync(n, c, &h, body);
+    else if (n->zab && h.type == ZK_OP_sync)
+        forward_own_sync(n, c, &h, body);
     else if (node_is_learner(n) && (h.type == ZK_OP_closeSession || propose_is_known(h.type)))
         forward_write(n, c, &h, body);
     else if (h.type == ZK_OP_closeSession)

@@ -106,6 +106,7 @@ struct learner {
     int64_t deadline_ms;
     int64_t awaited_zxid; /* an ACK of this or a later one is due, 0: none */
     int64_t awaited_since_ms;
+    int64_t answered_round; /* of PINGs; it is the zxid of theirs, which learners send back */
 };
 
 enum leader_step {
@@ -126,6 +127,7 @@ struct leader {
     int64_t deadline_ms;
     int64_t next_ping_ms;
     bool odd_ping; /* pings are sent twice a tick, the quorum is looked at once */
+    int64_t ping_round, confirmed_round;
     int64_t last_proposed;
     bool epoch_full;
     struct learner learners[LEARNERS_MAX];
@@ -136,6 +138,7 @@ void leader_begin(struct zab *z);
 void leader_end(struct zab *z);
 void leader_epoch_saved(struct zab *z);
 void leader_tick(struct zab *z);
+void leader_confirm(struct zab *z);
 void leader_learner_opened(struct zab *z, uint64_t conn);
 void leader_learner_closed(struct zab *z, uint64_t conn);
 void leader_learner_packet(struct zab *z, uint64_t conn, const struct zk_quorum_packet *p);

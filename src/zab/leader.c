@@ -262,7 +262,74 @@ static void handle_ack_epoch(struct zab *z, struct learner *l, const struct zk_q
     }
 }
 
+/* ---- PINGs ---- */
+
+static void confirm_rounds(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    int64_t best = ld->confirmed_round;
+    for (size_t i = 0; i < ld->n_learners; i++) {
+        int64_t round = ld->learners[i].answered_round;
+        uint64_t set = quorum_bit(&z->quorum, z->sid);
+        for (size_t j = 0; j < ld->n_learners; j++) {
+            if (ld->learners[j].answered_round >= round)
+                set |= ld->learners[j].bit;
+        }
+        if (round > best && quorum_contains(&z->quorum, set))
+            best = round;
+    }
+    if (quorum_contains(&z->quorum, quorum_bit(&z->quorum, z->sid)))
+        best = ld->ping_round;
+    if (best > ld->confirmed_round) {
+        ld->confirmed_round = best;
+        fx_add(z, ZAB_FX_CONFIRMED);
+    }
+}
+
+static void ping_answered(struct zab *z, struct learner *l, int64_t round)
+{
+    if (round <= l->answered_round || round > z->leader.ping_round)
+        return;
+    l->answered_round = round;
+    confirm_rounds(z);
+}
+
+static void begin_round(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    ld->ping_round++;
+    for (size_t i = 0; i < ld->n_learners; i++) {
+        if (learner_is_forwarding(&ld->learners[i]))
+            fx_send(z, ld->learners[i].conn, ZAB_PING, ld->ping_round);
+    }
+    confirm_rounds(z);
+}
+
+void leader_confirm(struct zab *z)
+{
+    if (z->state == ZAB_LEADING && z->leader.step == LEADER_SERVING)
+        begin_round(z);
+}
+
+int64_t zab_ping_round(const struct zab *z)
+{
+    return z->leader.ping_round;
+}
+
+int64_t zab_confirmed_round(const struct zab *z)
+{
+    return z->leader.confirmed_round;
+}
+
 /* ---- Packets ---- */
+
+static void deliver(struct zab *z, const struct learner *l, const struct zk_quorum_packet *p)
+{
+    struct zab_effect *e = fx_add(z, ZAB_FX_DELIVER);
+    e->conn = l->conn;
+    e->sid = l->sid;
+    e->packet = p;
+}
 
 static void handle_ready(struct zab *z, struct learner *l, const struct zk_quorum_packet *p)
 {
@@ -271,15 +338,14 @@ static void handle_ready(struct zab *z, struct learner *l, const struct zk_quoru
         leader_acked(z, l, p->zxid);
         break;
     case ZAB_PING:
+        ping_answered(z, l, p->zxid);
+        deliver(z, l, p);
+        break;
     case ZAB_REQUEST:
     case ZAB_REVALIDATE:
-    case ZAB_SYNC: {
-        struct zab_effect *e = fx_add(z, ZAB_FX_DELIVER);
-        e->conn = l->conn;
-        e->sid = l->sid;
-        e->packet = p;
+    case ZAB_SYNC:
+        deliver(z, l, p);
         break;
-    }
     default:
         leader_reject(z, l, "learner %lld sends packet type %d", (long long)l->sid, p->type);
     }
@@ -362,10 +428,7 @@ static void ping(struct zab *z)
         zab_look(z, "not enough learners follow");
         return;
     }
-    for (size_t i = 0; i < ld->n_learners; i++) {
-        if (learner_is_forwarding(&ld->learners[i]))
-            fx_send(z, ld->learners[i].conn, ZAB_PING, ld->last_proposed);
-    }
+    begin_round(z);
 }
 
 void leader_tick(struct zab *z)

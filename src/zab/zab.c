@@ -257,6 +257,9 @@ static void handle(struct zab *z, const struct zab_event *ev)
     case ZAB_EV_TREE_FAILED:
         rewound(z, ev);
         break;
+    case ZAB_EV_CONFIRM:
+        leader_confirm(z);
+        break;
     case ZAB_EV_DIVERGED:
         learner_diverged(z);
         break;

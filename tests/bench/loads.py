@@ -1,27 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is measured: each function here puts its figures into bench.figures."""
+import concurrent.futures
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import tempfile
 import time
 
-from servers import Mount
+from servers import START_SECONDS, Mount, wait_until, writes
 
 # Name, in --only as well; arguments of zkload; the figures that count. "1x1": one session with one
-# request outstanding.
+# request outstanding. "cpu_us" is that of the servers for each operation.
 SERVER_LOADS = [
     ("set1x1", "set -c 1 -p 1", ("ops_per_s", "p50_us")),
-    ("set64x32", "set -c 64 -p 32", ("ops_per_s", "p99_us")),
+    ("set8x1", "set -c 8 -p 1", ("ops_per_s",)),
+    ("set64x32", "set -c 64 -p 32", ("ops_per_s", "p99_us", "cpu_us")),
     ("get16x1", "get -c 16 -p 1", ("ops_per_s",)),
     ("get16x32", "get -c 16 -p 32", ("ops_per_s",)),
+    ("mix16x32", "mix -c 16 -p 32", ("ops_per_s",)),
     ("fanout", "fanout -c 10000 -n 5", ("mean_ms",)),
     ("connect", "connect -c 5000", ("per_s",)),
 ]
 FS_LOADS = ("read", "stat", "ls", "write", "create")
 SNAPSHOT_SECONDS = 120  # longest wait for a snapshot to be taken
 STARTS = 3
+KILLS = 5
+KILL_TICK_MS = 500
+MISSED_CHANGES = 10000
 MIB = 2**20
 
 
@@ -43,6 +50,12 @@ def warm_up(bench, server):
         zkload(bench, server, f"{mode} -c 32 -p 32 -d {bench.warm_seconds} -x /warm")
 
 
+def fill(bench, server, options=""):
+    figures = zkload(bench, server, f"create -c 32 -p 32 -n {bench.nodes} -x /fill {options}")
+    bench.note(f"{server.name} fill: {figures}")
+    return figures
+
+
 def floor(bench):
     figures = run(bench.program("floor"), bench.base)
     total = float(figures["fdatasync_us"]) + float(figures["round_trip_us"])
@@ -50,19 +63,103 @@ def floor(bench):
     bench.note(f"floor: {figures}")
 
 
+def load(bench, server, name, arguments, wanted):
+    if "-n" not in arguments and "connect" not in arguments:
+        arguments += f" -d {bench.seconds}"
+    begin = server.cpu_seconds()
+    figures = zkload(bench, server, arguments)
+    if "ops" in figures:
+        figures["cpu_us"] = (server.cpu_seconds() - begin) * 1e6 / int(figures["ops"])
+    bench.note(f"{server.name} {name}: {figures}")
+    for figure in wanted:
+        bench.figures.add(server.name, f"{name} {figure}", figures[figure])
+
+
 def serve(bench, kind):
-    loads = [load for load in SERVER_LOADS if bench.wants(load[0])]
+    loads = [item for item in SERVER_LOADS if bench.wants(item[0])]
     if not loads:
         return
-    with kind(bench.base) as server:
+    with bench.servers(kind) as server:
         warm_up(bench, server)
-        for name, arguments, wanted in loads:
-            if "-n" not in arguments and "connect" not in arguments:
-                arguments += f" -d {bench.seconds}"
-            figures = zkload(bench, server, arguments)
-            bench.note(f"{server.name} {name}: {figures}")
-            for figure in wanted:
-                bench.figures.add(server.name, f"{name} {figure}", figures[figure])
+        for item in loads:
+            bench.attempt(load, server, *item)
+
+
+# ---- Ensembles ----
+
+
+def create(bench, kind):
+    """Fill, and start all again."""
+    if not bench.wants("create"):
+        return
+    with bench.servers(kind) as server:
+        warm_up(bench, server)
+        figures = fill(bench, server)
+        bench.figures.add(server.name, "create ops_per_s", figures["ops_per_s"])
+        bench.figures.add(server.name, "create filled_mib", server.resident_mib())
+        for _ in range(STARTS):
+            bench.figures.add(server.name, "create start_s", start_again(server))
+
+
+def next_write(port):
+    """When a change was acknowledged at this port. Only an answer to a new request counts."""
+    deadline = time.monotonic() + START_SECONDS
+    while not writes(port):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"no write is acknowledged at port {port}")
+        time.sleep(0.005)
+    return time.monotonic()
+
+
+def kill_leader(ensemble):
+    """Returns the seconds to the next write that was acknowledged, at any server."""
+    leader = ensemble.leader()
+    ports = [server.port for server in ensemble.others(leader)]
+    begin = time.monotonic()
+    leader.process.kill()
+    leader.process.wait()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        seconds = min(pool.map(next_write, ports)) - begin
+    join(ensemble, leader)
+    return seconds
+
+
+def join(ensemble, server):
+    """Start it. Returns the seconds until it follows and has all changes."""
+    begin = time.monotonic()
+    server.launch()
+    leader = ensemble.leader()
+
+    def has_joined():
+        state = server.srvr()
+        return state.get("Mode") == "follower" and state["Zxid"] == leader.srvr().get("Zxid")
+
+    wait_until(has_joined, ensemble.servers)
+    return time.monotonic() - begin
+
+
+def kill(bench, kind, filled):
+    if not bench.wants("kill"):
+        return
+    name = "kill filled" if filled else "kill"
+    with bench.servers(kind, tickTime=KILL_TICK_MS) as ensemble:
+        if filled:
+            fill(bench, ensemble)
+        seconds = [kill_leader(ensemble) for _ in range(KILLS)]
+    bench.note(f"{kind.name} {name}: {seconds}")
+    bench.figures.add(kind.name, f"{name} s", statistics.median(seconds))
+    bench.figures.add(kind.name, f"{name} worst_s", max(seconds))
+
+
+def catch_up(bench, kind):
+    if not bench.wants("catchup"):
+        return
+    with bench.servers(kind) as ensemble:
+        leader = ensemble.leader()
+        follower = ensemble.others(leader)[0]
+        follower.stop()
+        zkload(bench, leader, f"create -c 32 -p 32 -n {MISSED_CHANGES} -x /missed")
+        bench.figures.add(kind.name, "catchup s", join(ensemble, follower))
 
 
 # ---- A million znodes ----
@@ -127,8 +224,7 @@ def million(bench, kind, distinct=False):
         return
     add = bench.figures.add
     with kind(bench.base) as server:
-        fill = f"create -c 32 -p 32 -n {bench.nodes} -x /fill {'-r' if distinct else ''}"
-        bench.note(f"{server.name} fill: {zkload(bench, server, fill)}")
+        fill(bench, server, "-r" if distinct else "")
         filled_mib = server.resident_mib()
         filled_starts = [start_again(server) for _ in range(STARTS)]
         path, without, during = sets_during_snapshot(bench, server)

@@ -2,16 +2,20 @@
 """The servers and mounts that are measured. Each is a context manager: what it starts, it ends."""
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import time
 
 ZOOKEEPER_JAR = "/usr/share/java/zookeeper.jar"
 START_SECONDS = 180
+SET_DATA = 5  # in the protocol
+PORTS = iter(random.sample(range(10000, 32000), 10000))
 
 
 class Unavailable(Exception):
@@ -19,56 +23,79 @@ class Unavailable(Exception):
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
+    """Also free when a server starts again: the kernel gives none of these to a client."""
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise Unavailable("no port is free")
+
+
+@contextlib.contextmanager
+def session(port):
+    """The socket of a new session. OSError if none opens."""
+    request = struct.pack(">iqiqi16s?", 0, 0, 30000, 0, 16, b"", False)
+    with socket.create_connection(("127.0.0.1", port), 1) as s:
+        s.settimeout(10)
+        s.sendall(struct.pack(">i", len(request)) + request)
+        response = s.recv(64)
+        if len(response) < 20 or struct.unpack(">q", response[12:20])[0] == 0:
+            raise ConnectionError("no session")
+        yield s
 
 
 def serves(port):
-    """Does a session open at this port?"""
-    request = struct.pack(">iqiqi16s?", 0, 0, 30000, 0, 16, b"", False)
     try:
-        with socket.create_connection(("127.0.0.1", port), 1) as s:
-            s.settimeout(10)
-            s.sendall(struct.pack(">i", len(request)) + request)
-            response = s.recv(64)
-            return len(response) >= 20 and struct.unpack(">q", response[12:20])[0] != 0
+        with session(port):
+            return True
     except OSError:
         return False
 
 
-def end_process(process):
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+def writes(port):
+    """Is a change acknowledged at this port, in a new session?"""
+    request = struct.pack(">iii1sii", 1, SET_DATA, 1, b"/", 0, -1)
     try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        with session(port) as s:
+            s.sendall(struct.pack(">i", len(request)) + request)
+            reply = s.recv(256)
+            return len(reply) >= 20 and struct.unpack(">i", reply[16:20])[0] == 0
+    except OSError:
+        return False
 
 
-class Server:
-    """A server of one replica with its data below `base`. Subclasses say how it is started."""
+def end_processes(processes):
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
-    keys = ""
 
-    def __init__(self, base, **keys):
-        self.dir = os.path.join(base, self.name)
-        self.data = os.path.join(self.dir, "data")
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
-        os.makedirs(self.data)
-        with open(os.path.join(self.dir, "zoo.cfg"), "w", encoding="ascii") as f:
-            f.write(
-                f"tickTime=2000\ndataDir={self.data}\nclientPort={self.port}\n"
-                "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\nmaxSessionTimeout=300000\n"
-                "clientPortListenBacklog=4096\n"
-                f"globalOutstandingLimit=100000\nadmin.enableServer=false\n{self.keys}"
-            )
-            f.writelines(f"{key}={value}\n" for key, value in keys.items())
-        self.process = None
+def wait_until(happened, servers):
+    """Look every few milliseconds, while the servers run."""
+    begin = time.monotonic()
+    while not happened():
+        late = time.monotonic() - begin > START_SECONDS
+        for server in servers:
+            if late or server.process.poll() is not None:
+                raise RuntimeError(f"{server.name} does not serve:\n{server.end_of_log()}")
+        time.sleep(0.005)
+
+
+class Servers:
+    """One server or an ensemble: `servers`, with their data below `dir`; clients are given
+    `address`."""
 
     def __enter__(self):
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
@@ -76,26 +103,87 @@ class Server:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def start(self):
-        """Returns the seconds until a session opens."""
+        """Until each serves. Returns the seconds until a session opened at one of them."""
         begin = time.monotonic()
-        with open(os.path.join(self.dir, "log"), "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.dir)
-        while not serves(self.port):
-            late = time.monotonic() - begin > START_SECONDS
-            if late or self.process.poll() is not None:
-                with open(os.path.join(self.dir, "log"), encoding="utf-8") as log:
-                    raise RuntimeError(f"{self.name} does not serve:\n{log.read()[-2000:]}")
-            time.sleep(0.01)
-        return time.monotonic() - begin
+        for server in self.servers:
+            server.launch()
+        wait_until(lambda: any(serves(s.port) for s in self.servers), self.servers)
+        seconds = time.monotonic() - begin
+        wait_until(lambda: all(serves(s.port) for s in self.servers), self.servers)
+        return seconds
 
     def stop(self):
-        if self.process:
-            end_process(self.process)
-            self.process = None
+        end_processes([server.process for server in self.servers if server.process])
+        for server in self.servers:
+            server.process = None
+
+    def __repr__(self):
+        return self.name
 
     def resident_mib(self):
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
-            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) / 1024
+        return statistics.mean(server.resident_kib() for server in self.servers) / 1024
+
+    def cpu_seconds(self):
+        return sum(server.cpu_ticks() for server in self.servers) / os.sysconf("SC_CLK_TCK")
+
+
+class Server(Servers):
+    """A server with its data below `base`. Subclasses say how it is started."""
+
+    keys = {}
+
+    def __init__(self, base, **keys):
+        self.servers = [self]
+        self.dir = os.path.join(base, self.name)
+        self.data = os.path.join(self.dir, "data")
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.process = None
+        keys = {
+            "tickTime": 2000,
+            "dataDir": self.data,
+            "clientPort": self.port,
+            "clientPortAddress": "127.0.0.1",
+            "maxClientCnxns": 0,
+            "maxSessionTimeout": 300000,
+            "clientPortListenBacklog": 4096,
+            "globalOutstandingLimit": 100000,
+            "admin.enableServer": "false",
+            **self.keys,
+            **keys,
+        }
+        os.makedirs(self.data)
+        with open(os.path.join(self.dir, "zoo.cfg"), "w", encoding="ascii") as f:
+            f.writelines(f"{key}={value}\n" for key, value in keys.items())
+
+    def launch(self):
+        with open(os.path.join(self.dir, "log"), "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.dir)
+
+    def end_of_log(self):
+        with open(os.path.join(self.dir, "log"), encoding="utf-8") as log:
+            return log.read()[-2000:]
+
+    def of_process(self, name):
+        with open(f"/proc/{self.process.pid}/{name}", encoding="ascii") as f:
+            return f.read()
+
+    def resident_kib(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", self.of_process("status")).group(1))
+
+    def cpu_ticks(self):
+        user, system = self.of_process("stat").rpartition(")")[2].split()[11:13]
+        return int(user) + int(system)
+
+    def srvr(self):
+        """What it says of itself ("Mode", "Zxid"); nothing while it does not serve."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as s:
+                s.sendall(b"srvr")
+                answer = b"".join(iter(lambda: s.recv(4096), b"")).decode()
+        except OSError:
+            return {}
+        return dict(re.findall(r"^(\w+): (.*)$", answer, re.M))
 
     def snapshots(self):
         """Path and status of each snapshot file, oldest first; also of those being written."""
@@ -109,7 +197,7 @@ class Server:
 
 class Zabd(Server):
     name = "zabd"
-    keys = "zab.logLevel=warn\n"
+    keys = {"zab.logLevel": "warn"}
     build = "."
 
     def command(self):
@@ -117,7 +205,7 @@ class Zabd(Server):
 
 
 class ZooKeeper(Server):
-    """Apache ZooKeeper from Debian's package, standalone, with a heap of 2 GiB."""
+    """Apache ZooKeeper from Debian's package, with a heap of 2 GiB."""
 
     name = "zookeeper"
     log4j = (
@@ -146,6 +234,31 @@ class ZooKeeper(Server):
         ]
 
 
+class Ensemble(Servers):
+    """`size` servers of one kind, with their data below `base`."""
+
+    def __init__(self, kind, base, size, **keys):
+        self.name = kind.name
+        self.dir = os.path.join(base, f"{kind.name}-ensemble")
+        keys.update(initLimit=20, syncLimit=10)
+        for i in range(1, size + 1):
+            keys[f"server.{i}"] = f"127.0.0.1:{free_port()}:{free_port()}"
+        self.servers = [kind(os.path.join(self.dir, str(i + 1)), **keys) for i in range(size)]
+        for i, server in enumerate(self.servers, 1):
+            with open(os.path.join(server.data, "myid"), "w", encoding="ascii") as f:
+                f.write(f"{i}\n")
+        self.address = ",".join(server.address for server in self.servers)
+
+    def leader(self):
+        for server in self.servers:
+            if server.srvr().get("Mode") == "leader":
+                return server
+        raise RuntimeError(f"no {self.name} says that it leads")
+
+    def others(self, server):
+        return [s for s in self.servers if s is not server]
+
+
 class Mount:
     """zabfs on a server."""
 
@@ -168,7 +281,7 @@ class Mount:
         begin = time.monotonic()
         while not os.path.ismount(self.dir):
             if time.monotonic() - begin > 20 or self.process.poll() is not None:
-                end_process(self.process)
+                end_processes([self.process])
                 with open(self.log, encoding="utf-8") as log:
                     raise RuntimeError(f"zabfs does not mount:\n{log.read()[-2000:]}")
             time.sleep(0.01)
@@ -183,5 +296,5 @@ class Mount:
             time.sleep(0.05)
         else:
             subprocess.run(["fusermount3", "-uz", self.dir], check=False)
-        end_process(self.process)
+        end_processes([self.process])
         os.rmdir(self.dir)

@@ -96,6 +96,14 @@ void zk_conn_get(struct zk_conn *c, const char *path, bool watch)
     frame_end(c, start);
 }
 
+void zk_conn_sync(struct zk_conn *c, const char *path)
+{
+    const struct zk_path q = {slice_str(path)};
+    size_t start = request_begin(c, ZK_OP_sync);
+    zk_path_write(&c->out, &q);
+    frame_end(c, start);
+}
+
 /* ---- The socket ---- */
 
 static void request_session(struct zk_conn *c)

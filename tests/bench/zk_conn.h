@@ -42,6 +42,8 @@ void zk_conn_open(struct zk_loop *loop, struct zk_conn *c, const char *host);
 void zk_conn_create(struct zk_conn *c, const char *path, struct slice data);
 void zk_conn_set(struct zk_conn *c, const char *path, struct slice data);
 void zk_conn_get(struct zk_conn *c, const char *path, bool watch);
+/* The answer comes when this server has what the leader had committed before. */
+void zk_conn_sync(struct zk_conn *c, const char *path);
 
 /* Send what was asked, as far as the socket takes it; the loop sends the rest. */
 void zk_conn_flush(struct zk_loop *loop, struct zk_conn *c);

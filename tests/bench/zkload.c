@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* zkload HOST:PORT MODE [options]: load for a ZooKeeper server; one line of figures, name=value.
+/* zkload HOST:PORT[,HOST:PORT...] MODE [options]: load for a ZooKeeper server or an ensemble, over
+ * which the sessions are spread; one line of figures, name=value.
  *
  *     set, get    of one of -k nodes at a time, chosen at random, for -d seconds
+ *     mix         seven gets to three sets
  *     create      -n nodes, a thousand directories of them
  *     fanout      one change is told to all sessions, -n times
  *     connect     open the sessions
@@ -19,6 +21,8 @@
 enum {
     DIRECTORIES = 1000,
     PATH_SIZE = 256,
+    HOSTS_MAX = 9,
+    OTHER_FILES = 16, /* open beside the sessions */
 };
 
 struct sample {
@@ -27,7 +31,8 @@ struct sample {
 };
 
 struct load {
-    const char *host;
+    const char *hosts[HOSTS_MAX];
+    unsigned n_hosts;
     unsigned sessions, outstanding, keys;
     double seconds;
     long count;
@@ -86,6 +91,14 @@ static void next_get(struct load *l, struct zk_conn *c)
     char path[PATH_SIZE];
     key_path(l, (unsigned)rng_below(&l->rng, l->keys), path);
     zk_conn_get(c, path, false);
+}
+
+static void next_mix(struct load *l, struct zk_conn *c)
+{
+    if (rng_below(&l->rng, 10) < 7)
+        next_get(l, c);
+    else
+        next_set(l, c);
 }
 
 static void next_create(struct load *l, struct zk_conn *c)
@@ -156,13 +169,22 @@ static void open_sessions(struct load *l)
 {
     l->conns = mem_zalloc(l->sessions * sizeof(*l->conns));
     for (unsigned i = 0; i < l->sessions; i++) {
-        zk_conn_open(&l->loop, &l->conns[i], l->host);
+        zk_conn_open(&l->loop, &l->conns[i], l->hosts[i % l->n_hosts]);
         if (i % 64 == 63)
             zk_loop_poll(&l->loop, 0);
     }
     for (unsigned i = 0; i < l->sessions; i++) {
         while (!l->conns[i].has_session)
             zk_loop_poll(&l->loop, 100);
+    }
+}
+
+/* Each server has by now what any session was told. */
+static void sync_hosts(struct load *l)
+{
+    for (unsigned i = 0; i < MIN(l->n_hosts, l->sessions); i++) {
+        zk_conn_sync(&l->conns[i], l->prefix);
+        zk_conn_finish(&l->loop, &l->conns[i]);
     }
 }
 
@@ -179,6 +201,7 @@ static void make_nodes(struct load *l, const char *name, unsigned n)
         zk_conn_create(c, path, value(l));
     }
     zk_conn_finish(&l->loop, c);
+    sync_hosts(l);
 }
 
 /* ---- Figures ---- */
@@ -219,18 +242,9 @@ static int report(struct load *l, double seconds)
 
 /* ---- Modes ---- */
 
-static int mode_set(struct load *l)
+static int mode_keys(struct load *l)
 {
     make_nodes(l, "k", l->keys);
-    l->next = next_set;
-    l->count = 0;
-    return report(l, run(l));
-}
-
-static int mode_get(struct load *l)
-{
-    make_nodes(l, "k", l->keys);
-    l->next = next_get;
     l->count = 0;
     return report(l, run(l));
 }
@@ -238,7 +252,6 @@ static int mode_get(struct load *l)
 static int mode_create(struct load *l)
 {
     make_nodes(l, "d", DIRECTORIES);
-    l->next = next_create;
     return report(l, run(l));
 }
 
@@ -281,14 +294,19 @@ static int mode_fanout(struct load *l)
 static const struct {
     const char *name;
     int (*run)(struct load *l);
+    void (*next)(struct load *l, struct zk_conn *c);
 } modes[] = {
-    {"set", mode_set}, {"get", mode_get}, {"create", mode_create}, {"fanout", mode_fanout}};
+    {"set", mode_keys, next_set},  {"get", mode_keys, next_get},
+    {"mix", mode_keys, next_mix},  {"create", mode_create, next_create},
+    {"fanout", mode_fanout, NULL},
+};
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: zkload HOST:PORT set|get|create|fanout|connect [-c sessions]\n"
-                    "    [-p outstanding] [-d seconds] [-n count] [-k keys] [-s bytes]\n"
-                    "    [-r (other data for each node)] [-x prefix] [-o file-for-samples]\n");
+    fprintf(stderr,
+            "usage: zkload HOST:PORT[,HOST:PORT...] set|get|mix|create|fanout|connect\n"
+            "    [-c sessions] [-p outstanding] [-d seconds] [-n count] [-k keys] [-s bytes]\n"
+            "    [-r (other data for each node)] [-x prefix] [-o file-for-samples]\n");
     return 2;
 }
 
@@ -321,18 +339,35 @@ static bool parse_options(struct load *l, int argc, char **argv)
            l->outstanding <= ZK_CONN_OUTSTANDING_MAX;
 }
 
+static bool parse_hosts(struct load *l, char *list)
+{
+    for (char *host; l->n_hosts < HOSTS_MAX && (host = strsep(&list, ","));)
+        l->hosts[l->n_hosts++] = host;
+    return !list;
+}
+
+/* The hard limit is for the one who starts us to raise. */
+static void raise_file_limit(unsigned sessions)
+{
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_max < sessions + OTHER_FILES) {
+        fprintf(stderr, "zkload: %u sessions do not fit into %llu open files; raise ulimit -Hn\n",
+                sessions, (unsigned long long)files.rlim_max);
+        exit(1);
+    }
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int main(int argc, char **argv)
 {
     struct load l = {.sessions = 1, .outstanding = 1, .keys = 1000, .seconds = 5, .count = 5};
     l.size = 100;
     l.prefix = "/load";
-    if (argc < 3 || !parse_options(&l, argc, argv))
+    if (argc < 3 || !parse_options(&l, argc, argv) || !parse_hosts(&l, argv[1]))
         return usage();
-    l.host = argv[1];
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    raise_file_limit(l.sessions);
     signal(SIGTERM, on_signal);
     zk_loop_init(&l.loop);
     l.loop.arg = &l;
@@ -343,8 +378,10 @@ int main(int argc, char **argv)
         return 0;
     }
     for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
-        if (strcmp(argv[2], modes[i].name) == 0)
+        if (strcmp(argv[2], modes[i].name) == 0) {
+            l.next = modes[i].next;
             return modes[i].run(&l);
+        }
     }
     return usage();
 }

@@ -69,7 +69,7 @@ enum fuzz_ensemble_step {
     FUZZ_ENSEMBLE_REQUEST,    /* of a learner: which session, type, a piece */
     FUZZ_ENSEMBLE_TXN,        /* of the leader: type of the packet and of the transaction, zxid, a
                                * piece */
-    FUZZ_ENSEMBLE_ANSWER,     /* the leader proposes what it was asked for first: an error */
+    FUZZ_ENSEMBLE_ANSWER,     /* to what the leader was asked first; committed if the number is 0 */
     FUZZ_ENSEMBLE_REVALIDATE, /* a byte: odd if the session that was asked for may go on */
     FUZZ_ENSEMBLE_TREE,       /* of the leader: how many bytes of it are missing */
     FUZZ_ENSEMBLE_FRAME,      /* of a client: a piece, its length before it */

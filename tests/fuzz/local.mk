@@ -15,7 +15,7 @@ FUZZ_LIBS = %D%/libfuzz.a libnode.a libzab.a libstore.a libdiskmem.a libtree.a l
 	$(ZSTD_LIBS) $(ZLIB_LIBS) $(CRYPTO_LIBS)
 FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 
-%C%_seeds_SOURCES = %D%/seeds.c
+%C%_seeds_SOURCES = %D%/seeds.c %D%/seeds.h %D%/seeds_ensemble.c
 %C%_seeds_LDADD = $(FUZZ_LIBS)
 
 %C%_fuzz_config_SOURCES = %D%/fuzz_config.c src/server/config.c \
@@ -23,7 +23,7 @@ FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/server
 %C%_fuzz_config_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_config_LDADD = $(FUZZ_LIBS) liblog.a
-%C%_fuzz_ensemble_SOURCES = %D%/fuzz_ensemble.c
+%C%_fuzz_ensemble_SOURCES = %D%/fuzz_ensemble.c %D%/server.c %D%/server.h
 %C%_fuzz_ensemble_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_ensemble_LDADD = $(FUZZ_LIBS)
 %C%_fuzz_load_SOURCES = %D%/fuzz_load.c

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* seeds FROM TO: make the inputs that the fuzzers start from, TO/NAME/..., out of the recorded
  * conversation in FROM and of the sample log. */
-#include "fuzz.h"
+#include "seeds.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +10,6 @@
 #include <zlib.h>
 
 #include "zab/disk_mem.h"
-#include "zab/zab.h"
 
 static const char *from, *to;
 
@@ -26,8 +25,7 @@ static void make_dir(const char *path)
         die("make", path);
 }
 
-/* Write TO/fuzzer/name: the bytes in `b`, which is emptied. */
-static void write_seed(const char *fuzzer, const char *name, struct buf *b)
+void write_seed(const char *fuzzer, const char *name, struct buf *b)
 {
     char path[1024];
     snprintf(path, sizeof(path), "%s/%s", to, fuzzer);
@@ -39,14 +37,12 @@ static void write_seed(const char *fuzzer, const char *name, struct buf *b)
     buf_reset(b);
 }
 
-static void append_byte(struct buf *b, uint8_t v)
+void append_byte(struct buf *b, uint8_t v)
 {
     *buf_extend(b, 1) = v;
 }
 
 /* ---- The recorded files: lines of hexadecimal digits, and comments ---- */
-
-typedef void take_line(void *arg, const struct buf *line);
 
 static void append_hex(struct buf *b, const char *hex)
 {
@@ -55,7 +51,7 @@ static void append_hex(struct buf *b, const char *hex)
         append_byte(b, (uint8_t)v);
 }
 
-static void read_hex(const char *name, take_line *take, void *arg)
+void read_hex(const char *name, take_line *take, void *arg)
 {
     char path[1024], *line = NULL;
     size_t cap = 0;
@@ -83,7 +79,7 @@ static void append_line(void *arg, const struct buf *line)
 
 /* ---- The conversation ---- */
 
-static void append_piece(struct buf *b, const struct buf *piece)
+void append_piece(struct buf *b, const struct buf *piece)
 {
     append_byte(b, (uint8_t)(piece->len >> 8));
     append_byte(b, (uint8_t)piece->len);
@@ -144,181 +140,6 @@ static void write_conversation(struct buf *b)
     }
     write_seed("node", "words", b);
     buf_close(&piece);
-}
-
-/* ---- An ensemble ---- */
-
-static void append_ensemble_packet(struct buf *b, unsigned link, enum zab_packet_type type,
-                                   uint8_t zxid, const char *data, size_t len)
-{
-    struct buf piece = {0};
-    buf_append(&piece, data, len);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_PACKET, link));
-    append_byte(b, (uint8_t)type);
-    append_byte(b, zxid);
-    append_piece(b, &piece);
-    buf_close(&piece);
-}
-
-/* Server `leader`, be it ourselves, is elected with the votes of it or of server 2. */
-static void append_election(struct buf *b, uint8_t leader)
-{
-    const uint8_t steps[] = {
-        0,
-        FUZZ_STEP(FUZZ_ENSEMBLE_TICK, 0),
-        1,
-        FUZZ_STEP(FUZZ_ENSEMBLE_VOTE, leader == 1 ? 2 : leader),
-        ZAB_LOOKING,
-        leader,
-        FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0),
-        FUZZ_STEP(FUZZ_ENSEMBLE_TICK, 0),
-        3,
-    };
-    buf_append(b, steps, sizeof(steps));
-}
-
-/* A client that has a session, and what the recorded one asked for. */
-static void append_client_of_ensemble(void *arg, const struct buf *frame)
-{
-    struct buf *b = arg;
-    const uint8_t steps[] = {
-        FUZZ_STEP(FUZZ_ENSEMBLE_ANSWER, 0),
-        FUZZ_STEP(FUZZ_ENSEMBLE_PACKET, 3),
-        ZAB_COMMIT,
-        FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0),
-        0,
-        0,
-        FUZZ_STEP(FUZZ_ENSEMBLE_PERSIST, 0),
-        FUZZ_STEP(FUZZ_ENSEMBLE_PACKET, 0),
-        ZAB_ACK,
-        FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0),
-        0,
-        0,
-        FUZZ_STEP(FUZZ_ENSEMBLE_TURN, 0),
-    };
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_FRAME, 0));
-    append_piece(b, frame);
-    buf_append(b, steps, sizeof(steps));
-}
-
-static void write_leading(struct buf *b)
-{
-    static const char info[] = "\0\0\0\0\0\0\0\2\0\1\0\0\0\0\0\0\0\0\0\0";
-    static const uint8_t requests[] = {FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       (uint8_t)ZK_OP_createSession,
-                                       0,
-                                       4,
-                                       0,
-                                       0,
-                                       16,
-                                       0,
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       ZK_OP_check,
-                                       0,
-                                       10,
-                                       0,
-                                       0,
-                                       0,
-                                       2,
-                                       '/',
-                                       'a',
-                                       255,
-                                       255,
-                                       255,
-                                       255,
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       ZK_OP_delete,
-                                       0,
-                                       10,
-                                       0,
-                                       0,
-                                       0,
-                                       2,
-                                       '/',
-                                       'b',
-                                       255,
-                                       255,
-                                       255,
-                                       255,
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       ZK_OP_sync,
-                                       0,
-                                       6,
-                                       0,
-                                       0,
-                                       0,
-                                       2,
-                                       '/',
-                                       'a',
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       (uint8_t)ZK_OP_closeSession,
-                                       0,
-                                       0,
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_PERSIST, 0)};
-    append_election(b, 1);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_LINK, 0));
-    append_ensemble_packet(b, 0, ZAB_FOLLOWERINFO, FUZZ_ZXID(FUZZ_ZXID_EPOCH, 0), info,
-                           sizeof(info) - 1);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_DONE, 0));
-    append_ensemble_packet(b, 0, ZAB_ACKEPOCH, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "\0\0\0\1", 4);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_DONE, 0));
-    append_ensemble_packet(b, 0, ZAB_ACK, FUZZ_ZXID(FUZZ_ZXID_EPOCH, 0), "", 0);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_TURN, 0));
-    buf_append(b, requests, sizeof(requests));
-    append_ensemble_packet(b, 0, ZAB_ACK, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "", 0);
-    read_hex("client.hex", append_client_of_ensemble, b);
-    write_seed("ensemble", "leading", b);
-}
-
-static void write_following(struct buf *b, enum zab_packet_type sync, uint8_t zxid,
-                            const char *name)
-{
-    static const uint8_t error_txn[] = {FUZZ_STEP(FUZZ_ENSEMBLE_TXN, 3),
-                                        ZAB_PROPOSAL,
-                                        (uint8_t)ZK_OP_error,
-                                        FUZZ_ZXID(FUZZ_ZXID_NEXT, 0),
-                                        0,
-                                        4,
-                                        0,
-                                        0,
-                                        0,
-                                        0};
-    append_election(b, 3);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_LINK, 3));
-    append_ensemble_packet(b, 3, ZAB_LEADERINFO, FUZZ_ZXID(FUZZ_ZXID_NEW, 0), "\0\1\0\0", 4);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_DONE, 0));
-    append_ensemble_packet(b, 3, sync, zxid, "", 0);
-    if (sync == ZAB_SNAP) {
-        append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_TREE, 0));
-        append_byte(b, 0);
-    }
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_DONE, 0));
-    buf_append(b, error_txn, sizeof(error_txn));
-    append_ensemble_packet(b, 3, ZAB_COMMIT, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "", 0);
-    append_ensemble_packet(b, 3, ZAB_NEWLEADER, FUZZ_ZXID(FUZZ_ZXID_EPOCH, 0), "", 0);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_PERSIST, 0));
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_DONE, 0));
-    append_ensemble_packet(b, 3, ZAB_UPTODATE, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "", 0);
-    read_hex("client.hex", append_client_of_ensemble, b);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_CONNECT, 1));
-    append_byte(b, 1);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_REVALIDATE, 0));
-    append_byte(b, 1);
-    append_ensemble_packet(b, 3, ZAB_PING, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "", 0);
-    write_seed("ensemble", name, b);
-}
-
-static void write_ensemble(struct buf *b)
-{
-    write_leading(b);
-    write_following(b, ZAB_DIFF, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "diff");
-    write_following(b, ZAB_TRUNC, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "trunc");
-    write_following(b, ZAB_SNAP, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "snap");
 }
 
 /* ---- Files ---- */
@@ -430,7 +251,7 @@ int main(int argc, char **argv)
     to = argv[2];
     make_dir(to);
     write_conversation(&b);
-    write_ensemble(&b);
+    write_ensemble_seeds(&b);
     write_logs();
     write_snapshots(&b);
     write_trees(&b);

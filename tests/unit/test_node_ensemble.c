@@ -733,6 +733,64 @@ static void a_session_that_has_moved_writes_only_where_it_is(void **state)
     assert_null(tree_find(node_tree(c->replicas[leader].rig.node), slice_str("/late")));
 }
 
+/* The client has given up its first connection there, which the replica does not know yet. */
+static void two_connections_of_one_session_get_an_answer_each(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c), at = (leader + 1) % REPLICAS;
+    struct test_client *writer = connect_client(c, leader), *old = connect_client(c, at);
+    hear(c, writer);
+    hear(c, old);
+    struct test_client *first = connect_as(c, at, old, false);
+    struct test_client *second = connect_as(c, at, old, false);
+    for (int t = 0; t < 20; t++) {
+        ask_create(c, leader, writer, "/s", ZK_PERSISTENT_SEQUENTIAL);
+        turn(c);
+    }
+    assert_non_null(strstr(hear(c, second), "session"));
+    assert_true(first->closed && !second->closed);
+}
+
+/* Replica `at` forwards it for the client, which did not ask. */
+static void forward_request(struct cluster *c, int at, const struct test_client *cl, int32_t op,
+                            struct slice body)
+{
+    struct buf request = {0};
+    jute_write_long(&request, cl->session_id);
+    jute_write_int(&request, 7);
+    jute_write_int(&request, op);
+    buf_append(&request, body.data, slice_size(body));
+    struct zk_quorum_packet p = {ZAB_REQUEST, -1, buf_slice(&request), JUTE_VECTOR_NULL};
+    for (int i = 0; i < WIRES; i++) {
+        if (c->wires[i].used && c->wires[i].ends[0].replica == at)
+            zk_quorum_packet_write(&c->wires[i].ends[1].bytes, &p);
+    }
+    buf_close(&request);
+}
+
+/* ZooKeeper's followers forward a bare check, which is no transaction. */
+static void what_cannot_be_a_transaction_is_refused(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c), at = (leader + 1) % REPLICAS;
+    struct test_client *cl = connect_client(c, at);
+    struct buf body = {0};
+    hear(c, cl);
+    jute_write_buffer(&body, slice_str("/"));
+    jute_write_int(&body, -1);
+    forward_request(c, at, cl, ZK_OP_check, buf_slice(&body));
+    buf_reset(&body);
+    write_create(&body, "/large", "", ZK_PERSISTENT);
+    memset(buf_extend(&body, ZK_PACKET_MAX), 0, ZK_PACKET_MAX);
+    forward_request(c, at, cl, ZK_OP_create, buf_slice(&body));
+    ask_create(c, at, cl, "/after", ZK_PERSISTENT);
+    assert_non_null(strstr(hear(c, cl), "/after"));
+    assert_same_trees(c);
+    assert_null(tree_find(node_tree(c->replicas[leader].rig.node), slice_str("/large")));
+    assert_int_equal(leader_of(c), leader);
+    buf_close(&body);
+}
+
 /* Its connection is elsewhere than the leader, which ends the session. */
 static void a_connection_ends_with_its_session(void **state)
 {
@@ -876,6 +934,8 @@ int main(void)
         ENSEMBLE_TEST(a_replica_behind_the_history_gets_a_diff_from_the_log),
         ENSEMBLE_TEST(a_replica_that_has_diverged_takes_the_leader_s_tree),
         ENSEMBLE_TEST(a_session_that_has_moved_writes_only_where_it_is),
+        ENSEMBLE_TEST(two_connections_of_one_session_get_an_answer_each),
+        ENSEMBLE_TEST(what_cannot_be_a_transaction_is_refused),
         ENSEMBLE_TEST(a_connection_ends_with_its_session),
         ENSEMBLE_TEST(without_a_quorum_reads_are_served_to_who_asks_for_that),
         ENSEMBLE_TEST(a_lost_leader_is_replaced_and_nothing_is_lost),

@@ -347,6 +347,30 @@ static void a_client_that_does_not_read_is_paused_and_then_closed(void **state)
     rig_close(&rig);
 }
 
+/* A read that waits for its reader is answered when its session has just ended. */
+static void a_late_reader_s_session_may_end_before_its_reads(void **state)
+{
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    config.output_max = 100000;
+    rig_open_with(&rig, &config);
+    struct test_client *c = client_open(&rig);
+    struct node_conn_public *pub = node_conn_public(c->conn);
+    rig_hold(&rig);
+    do_create(&rig, c, "/a", ZK_PERSISTENT);
+    do_path(&rig, c, ZK_OP_getEphemerals, "/");
+    do_close(&rig, c);
+    said(c);
+    pub->in_flight = 30000;
+    rig_step(&rig, (struct node_event){.type = NODE_PERSISTED, .zxid = rig.appended - 1});
+    pub->in_flight = 0;
+    rig_persist(&rig);
+    assert_true(c->closed);
+    assert_non_null(strstr(said(c), "#2@"));
+    rig_close(&rig);
+}
+
 static void watches_are_limited(void **state)
 {
     static const int32_t reads[] = {ZK_OP_exists, ZK_OP_getData, ZK_OP_getChildren};
@@ -567,6 +591,7 @@ int main(void)
         cmocka_unit_test(all_connections_are_limited),
         NODE_TEST(a_connection_without_a_session_is_closed_in_time),
         cmocka_unit_test(a_client_that_does_not_read_is_paused_and_then_closed),
+        cmocka_unit_test(a_late_reader_s_session_may_end_before_its_reads),
         cmocka_unit_test(watches_are_limited),
         cmocka_unit_test(outstanding_requests_pause_who_makes_them),
         cmocka_unit_test(writes_are_refused_before_the_disk_is_full),

@@ -336,9 +336,24 @@ static void pings_go_twice_a_tick(void **state)
     struct core c;
     lead_serving(&c, 0);
     assert_string_equal(tick(&c, TICK_MS / 2 - 1), "");
-    assert_string_equal(tick(&c, 1), "SEND 11 PING 2.0");
+    assert_string_equal(tick(&c, 1), "SEND 11 PING 0.1");
     event(&c, ZAB_EV_LOGGED, Z(2, 1));
-    assert_string_equal(tick(&c, TICK_MS / 2), "SEND 11 PING 2.1");
+    assert_string_equal(tick(&c, TICK_MS / 2), "SEND 11 PING 0.2");
+    core_close(&c);
+}
+
+/* What the leader knows is known to be the newest when a quorum follows it still. */
+static void a_round_of_pings_is_confirmed_by_a_quorum(void **state)
+{
+    (void)state;
+    struct core c;
+    lead_serving(&c, 0);
+    assert_string_equal(event(&c, ZAB_EV_CONFIRM, 0), "SEND 11 PING 0.1");
+    assert_int_equal(zab_confirmed_round(c.z), 0);
+    assert_string_equal(learner_says(&c, 11, ZAB_PING, 1), "CONFIRMED; DELIVER 11");
+    assert_int_equal(zab_confirmed_round(c.z), 1);
+    assert_string_equal(learner_says(&c, 11, ZAB_PING, 7), "DELIVER 11");
+    assert_int_equal(zab_confirmed_round(c.z), 1);
     core_close(&c);
 }
 
@@ -466,6 +481,7 @@ int main(void)
         cmocka_unit_test(an_ack_is_forgotten_with_its_connection),
         cmocka_unit_test(requests_go_to_the_replica),
         cmocka_unit_test(pings_go_twice_a_tick),
+        cmocka_unit_test(a_round_of_pings_is_confirmed_by_a_quorum),
         cmocka_unit_test(a_silent_learner_is_closed_and_a_lost_quorum_noticed),
         cmocka_unit_test(a_learner_that_does_not_acknowledge_is_closed),
         cmocka_unit_test(without_a_quorum_in_time_it_looks_again),

@@ -653,6 +653,7 @@ static void carry_out(struct cluster *c, size_t i, const struct zab_effect *e)
         break;
     case ZAB_FX_LEARNER_READY:
     case ZAB_FX_DELIVER:
+    case ZAB_FX_CONFIRMED:
     case ZAB_FX_NEW_EPOCH:
         break;
     }

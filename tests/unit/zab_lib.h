@@ -119,6 +119,7 @@ static inline void trace_effect(struct buf *b, const struct zab_effect *e)
         [ZAB_FX_DELIVER] = "DELIVER",
         [ZAB_FX_NEED_TOUCHES] = "NEED_TOUCHES",
         [ZAB_FX_NEW_EPOCH] = "NEW_EPOCH",
+        [ZAB_FX_CONFIRMED] = "CONFIRMED",
         [ZAB_FX_LOG] = NULL,
     };
     switch (e->type) {
