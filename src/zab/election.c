@@ -74,12 +74,13 @@ static bool leader_agrees(const struct zab *z, const struct vote *votes, uint64_
 
 /* ---- A disk that is gone ---- */
 
-/* Without a history it cannot know what it has acknowledged before, if its disk was lost. With the
- * votes of others it may follow only whom a quorum of them elects without it, or whom all servers
- * that there are have agreed on: so none of what was decided can be forgotten. */
+/* Before it has been of any epoch, with a leader's tree in hand or without, it cannot know what it
+ * has acknowledged before, if its disk was lost. With the votes of others it may follow only whom a
+ * quorum of them elects without it, whom all servers that there are have agreed on, or who has no
+ * more than it has: so none of what was decided can be forgotten. */
 static bool has_no_memory(const struct zab *z)
 {
-    return is_voter(z) && z->logged == 0 && z->current_epoch == 0;
+    return is_voter(z) && z->current_epoch == 0;
 }
 
 /* The vote of one that follows or leads says nothing of its own history: only those that look
@@ -97,12 +98,13 @@ static bool has_heard_all(const struct zab *z)
 
 static bool may_vote_for(struct zab *z, const struct vote *vote)
 {
-    if (!has_no_memory(z) || has_heard_all(z) || (vote->epoch == 0 && vote->zxid == 0))
+    if (!has_no_memory(z) || has_heard_all(z) || (vote->epoch == 0 && vote->zxid <= z->logged))
         return true;
     if (!z->election.waits_for_all)
-        fx_log(z, LOG_LEVEL_WARN,
-               "the disk is empty and others have a history: no vote before they have a leader, or "
-               "all of them are there");
+        fx_log(
+            z, LOG_LEVEL_WARN,
+            "the disk was empty and others have a history: no vote before they have a leader, or "
+            "all of them are there");
     z->election.waits_for_all = true;
     return false;
 }

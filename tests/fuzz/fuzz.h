@@ -89,6 +89,8 @@ enum fuzz_zxid {
     FUZZ_ZXID_NEXT,  /* behind it, of the same epoch */
     FUZZ_ZXID_EPOCH, /* of the accepted epoch the one with counter 0, */
     FUZZ_ZXID_NEW,   /* of the one behind that */
+    FUZZ_ZXID_FIRST, /* of the log */
+    FUZZ_ZXID_ZERO,
     FUZZ_ZXIDS
 };
 

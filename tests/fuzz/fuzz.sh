@@ -57,7 +57,7 @@ while read -r name inputs; do
     fi
 done <<END
 config 60000
-ensemble 4000
+ensemble 2000
 load 10000
 log 4000
 node 4000

@@ -22,6 +22,11 @@ static int64_t read_zxid(const struct server *s, struct fuzz_input *in)
     case FUZZ_ZXID_NEW:
         zxid = zxid_make(s->accepted_epoch + 1, 0);
         break;
+    case FUZZ_ZXID_FIRST:
+        zxid = zxid_make(1, 1);
+        break;
+    case FUZZ_ZXID_ZERO:
+        break;
     default:
         for (int i = 0; i < 8; i++)
             zxid = (int64_t)((uint64_t)zxid << 8 | fuzz_byte(in));

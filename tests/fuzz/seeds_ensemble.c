@@ -48,94 +48,62 @@ static void append_client_of_ensemble(void *arg, const struct buf *frame)
     buf_append(b, steps, sizeof(steps));
 }
 
+/* Of session 200, by learner 0. */
+static void append_request(struct buf *b, int32_t type, const char *body, size_t len)
+{
+    struct buf piece = {0};
+    buf_append(&piece, body, len);
+    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0));
+    append_byte(b, 200);
+    append_byte(b, (uint8_t)type);
+    append_piece(b, &piece);
+    buf_close(&piece);
+}
+
+/* Server `sid`, whose log ends at `zxid`, follows us on link `link`. */
+static void append_learner(struct buf *b, unsigned link, enum zab_packet_type type, uint8_t sid,
+                           uint8_t zxid)
+{
+    const char info[] = {0, 0, 0, 0, 0, 0, 0, (char)sid, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_LINK, link));
+    append_ensemble_packet(b, link, type, FUZZ_ZXID(FUZZ_ZXID_EPOCH, 0), info, sizeof(info));
+    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_DONE, 0));
+    append_ensemble_packet(b, link, ZAB_ACKEPOCH, zxid, "\0\0\0\1", 4);
+    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_DONE, 0));
+    append_ensemble_packet(b, link, ZAB_ACK, FUZZ_ZXID(FUZZ_ZXID_EPOCH, 0), "", 0);
+    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_TURN, 0));
+}
+
 static void write_leading(struct buf *b)
 {
-    static const char info[] = "\0\0\0\0\0\0\0\2\0\1\0\0\0\0\0\0\0\0\0\0";
-    static const uint8_t requests[] = {FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       (uint8_t)ZK_OP_createSession,
-                                       0,
-                                       4,
-                                       0,
-                                       0,
-                                       16,
-                                       0,
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       ZK_OP_check,
-                                       0,
-                                       10,
-                                       0,
-                                       0,
-                                       0,
-                                       2,
-                                       '/',
-                                       'a',
-                                       255,
-                                       255,
-                                       255,
-                                       255,
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       ZK_OP_delete,
-                                       0,
-                                       10,
-                                       0,
-                                       0,
-                                       0,
-                                       2,
-                                       '/',
-                                       'b',
-                                       255,
-                                       255,
-                                       255,
-                                       255,
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       ZK_OP_sync,
-                                       0,
-                                       6,
-                                       0,
-                                       0,
-                                       0,
-                                       2,
-                                       '/',
-                                       'a',
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_REQUEST, 0),
-                                       200,
-                                       (uint8_t)ZK_OP_closeSession,
-                                       0,
-                                       0,
-                                       FUZZ_STEP(FUZZ_ENSEMBLE_PERSIST, 0)};
     append_byte(b, 0);
     append_election(b, 1);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_LINK, 0));
-    append_ensemble_packet(b, 0, ZAB_FOLLOWERINFO, FUZZ_ZXID(FUZZ_ZXID_EPOCH, 0), info,
-                           sizeof(info) - 1);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_DONE, 0));
-    append_ensemble_packet(b, 0, ZAB_ACKEPOCH, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "\0\0\0\1", 4);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_DONE, 0));
-    append_ensemble_packet(b, 0, ZAB_ACK, FUZZ_ZXID(FUZZ_ZXID_EPOCH, 0), "", 0);
-    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_TURN, 0));
-    buf_append(b, requests, sizeof(requests));
+    append_learner(b, 0, ZAB_FOLLOWERINFO, 2, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0));
+    append_learner(b, 1, ZAB_OBSERVERINFO, 4, FUZZ_ZXID(FUZZ_ZXID_FIRST, 2));
+    append_request(b, ZK_OP_createSession, "\0\0\20\0", 4);
+    append_request(b, ZK_OP_check, "\0\0\0\2/a\377\377\377\377", 10);
+    append_request(b, ZK_OP_delete, "\0\0\0\2/b\377\377\377\377", 10);
+    append_request(b, ZK_OP_sync, "\0\0\0\2/a", 6);
+    append_ensemble_packet(b, 1, ZAB_REVALIDATE, FUZZ_ZXID(FUZZ_ZXID_ZERO, -1),
+                           "\0\0\0\0\0\0\0\310\0\0\20\0", 12);
+    append_byte(b, FUZZ_STEP(FUZZ_ENSEMBLE_PERSIST, 0));
     append_ensemble_packet(b, 0, ZAB_ACK, FUZZ_ZXID(FUZZ_ZXID_LOGGED, 0), "", 0);
+    append_ensemble_packet(b, 0, ZAB_PING, FUZZ_ZXID(FUZZ_ZXID_ZERO, 1),
+                           "\0\0\0\0\0\0\0\310\0\0\20\0", 12);
+    append_request(b, ZK_OP_closeSession, "", 0);
     read_hex("client.hex", append_client_of_ensemble, b);
     write_seed("ensemble", "leading", b);
 }
 
 static void append_proposal(struct buf *b)
 {
-    static const uint8_t steps[] = {FUZZ_STEP(FUZZ_ENSEMBLE_TXN, 3),
-                                    ZAB_PROPOSAL,
-                                    (uint8_t)ZK_OP_error,
-                                    FUZZ_ZXID(FUZZ_ZXID_NEXT, 0),
-                                    0,
-                                    4,
-                                    0,
-                                    0,
-                                    0,
-                                    0};
+    const uint8_t steps[] = {FUZZ_STEP(FUZZ_ENSEMBLE_TXN, 3), ZAB_PROPOSAL, (uint8_t)ZK_OP_error,
+                             FUZZ_ZXID(FUZZ_ZXID_NEXT, 0)};
+    struct buf error = {0};
+    jute_write_int(&error, ZK_OK);
     buf_append(b, steps, sizeof(steps));
+    append_piece(b, &error);
+    buf_close(&error);
 }
 
 static void append_following(struct buf *b, enum zab_packet_type sync, uint8_t zxid)

@@ -5,20 +5,17 @@
 
 #include <errno.h>
 
-#define CONFIG(set)                                                                                \
-    {                                                                                              \
-        .sid = 1, .servers = (set), .n_servers = N_SERVERS, .tick_ms = 2000, .init_limit = 10,     \
-        .sync_limit = 5, .config_text = {                                                          \
-            (const uint8_t *)"version=0",                                                          \
-            9                                                                                      \
-        }                                                                                          \
-    }
-
-/* A voter, and an observer. */
+/* A voter, and an observer; server 4 is one, too. */
 static const struct zab_server servers[2][N_SERVERS] = {
-    {{.sid = 1, .weight = 1}, {.sid = 2, .weight = 1}, {.sid = 3, .weight = 1}},
-    {{.sid = 1, .observer = true}, {.sid = 2, .weight = 1}, {.sid = 3, .weight = 1}}};
-static const struct zab_config ensembles[2] = {CONFIG(servers[0]), CONFIG(servers[1])};
+    {{.sid = 1, .weight = 1},
+     {.sid = 2, .weight = 1},
+     {.sid = 3, .weight = 1},
+     {.sid = 4, .observer = true}},
+    {{.sid = 1, .observer = true},
+     {.sid = 2, .weight = 1},
+     {.sid = 3, .weight = 1},
+     {.sid = 4, .observer = true}},
+};
 
 /* ---- The disk ---- */
 
@@ -330,10 +327,21 @@ void server_tick(struct server *s, uint8_t tenths)
 
 void server_open(struct server *s, uint8_t settings)
 {
-    struct tree *tree = fuzz_sample_tree();
+    struct tree *tree = tree_open(1);
     *s = (struct server){.event = {.wall_ms = 1700000000000}};
+    s->ensemble = (struct zab_config){.sid = 1,
+                                      .servers = servers[settings >> 3 & 1],
+                                      .n_servers = N_SERVERS,
+                                      .tick_ms = 2000,
+                                      .init_limit = 10,
+                                      .sync_limit = 5,
+                                      .config_text = slice_str("version=0")};
     s->accepted_epoch = s->current_epoch = 1;
     set_base(s, tree);
+    tree_close(tree);
+    fuzz_sample_log(&s->log);
+    fuzz_seal_log(s->log.data, s->log.len);
+    tree = replay(s, INT64_MAX, &s->appended);
     const struct node_config config = {
         .server_id = 1,
         .tick_ms = 2000,
@@ -354,9 +362,9 @@ void server_open(struct server *s, uint8_t settings)
         .conf_text = "conf\n",
         .envi_text = "envi\n",
         .seed = 1,
-        .ensemble = &ensembles[settings >> 3 & 1],
+        .ensemble = &s->ensemble,
         .history = {tree_last_zxid(tree), s->accepted_epoch, s->current_epoch},
-        .log_base = tree_last_zxid(tree),
+        .log_base = s->base_zxid,
     };
     s->node = node_open(&config, tree, 0);
 }
@@ -366,7 +374,7 @@ static void check_tree(struct server *s)
 {
     int64_t last;
     struct tree *replica = replay(s, node_last_committed(s->node), &last);
-    tree_set_config(replica, ensembles[0].config_text, 0);
+    tree_set_config(replica, s->ensemble.config_text, 0);
     ensure(fuzz_trees_equal(node_tree(s->node), replica));
     tree_close(replica);
 }

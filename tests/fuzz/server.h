@@ -13,7 +13,7 @@ enum {
     N_CONNS = 4,
     N_LINKS = 4,
     TO_LEADER = 3,
-    N_SERVERS = 3,
+    N_SERVERS = 4,
 };
 
 struct client {
@@ -36,6 +36,7 @@ struct asked {
 };
 
 struct server {
+    struct zab_config ensemble;
     struct node *node;
     struct node_effects fx;
     struct node_event event; /* holds the time */

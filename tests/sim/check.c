@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What goes over a connection, against the model: answers come in the order of the requests, each
- * is the model's at its zxid, and no zxid goes back. */
+/* What goes over a client's connection, against the model: answers come in the order of the
+ * requests, each is the model's at its zxid, and no zxid goes back, on whatever server. */
 #include "sim.h"
 
 enum {
     STALL_MS = 5000,
 };
 
-static void note_acked(struct world *w, int64_t zxid)
+static struct entry *note_acked(struct world *w, int64_t zxid)
 {
-    journal_model(w, zxid);
     w->max_acked = MAX(w->max_acked, zxid);
+    return journal_at(w, zxid);
+}
+
+static struct server *server_of(const struct conn *conn)
+{
+    return conn->ends[1].server;
 }
 
 /* The next whole frame in `bytes`; false if there is none. */
@@ -95,23 +100,42 @@ void check_sent(struct world *w, struct conn *conn, struct slice bytes)
 }
 
 /* The replica is about to get all of this request. */
-void check_arrived(struct world *w, const struct conn *conn, int32_t xid)
+void check_arrived(const struct conn *conn, int32_t xid)
 {
     for (size_t i = 0; i < conn->n_sent; i++) {
         if (conn->sent[i].request && conn->sent[i].xid == xid)
-            conn->sent[i].request->arrived_zxid = node_last_proposed(w->server.node);
+            conn->sent[i].request->arrived_zxid = node_last_proposed(server_of(conn)->node);
     }
 }
 
 /* ---- To the client ---- */
 
-/* A session that was refused must be gone, and for good. */
+/* A session that was refused must be gone, and for good. A server that is cut off from a later
+ * epoch knows no session of it. */
 static void check_refused(struct world *w, struct conn *conn)
 {
-    const struct model *m = journal_model(w, w->server.persisted);
-    if (conn->session_id == 0 || model_session(m, conn->session_id))
+    const struct server *s = server_of(conn);
+    bool here = !s->up || model_session(&s->memory.applied->after, conn->session_id);
+    if (conn->session_id == 0 || (here && model_session(&journal_tip(w)->after, conn->session_id)))
         sim_fail(w, SIM_BROKEN, "client %u: session 0x%" PRIx64 " is refused, but is there",
                  conn->client->index, (uint64_t)conn->session_id);
+}
+
+static void check_granted(struct world *w, struct conn *conn, const struct zk_connect_response *r)
+{
+    const struct client *c = conn->client;
+    const struct session_seen *seen = journal_session(w, r->session_id);
+    int32_t timeout_ms =
+        MIN(MAX(c->session.config.timeout_ms, SIM_TIMEOUT_MIN_MS), SIM_TIMEOUT_MAX_MS);
+    if (r->timeout != timeout_ms)
+        sim_fail(w, SIM_BROKEN, "client %u: asked for %d ms, got %d", c->index,
+                 c->session.config.timeout_ms, r->timeout);
+    if (conn->session_id != 0 && conn->session_id != r->session_id)
+        sim_fail(w, SIM_BROKEN, "client %u: got another session", c->index);
+    if (!seen)
+        sim_fail(w, SIM_BROKEN, "client %u: got session 0x%" PRIx64 ", which is not there",
+                 c->index, (uint64_t)r->session_id);
+    note_acked(w, seen->created_zxid);
 }
 
 static void greeting_received(struct world *w, struct conn *conn, struct slice frame)
@@ -120,29 +144,16 @@ static void greeting_received(struct world *w, struct conn *conn, struct slice f
     struct zk_connect_response r;
     zk_connect_response_read(&in, &r);
     jute_read_bool(&in);
-    struct client *c = conn->client;
     if (!jute_done(&in) || r.password.len != ZK_PASSWORD_SIZE)
-        sim_fail(w, SIM_BROKEN, "client %u: bad connect response", c->index);
+        sim_fail(w, SIM_BROKEN, "client %u: bad connect response", conn->client->index);
     conn->greeted = true;
     if (r.session_id == 0) {
         check_refused(w, conn);
         return;
     }
-    const struct model_session *s = model_session(journal_model(w, journal_last(w)), r.session_id);
-    int32_t timeout_ms =
-        MIN(MAX(c->session.config.timeout_ms, SIM_TIMEOUT_MIN_MS), SIM_TIMEOUT_MAX_MS);
-    if (r.timeout != timeout_ms)
-        sim_fail(w, SIM_BROKEN, "client %u: asked for %d ms, got %d", c->index,
-                 c->session.config.timeout_ms, r.timeout);
-    if (conn->session_id != 0 && conn->session_id != r.session_id)
-        sim_fail(w, SIM_BROKEN, "client %u: got another session", c->index);
-    if (conn->session_id == 0 && !s)
-        sim_fail(w, SIM_BROKEN, "client %u: got session 0x%" PRIx64 ", which is not there",
-                 c->index, (uint64_t)r.session_id);
-    if (s)
-        note_acked(w, s->created_zxid);
+    check_granted(w, conn, &r);
     conn->session_id = r.session_id;
-    watchcheck_greeted(c);
+    watchcheck_greeted(conn->client);
 }
 
 static void fail_answer(struct world *w, const struct request *r, int64_t zxid,
@@ -157,14 +168,13 @@ static void fail_answer(struct world *w, const struct request *r, int64_t zxid,
              (int)is->len, (char *)is->data, must);
 }
 
-/* Would it have been refused with this answer after transaction `zxid`? */
-static bool refused_at(struct world *w, const struct request *r, int64_t zxid,
-                       const struct buf *answer)
+/* Would it have been refused with this answer after that transaction? */
+static bool refused_at(const struct request *r, const struct entry *e, const struct buf *answer)
 {
     struct model m;
     struct buf must = {0};
-    const struct model_actor who = {r->ids, r->session_id, zxid + 1, 0};
-    model_copy(&m, journal_model(w, zxid));
+    const struct model_actor who = {r->ids, r->session_id, e->zxid + 1, 0};
+    model_copy(&m, &e->after);
     bool written = model_write(&m, r, &who, &must);
     bool same = !written && slice_eq(buf_slice(&must), buf_slice(answer));
     model_close(&m);
@@ -176,19 +186,22 @@ static bool refused_at(struct world *w, const struct request *r, int64_t zxid,
 static void check_refusal(struct world *w, struct conn *conn, const struct request *r, int64_t zxid,
                           const struct buf *answer)
 {
-    int64_t first = r->arrived_zxid, last = zxid;
+    int64_t last = zxid;
     for (size_t i = 0; i < conn->n_sent; i++) {
         const struct request *later = conn->sent[i].request;
         if (later && later->zxid > 0)
             last = MIN(last, later->zxid - 1);
     }
-    for (int64_t z = first; z <= last; z++) {
-        if (refused_at(w, r, z, answer))
+    const struct entry *e = journal_back_to(journal_at(w, zxid), last);
+    for (; e; e = e->prev) {
+        if (refused_at(r, e, answer))
             return;
+        if (e->zxid <= r->arrived_zxid)
+            break;
     }
     char text[96];
     snprintf(text, sizeof(text), "nothing like it from zxid 0x%" PRIx64 " to 0x%" PRIx64,
-             (uint64_t)first, (uint64_t)last);
+             (uint64_t)r->arrived_zxid, (uint64_t)last);
     fail_answer(w, r, zxid, answer, text);
 }
 
@@ -196,11 +209,12 @@ static void check_read(struct world *w, const struct request *r, int64_t zxid,
                        const struct buf *answer)
 {
     struct buf must = {0};
-    if (zxid < r->acked_before)
+    bool newest = !is_ensemble(w) || r->op.type == ZK_OP_sync;
+    if (newest && zxid < r->acked_before)
         sim_fail(w, SIM_BROKEN,
                  "client %u: #%d reads the past, zxid 0x%" PRIx64 " before 0x%" PRIx64,
                  r->client->index, r->xid, (uint64_t)zxid, (uint64_t)r->acked_before);
-    model_read(journal_model(w, zxid), r, &must);
+    model_read(&journal_at(w, zxid)->after, r, &must);
     if (!slice_eq(buf_slice(&must), buf_slice(answer))) {
         *buf_extend(&must, 1) = '\0';
         fail_answer(w, r, zxid, answer, (char *)must.data);
@@ -250,7 +264,7 @@ static void answer_received(struct world *w, struct conn *conn, const struct zk_
 {
     struct sent sent;
     take_sent(w, conn, h, &sent);
-    watchcheck_settle(w, conn, h->zxid);
+    watchcheck_settle(w, conn, journal_at(w, h->zxid));
     if (sent.request) {
         watchcheck_nothing_open(w, conn);
         check_answer(w, conn, sent.request, h->zxid, h->err, body);
@@ -272,11 +286,11 @@ static void frame_received(struct world *w, struct conn *conn, struct slice fram
     zk_reply_header_read(&in, &h);
     if (!jute_ok(&in))
         sim_fail(w, SIM_BROKEN, "client %u: a frame of %d bytes", conn->client->index, frame.len);
-    note_acked(w, h.zxid);
+    const struct entry *at = note_acked(w, h.zxid);
     if (h.xid == ZK_XID_WATCH) {
         watchcheck_event(w, conn, &h, jute_read_rest(&in));
     } else if (h.xid == ZK_XID_PING || h.xid == ZK_XID_AUTH) {
-        watchcheck_settle(w, conn, h.zxid);
+        watchcheck_settle(w, conn, at);
         if (h.err != ZK_OK)
             sim_fail(w, SIM_BROKEN, "client %u: %s to xid %d", conn->client->index,
                      zk_error_name(h.err), h.xid);
@@ -299,12 +313,12 @@ void check_received(struct world *w, struct conn *conn, struct slice bytes)
     buf_consume(&conn->tap_down, pos);
 }
 
-/* While all works, no request waits for long. */
+/* While all works, no request waits for long. In an ensemble that is seen at the end. */
 void check_no_stall(struct world *w)
 {
-    for (unsigned i = 0; w->server.up && i < w->n_clients; i++) {
+    for (unsigned i = 0; !is_ensemble(w) && i < w->n_clients; i++) {
         const struct conn *conn = w->clients[i].conn;
-        if (conn && !conn->cut && conn->life == w->server.life && conn->n_sent > 0 &&
+        if (conn && !conn->cut && net_is_alive(&conn->ends[1]) && conn->n_sent > 0 &&
             w->now_ms - conn->sent[0].at_ms > STALL_MS)
             sim_fail(w, SIM_STALLED, "client %u: no answer to request %d for %d ms", i,
                      conn->sent[0].xid, STALL_MS);

@@ -6,15 +6,23 @@ static void pump(struct world *w, struct client *c);
 
 /* ---- Effects of the session ---- */
 
+static struct server *chosen_server(struct world *w, struct client *c)
+{
+    return c->only ? c->only : &w->servers[c->host];
+}
+
+/* Where nothing goes through the attempt ends when the session loses its patience. */
 static void connect_now(struct world *w, void *arg)
 {
     struct client *c = arg;
     if (!c->running || c->session.phase != SESSION_CONNECTING || c->conn)
         return;
-    if (!w->server.up) {
+    struct server *s = chosen_server(w, c);
+    unsigned place = SERVERS_MAX + c->index;
+    if (!s->up) {
         session_disconnected(&c->session, w->now_ms);
-    } else {
-        c->conn = net_connect(w, c);
+    } else if (!w->blocked[place][s->index] && !w->blocked[s->index][place]) {
+        c->conn = net_connect(w, c, s);
         session_connected(&c->session, w->now_ms);
     }
     pump(w, c);
@@ -49,7 +57,7 @@ static void tell_state(struct world *w, struct client *c, enum client_state stat
 
 static void leave(struct world *w, struct client *c)
 {
-    if (c->conn && !c->conn->client_left)
+    if (c->conn && !c->conn->ends[0].left)
         net_client_leaves(w, c->conn);
     c->conn = NULL;
 }
@@ -58,6 +66,7 @@ static void carry_out(struct world *w, struct client *c, const struct session_ef
 {
     switch (fx->type) {
     case SESSION_DO_CONNECT:
+        c->host = fx->host;
         sim_at(w, between(w, 0, 10), connect_now, c);
         break;
     case SESSION_DO_DISCONNECT:
@@ -111,7 +120,8 @@ static void pump(struct world *w, struct client *c)
     struct buf *out = session_output(&c->session);
     if (c->conn && out->len > 0) {
         check_sent(w, c->conn, buf_slice(out));
-        net_send_up(w, c->conn, out);
+        net_push(w, &c->conn->ends[1], out->data, out->len);
+        buf_reset(out);
     }
     if (c->n_events_told != c->n_events_seen)
         sim_fail(w, SIM_BROKEN, "client %u: its session told %zu events, %zu came", c->index,
@@ -174,7 +184,7 @@ void client_end(struct world *w, struct client *c, bool politely)
 static void act(struct world *w, void *arg)
 {
     struct client *c = arg;
-    if (w->faults.off || w->options.script)
+    if (w->faults_off || w->options.script)
         return;
     int64_t burst = chance(w, 10) ? SIM_PIPELINE : between(w, 0, 3);
     while (c->running && session_state(&c->session) != CLIENT_CLOSED && burst-- > 0 &&
@@ -187,7 +197,7 @@ static void act(struct world *w, void *arg)
         client_end(w, c, chance(w, 2));
     else if (!c->running && chance(w, 4))
         start_again(w, c);
-    sim_at(w, between(w, 1, 30), act, c);
+    sim_at(w, between(w, 1, is_ensemble(w) ? 80 : 30), act, c);
 }
 
 static void act_first(struct world *w, struct client *c)
@@ -200,13 +210,14 @@ static void act_first(struct world *w, struct client *c)
 void client_start(struct world *w, struct client *c, unsigned index)
 {
     static const unsigned who[] = {0, MODEL_ALICE, MODEL_BOB, MODEL_ALICE | MODEL_BOB, 0};
-    bool acting = c->acting;
-    *c = (struct client){.index = index, .ids = who[index], .running = true, .acting = acting};
+    *c = (struct client){
+        .index = index, .ids = who[index], .running = true, .acting = c->acting, .only = c->only};
     c->tick_at = INT64_MAX;
+    int64_t least_ms = is_ensemble(w) ? SIM_TIMEOUT_MAX_MS / 3 : SIM_TIMEOUT_MIN_MS / 2;
     struct session_config config = {
-        .n_hosts = 1,
-        .timeout_ms = (int)between(w, SIM_TIMEOUT_MIN_MS / 2, SIM_TIMEOUT_MAX_MS * 3 / 2),
-        .request_timeout_ms = 2 * SIM_PATIENCE_MS,
+        .n_hosts = c->only ? 1 : w->n_servers,
+        .timeout_ms = (int)between(w, least_ms, SIM_TIMEOUT_MAX_MS * 3 / 2),
+        .request_timeout_ms = 4 * SIM_PATIENCE_MS,
     };
     config.seed = rng_next(&w->rng);
     session_init(&c->session, &config);

@@ -1,209 +1,293 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What goes wrong in a run, and that all is well once it no longer does. */
+/* What goes wrong in a run: disks, machines, processes, clocks, connections, the network. */
 #include "sim.h"
 
+/* ---- Disks ---- */
+
 /* Has the disk met what was planned for it? */
-bool faults_hit(const struct world *w)
+bool faults_hit(const struct server *s)
 {
-    return w->faults.armed && disk_mem_counters(w->disk).operations >= w->faults.hits_at;
+    return s->faults.armed && disk_mem_counters(s->disk).operations >= s->faults.hits_at;
 }
 
-void faults_clear(struct world *w)
+void faults_clear(struct server *s)
 {
-    w->faults.armed = false;
-    disk_mem_fail_after(w->disk, 0, DISK_MEM_EIO);
+    s->faults.armed = false;
+    disk_mem_fail_after(s->disk, 0, DISK_MEM_EIO);
 }
 
-static void arm(struct world *w, enum disk_mem_fault kind, uint64_t n)
+static void arm(struct world *w, struct server *s, enum disk_mem_fault kind, uint64_t n)
 {
     static const char *const names[] = {"EIO", "ENOSPC", "a crash"};
-    sim_trace(w, "disk: %s in %" PRIu64 " operations", names[kind], n);
-    w->faults.armed = true;
-    w->faults.kind = kind;
-    w->faults.hits_at = disk_mem_counters(w->disk).operations + n;
-    disk_mem_fail_after(w->disk, n, kind);
+    sim_trace(w, "%s: its disk meets %s in %" PRIu64 " operations", s->name, names[kind], n);
+    s->faults.armed = true;
+    s->faults.kind = kind;
+    s->faults.hits_at = disk_mem_counters(s->disk).operations + n;
+    disk_mem_fail_after(s->disk, n, kind);
 }
 
-void faults_crash_in(struct world *w, uint64_t n_operations)
+void faults_crash_in(struct world *w, struct server *s, uint64_t n_operations)
 {
-    arm(w, DISK_MEM_CRASH, n_operations);
+    arm(w, s, DISK_MEM_CRASH, n_operations);
 }
 
-static void give_room(struct world *w, void *arg)
+void faults_give_room(struct world *w, void *server)
 {
-    (void)arg;
-    sim_trace(w, "disk: has room");
-    w->faults.squeezed = false;
-    disk_mem_set_capacity(w->disk, INT64_MAX);
+    struct server *s = server;
+    (void)w;
+    s->faults.squeezed = false;
+    disk_mem_set_capacity(s->disk, INT64_MAX);
 }
 
-static void squeeze(struct world *w)
+static void crash_soon(struct world *w, struct server *s)
 {
-    sim_trace(w, "disk: is full");
-    w->faults.squeezed = true;
-    disk_mem_set_capacity(w->disk, (uint64_t)between(w, 0, 30000));
-    sim_at(w, between(w, 50, 1500), give_room, NULL);
+    arm(w, s, DISK_MEM_CRASH, (uint64_t)between(w, 1, 60));
 }
 
-static void cut_any(struct world *w)
+static void fail_soon(struct world *w, struct server *s)
 {
+    arm(w, s, chance(w, 2) ? DISK_MEM_EIO : DISK_MEM_ENOSPC, (uint64_t)between(w, 1, 60));
+}
+
+static void squeeze(struct world *w, struct server *s)
+{
+    if (s->faults.squeezed)
+        return;
+    sim_trace(w, "%s: its disk is full", s->name);
+    s->faults.squeezed = true;
+    disk_mem_set_capacity(s->disk, (uint64_t)between(w, 0, 30000));
+    sim_at(w, between(w, 50, 1500), faults_give_room, s);
+}
+
+static void slow_down(struct world *w, struct server *s)
+{
+    s->faults.slow_ms = chance(w, 2) ? between(w, 20, 300) : 0;
+    sim_trace(w, "%s: its disk takes %" PRId64 " ms longer", s->name, s->faults.slow_ms);
+}
+
+/* An empty disk in the place of what it had. */
+static void wipe(struct world *w, struct server *s)
+{
+    sim_trace(w, "%s: its disk is lost", s->name);
+    disk_mem_close(s->disk);
+    s->disk = disk_mem_open(rng_next(&w->rng));
+    s->faults.armed = false;
+    struct memory *m = &s->memory;
+    m->lost = m->lost && m->lost->index > m->durable->index ? m->lost : m->durable;
+    m->log_end = m->durable = m->applied = w->chain[0];
+    m->accepted_epoch = m->current_epoch = 0;
+}
+
+/* One voter at a time may lose its disk, if all others have been in an epoch: it counts as lost
+ * until it serves again. */
+static bool may_lose(const struct world *w, const struct server *s)
+{
+    if (s->index >= w->n_voters)
+        return true;
+    for (unsigned i = 0; i < w->n_voters; i++) {
+        const struct memory *m = &w->servers[i].memory;
+        if (&w->servers[i] != s && (m->lost || m->current_epoch == 0))
+            return false;
+    }
+    return w->n_voters >= 3;
+}
+
+void faults_wipe(struct world *w, struct server *s)
+{
+    if (w->options.breakage != BREAK_wipe_quorum && !may_lose(w, s))
+        return;
+    server_stop(w, s, true, "and its disk is gone");
+    if (!s->up)
+        wipe(w, s);
+}
+
+/* ---- Clocks and processes ---- */
+
+static void turn_clock(struct world *w, struct server *s)
+{
+    int64_t by = between(w, -3000, 3000);
+    sim_trace(w, "%s: its clock is turned by %" PRId64 " ms", s->name, by);
+    s->wall_ahead_ms += by;
+}
+
+static void lose_power(struct world *w, struct server *s)
+{
+    server_stop(w, s, true, "at random");
+}
+
+static void end_process(struct world *w, struct server *s)
+{
+    server_stop(w, s, false, "at random");
+}
+
+void faults_pause(struct world *w, struct server *s, int64_t ms)
+{
+    sim_trace(w, "%s: stands still for %" PRId64 " ms", s->name, ms);
+    s->paused_until_ms = w->now_ms + ms;
+}
+
+static void stand_still(struct world *w, struct server *s)
+{
+    faults_pause(w, s, chance(w, 2) ? between(w, 10, 500) : between(w, 500, 4000));
+}
+
+static void stop_several(struct world *w, struct server *s)
+{
+    (void)s;
+    bool all = chance(w, 2), power_lost = chance(w, 2);
+    for (unsigned i = 0; i < w->n_servers; i++) {
+        if (all || chance(w, 2))
+            server_stop(w, &w->servers[i], power_lost, "as others do");
+    }
+}
+
+/* ---- The network ---- */
+
+static void cut_any(struct world *w, struct server *s)
+{
+    (void)s;
     struct client *c = &w->clients[rng_below(&w->rng, w->n_clients)];
     if (c->conn)
         net_cut(w, c->conn);
 }
 
-static void turn_clock(struct world *w)
+static void cut_links(struct world *w, struct server *s)
 {
-    int64_t by = between(w, -3000, 3000);
-    sim_trace(w, "clock: turned by %" PRId64 " ms", by);
-    w->wall_offset_ms += by;
+    for (size_t i = s->n_ends; i > 0; i--) {
+        if (!s->ends[i - 1]->conn->client && chance(w, 2))
+            net_cut(w, s->ends[i - 1]->conn);
+    }
+}
+
+void faults_block(struct world *w, unsigned from, unsigned to)
+{
+    w->blocked[from][to] = from != to;
+}
+
+void faults_isolate(struct world *w, unsigned place)
+{
+    for (unsigned i = 0; i < w->n_servers; i++) {
+        faults_block(w, i, place);
+        faults_block(w, place, i);
+    }
+}
+
+static void unblock(struct world *w, struct server *s)
+{
+    (void)s;
+    sim_trace(w, "the network: all is connected");
+    memset(w->blocked, 0, sizeof(w->blocked));
+}
+
+/* Two sides; clients are on one, or see both. With `bridge` one server sees both as well. */
+static void split(struct world *w, bool bridge)
+{
+    bool side[PLACES], sees_both[PLACES] = {false};
+    for (unsigned i = 0; i < PLACES; i++) {
+        side[i] = chance(w, 2);
+        sees_both[i] = i >= SERVERS_MAX && chance(w, 2);
+    }
+    if (bridge)
+        sees_both[rng_below(&w->rng, w->n_servers)] = true;
+    for (unsigned i = 0; i < PLACES; i++) {
+        for (unsigned j = 0; j < PLACES; j++) {
+            if (side[i] != side[j] && !sees_both[i] && !sees_both[j])
+                faults_block(w, i, j);
+        }
+    }
+}
+
+static void partition(struct world *w, struct server *s)
+{
+    unsigned a = s->index;
+    unsigned b = (unsigned)rng_below(&w->rng, w->n_servers);
+    sim_trace(w, "the network: partitioned");
+    switch (between(w, 0, 4)) {
+    case 0:
+        faults_isolate(w, a);
+        break;
+    case 1:
+        faults_block(w, a, b);
+        break;
+    case 2:
+        faults_block(w, a, b);
+        faults_block(w, b, a);
+        break;
+    default:
+        split(w, chance(w, 3));
+        break;
+    }
+}
+
+void faults_heal(struct world *w)
+{
+    unblock(w, NULL);
+    for (unsigned i = 0; i < w->n_servers; i++) {
+        struct server *s = &w->servers[i];
+        faults_clear(s);
+        faults_give_room(w, s);
+        s->faults.slow_ms = 0;
+        s->held = false;
+        if (!s->up && !s->starting)
+            server_start(w, s);
+    }
+}
+
+/* ---- At random ---- */
+
+/* Often the leader. */
+static struct server *any_server(struct world *w)
+{
+    for (unsigned i = 0; chance(w, 3) && i < w->n_servers; i++) {
+        struct server *s = &w->servers[i];
+        if (s->up && node_state(s->node) == ZAB_LEADING)
+            return s;
+    }
+    return &w->servers[rng_below(&w->rng, w->n_servers)];
+}
+
+static const struct fault {
+    void (*happen)(struct world *w, struct server *s);
+    unsigned weight;
+    bool of_ensemble;
+} faults[] = {
+    {cut_any, 10, false},    {lose_power, 5, false}, {end_process, 3, false},
+    {crash_soon, 9, false},  {fail_soon, 6, false},  {squeeze, 3, false},
+    {turn_clock, 3, false},  {slow_down, 5, false},  {snapshots_purge, 5, false},
+    {partition, 9, true},    {unblock, 6, true},     {cut_links, 4, true},
+    {stop_several, 3, true}, {stand_still, 4, true}, {faults_wipe, 4, true},
+};
+
+/* What is cut may always be connected again, and some connection of a client break. */
+static unsigned weight_of(const struct world *w, size_t i)
+{
+    bool always = faults[i].happen == unblock || faults[i].happen == cut_any;
+    if ((faults[i].of_ensemble && !is_ensemble(w)) || !(always || (w->fault_kinds >> i & 1)))
+        return 0;
+    return faults[i].weight;
 }
 
 static void go_wrong(struct world *w, void *arg)
 {
-    if (w->faults.off)
+    unsigned total = 0;
+    size_t i = 0;
+    if (w->faults_off)
         return;
-    switch (between(w, 0, 16)) {
-    case 0:
-    case 1:
-        server_stop(w, true, "at random");
-        break;
-    case 2:
-        server_stop(w, false, "at random");
-        break;
-    case 3:
-    case 4:
-    case 5:
-        arm(w, DISK_MEM_CRASH, (uint64_t)between(w, 1, 60));
-        break;
-    case 6:
-        arm(w, DISK_MEM_EIO, (uint64_t)between(w, 1, 60));
-        break;
-    case 7:
-        arm(w, DISK_MEM_ENOSPC, (uint64_t)between(w, 1, 60));
-        break;
-    case 8:
-        if (!w->faults.squeezed)
-            squeeze(w);
-        break;
-    case 9:
-        turn_clock(w);
-        break;
-    case 10:
-    case 11:
-        logger_purge(w);
-        break;
-    default:
-        cut_any(w);
-        break;
-    }
-    sim_at(w, between(w, 0, 400), go_wrong, arg);
+    for (size_t k = 0; k < ARRAY_LEN(faults); k++)
+        total += weight_of(w, k);
+    for (uint64_t dice = rng_below(&w->rng, total); dice >= weight_of(w, i); i++)
+        dice -= weight_of(w, i);
+    if (w->now_ms > 0)
+        faults[i].happen(w, any_server(w));
+    sim_at(w, between(w, 1, w->fault_every_ms), go_wrong, arg);
 }
 
+/* Each seed has some kinds of faults only, and its own pace, so that each kind has runs in which
+ * no other hides it. */
 void faults_begin(struct world *w)
 {
-    sim_at(w, between(w, 0, 1000), go_wrong, NULL);
-}
-
-/* ---- A bit that rots ---- */
-
-/* Any file of the replica's. */
-static char *any_file(struct world *w)
-{
-    static const char *const dirs[] = {"/data/version-2", "/log/version-2"};
-    struct buf names = {0}, path = {0};
-    const char *dir = dirs[rng_below(&w->rng, ARRAY_LEN(dirs))];
-    size_t n = 0;
-    disk_list(disk_mem_disk(w->disk), dir, &names);
-    for (size_t i = 0; i < names.len; i += strlen((char *)names.data + i) + 1)
-        n++;
-    size_t chosen = n > 0 ? rng_below(&w->rng, n) : 0, at = 0;
-    while (chosen-- > 0)
-        at += strlen((char *)names.data + at) + 1;
-    if (n > 0)
-        buf_printf(&path, "%s/%s", dir, (char *)names.data + at);
-    buf_close(&names);
-    return (char *)path.data;
-}
-
-/* A bit of what is on the disk turns over, before a start of the replica: it may refuse to start,
- * or start with all that it had. */
-bool faults_flip_bit(struct world *w)
-{
-    struct faults *f = &w->faults;
-    if (f->off || f->armed || f->squeezed || w->options.script || !chance(w, 6))
-        return false;
-    char *path = any_file(w);
-    f->flipped_at = rng_below(&w->rng, chance(w, 2) ? 200 : 5000);
-    f->flipped_bit = (uint8_t)(1 << rng_below(&w->rng, 8));
-    if (!path || disk_mem_flip(w->disk, path, f->flipped_at, f->flipped_bit) < 0) {
-        free(path);
-        return false;
-    }
-    sim_trace(w, "disk: bit 0x%x at %" PRIu64 " of %s turns over", f->flipped_bit, f->flipped_at,
-              path);
-    f->flipped = path;
-    return true;
-}
-
-void faults_flip_back(struct world *w)
-{
-    disk_mem_flip(w->disk, w->faults.flipped, w->faults.flipped_at, w->faults.flipped_bit);
-    free(w->faults.flipped);
-    w->faults.flipped = NULL;
-}
-
-/* ---- The end ---- */
-
-static bool all_answered(const struct world *w)
-{
-    for (unsigned i = 0; i < w->n_clients; i++) {
-        const struct client *c = &w->clients[i];
-        if (c->running && (c->n_waiting > 0 || session_state(&c->session) == CLIENT_CONNECTING))
-            return false;
-    }
-    return w->server.up && w->server.n_orders == 0 &&
-           node_last_committed(w->server.node) == journal_last(w);
-}
-
-static bool all_gone(const struct world *w)
-{
-    return w->server.up && tree_session_count(node_tree(w->server.node)) == 0 &&
-           node_last_committed(w->server.node) == journal_last(w);
-}
-
-static void wait_for(struct world *w, bool (*done)(const struct world *w), const char *what)
-{
-    int64_t deadline = w->now_ms + SIM_PATIENCE_MS;
-    while (!done(w)) {
-        if (!sim_step(w) || w->now_ms > deadline)
-            sim_fail(w, SIM_STALLED, "nothing goes wrong any more, but: %s", what);
-    }
-}
-
-static bool is_up(const struct world *w)
-{
-    return w->server.up;
-}
-
-/* When nothing goes wrong any more, all is answered; when the clients are gone, so are their
- * sessions and all that they own; and the disk has it all. */
-void world_end_well(struct world *w)
-{
-    w->faults.off = true;
-    faults_clear(w);
-    give_room(w, NULL);
-    wait_for(w, is_up, "the replica does not start");
-    wait_for(w, all_answered, "not all requests are answered");
-    journal_compare(w, node_tree(w->server.node), "at the end");
-    for (unsigned i = 0; i < w->n_clients; i++) {
-        if (w->clients[i].running && session_state(&w->clients[i].session) != CLIENT_CLOSED)
-            client_end(w, &w->clients[i], chance(w, 2));
-    }
-    wait_for(w, all_gone, "sessions do not end");
-    if (tree_ephemeral_count(node_tree(w->server.node)) > 0)
-        sim_fail(w, SIM_BROKEN, "all sessions are gone, but not all ephemeral nodes");
-    journal_compare(w, node_tree(w->server.node), "without sessions");
-    server_stop(w, chance(w, 2), "once more");
-    wait_for(w, is_up, "the replica does not start");
+    static const int64_t paces_ms[] = {150, 500, 1000, 1000, 3000};
+    w->fault_kinds = chance(w, 3) ? UINT64_MAX : rng_next(&w->rng);
+    w->fault_every_ms = is_ensemble(w) ? paces_ms[rng_below(&w->rng, ARRAY_LEN(paces_ms))] : 400;
+    go_wrong(w, NULL);
 }

@@ -11,10 +11,9 @@ enum {
 };
 
 static const char usage[] =
-    "usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--script FILE [--rewrite]] [--break "
-    "NAME]\n"
-    "           [--trace]\n"
-    "Runs the replica in a simulated world. One seed gives one run, always.\n"
+    "usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--servers N[+OBSERVERS]]\n"
+    "           [--script FILE [--rewrite]] [--break NAME] [--trace]\n"
+    "Runs replicas in a simulated world. One seed gives one run, always.\n"
     "exit status: 0 fine, 1 an invariant was broken, 2 crashed, 3 stalled, 4 usage\n"
     "--break NAME breaks a promise on purpose:\n";
 
@@ -95,17 +94,28 @@ static struct range range_of(const char *text)
     return r;
 }
 
+static void parse_servers(const char *text, struct sim_options *o)
+{
+    char *end;
+    uint64_t voters = number(text, &end), observers = 0;
+    if (*end == '+')
+        observers = whole_number(end + 1);
+    else if (*end)
+        say_usage();
+    if (voters == 0 || voters > SERVERS_MAX || observers > SERVERS_MAX - voters)
+        say_usage();
+    o->voters = (unsigned)voters;
+    o->observers = (unsigned)observers;
+}
+
 static void parse(int argc, char **argv, struct sim_options *o, struct range *seeds)
 {
-    static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
-                                          {"seeds", required_argument, NULL, 'S'},
-                                          {"steps", required_argument, NULL, 'n'},
-                                          {"break", required_argument, NULL, 'b'},
-                                          {"script", required_argument, NULL, 'f'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"rewrite", no_argument, NULL, 'r'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'S'},
+        {"steps", required_argument, NULL, 'n'}, {"servers", required_argument, NULL, 'v'},
+        {"break", required_argument, NULL, 'b'}, {"script", required_argument, NULL, 'f'},
+        {"trace", no_argument, NULL, 't'},       {"rewrite", no_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (c == 's')
             seeds->from = seeds->to = whole_number(optarg);
@@ -113,6 +123,8 @@ static void parse(int argc, char **argv, struct sim_options *o, struct range *se
             *seeds = range_of(optarg);
         else if (c == 'n')
             o->steps = whole_number(optarg);
+        else if (c == 'v')
+            parse_servers(optarg, o);
         else if (c == 'b')
             o->breakage = breakage_of(optarg);
         else if (c == 'f')

@@ -42,8 +42,6 @@ struct model_node {
 
 struct model_session {
     int64_t id;
-    int64_t created_zxid;
-    int64_t heard_ms;
     int32_t timeout_ms;
     int32_t last_cxid;
 };
@@ -89,7 +87,7 @@ struct request {
     int32_t xid;
     int64_t zxid;         /* as which it was proposed, 0 if it was not */
     int64_t acked_before; /* the highest zxid that anybody knew of when it was sent */
-    int64_t arrived_zxid; /* the last that was proposed when it arrived */
+    int64_t arrived_zxid; /* the last that its server knew of when it arrived */
     char *expected;       /* the answer, once it was proposed */
     bool told;            /* to the one who made it */
     bool answered;        /* on the wire */
@@ -125,8 +123,7 @@ void model_event(struct model *m, enum zk_event_type type, const struct model_no
 /* model_write.c: true if the request changes something; `answer` is its answer in any case. */
 bool model_write(struct model *m, const struct request *r, const struct model_actor *who,
                  struct buf *answer);
-void model_open_session(struct model *m, int64_t id, int32_t timeout_ms, int64_t zxid,
-                        int64_t now_ms);
+void model_open_session(struct model *m, int64_t id, int32_t timeout_ms);
 void model_close_session(struct model *m, int64_t id, int64_t zxid);
 bool model_delete_container(struct model *m, const char *path, int64_t zxid);
 bool model_is_expired(const struct model *m, const char *path, int64_t wall_ms);

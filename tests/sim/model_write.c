@@ -277,11 +277,10 @@ bool model_write(struct model *m, const struct request *r, const struct model_ac
 
 /* ---- What the replica does by itself ---- */
 
-void model_open_session(struct model *m, int64_t id, int32_t timeout_ms, int64_t zxid,
-                        int64_t now_ms)
+void model_open_session(struct model *m, int64_t id, int32_t timeout_ms)
 {
     ROOM_FOR_ONE(m->sessions, m->n_sessions, m->cap_sessions);
-    m->sessions[m->n_sessions++] = (struct model_session){id, zxid, now_ms, timeout_ms, INT32_MIN};
+    m->sessions[m->n_sessions++] = (struct model_session){id, timeout_ms, INT32_MIN};
 }
 
 void model_close_session(struct model *m, int64_t id, int64_t zxid)

@@ -1,201 +1,286 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Connections: bytes arrive late, in pieces of any size, and at times not at all. Of a connection
- * that breaks, each side learns in its own time. */
+/* Connections: bytes arrive late, in pieces of any size, and at times not at all. Where nothing
+ * goes through for a while, bytes wait, as TCP has them wait. Of a connection that breaks, each
+ * side learns in its own time. */
 #include "sim.h"
 
-static int64_t delay(struct world *w)
+enum {
+    CLOSE_WAIT_MS = 2000, /* for a peer to take the last bytes */
+};
+
+int64_t net_delay(struct world *w)
 {
-    return chance(w, 300) ? between(w, 100, 600) : between(w, 0, 10);
+    bool late = chance(w, 300) && !(w->faults_off && is_ensemble(w));
+    return late ? between(w, 100, 600) : between(w, 0, 10);
 }
 
-struct conn *net_connect(struct world *w, struct client *c)
+struct end *net_other(struct end *end)
+{
+    return end == &end->conn->ends[0] ? &end->conn->ends[1] : &end->conn->ends[0];
+}
+
+/* Is there somebody on this side? */
+bool net_is_alive(const struct end *end)
+{
+    return !end->left && (!end->server || (end->server->up && end->life == end->server->life));
+}
+
+static unsigned place_of(const struct end *end)
+{
+    return end->server ? end->server->index : SERVERS_MAX + end->conn->client->index;
+}
+
+bool net_is_blocked(const struct world *w, const struct end *from, const struct end *to)
+{
+    return w->blocked[place_of(from)][place_of(to)];
+}
+
+/* ---- Opening ---- */
+
+static struct conn *conn_new(struct world *w)
 {
     ROOM_FOR_ONE(w->conns, w->n_conns, w->cap_conns);
     struct conn *conn = mem_zalloc(sizeof(*conn));
     conn->id = (unsigned)w->n_conns;
-    conn->client = c;
-    conn->life = w->server.life;
-    conn->open_due = true;
-    conn->session_id = c->session.id;
+    conn->ends[0].conn = conn->ends[1].conn = conn;
     w->conns[w->n_conns++] = conn;
-    server_turn_soon(w);
     return conn;
 }
 
-static size_t piece(struct world *w, size_t len)
+static void end_open(struct world *w, struct end *end, struct server *s)
 {
-    return chance(w, 4) ? (size_t)between(w, 1, (int64_t)len) : len;
+    end->server = s;
+    end->life = s->life;
+    end->open_due = true;
+    ROOM_FOR_ONE(s->ends, s->n_ends, s->cap_ends);
+    s->ends[s->n_ends++] = end;
+    server_turn_soon(w, s);
 }
 
-static bool server_has(const struct world *w, const struct conn *conn)
+struct conn *net_connect(struct world *w, struct client *c, struct server *s)
 {
-    return w->server.up && conn->life == w->server.life;
+    struct conn *conn = conn_new(w);
+    conn->client = c;
+    conn->session_id = c->session.id;
+    end_open(w, &conn->ends[1], s);
+    return conn;
 }
 
-static void arrive_up(struct world *w, void *arg)
+struct conn *net_link(struct world *w, struct server *learner, struct server *leader)
 {
-    struct conn *conn = arg;
-    conn->up.moving = false;
-    if (conn->cut || !server_has(w, conn) || conn->up.bytes.len == 0)
-        return;
-    size_t n = piece(w, conn->up.bytes.len);
-    buf_append(&conn->inbox, conn->up.bytes.data, n);
-    buf_consume(&conn->up.bytes, n);
-    server_turn_soon(w);
-    if (conn->up.bytes.len > 0) {
-        conn->up.moving = true;
-        sim_at(w, delay(w), arrive_up, conn);
-    }
-}
-
-void net_send_up(struct world *w, struct conn *conn, struct buf *bytes)
-{
-    buf_append(&conn->up.bytes, bytes->data, bytes->len);
-    buf_reset(bytes);
-    if (!conn->up.moving) {
-        conn->up.moving = true;
-        sim_at(w, delay(w), arrive_up, conn);
-    }
-}
-
-/* ---- To the client ---- */
-
-static void client_learns(struct world *w, void *arg)
-{
-    struct conn *conn = arg;
-    if (conn->client_left)
-        return;
-    conn->cut = conn->client_left = true;
-    sim_trace(w, "client %u: connection %u is gone", conn->client->index, conn->id);
-    client_disconnected(w, conn->client);
-}
-
-static void server_learns(struct world *w, void *arg)
-{
-    struct conn *conn = arg;
-    conn->close_due = true;
-    server_turn_soon(w);
-}
-
-/* The replica said NODE_CLOSE, and all that it had to say has left. */
-void net_server_closed(struct world *w, struct conn *conn)
-{
-    if (conn->close_due)
-        return;
-    conn->close_due = true;
-    server_turn_soon(w);
-    sim_at(w, delay(w), client_learns, conn);
-}
-
-static void arrived(struct world *w, struct conn *conn, size_t n)
-{
-    if (!server_has(w, conn) || !conn->node_conn)
-        return;
-    struct node_conn_public *pub = node_conn_public(conn->node_conn);
-    pub->in_flight -= n;
-    if (pub->in_flight > 0)
-        return;
-    conn->drained_due = true;
-    if (conn->server_closing && pub->out.len == 0)
-        net_server_closed(w, conn);
-    server_turn_soon(w);
-}
-
-static void arrive_down(struct world *w, void *arg)
-{
-    struct conn *conn = arg;
-    conn->down.moving = false;
-    if (conn->cut || conn->client_left || conn->down.bytes.len == 0)
-        return;
-    size_t n = piece(w, conn->down.bytes.len);
-    struct buf bytes = {0};
-    buf_append(&bytes, conn->down.bytes.data, n);
-    buf_consume(&conn->down.bytes, n);
-    if (conn->down.bytes.len > 0) {
-        conn->down.moving = true;
-        sim_at(w, delay(w), arrive_down, conn);
-    }
-    arrived(w, conn, n);
-    check_received(w, conn, buf_slice(&bytes));
-    client_received(w, conn->client, buf_slice(&bytes));
-    buf_close(&bytes);
-}
-
-/* Take what there is room for from the replica. */
-void net_send_down(struct world *w, struct conn *conn)
-{
-    if (!conn->node_conn)
-        return;
-    struct node_conn_public *pub = node_conn_public(conn->node_conn);
-    if (conn->cut || conn->client_left) {
-        if (conn->server_closing)
-            net_server_closed(w, conn);
-        return;
-    }
-    tamper(w, conn, &pub->out);
-    size_t room =
-        conn->server_closing || tamper_is_on(w) ? SIZE_MAX : (size_t)between(w, 100, 9000);
-    size_t n = pub->in_flight >= room ? 0 : MIN(pub->out.len, room - pub->in_flight);
-    buf_append(&conn->down.bytes, pub->out.data, n);
-    buf_consume(&pub->out, n);
-    pub->in_flight += n;
-    if (pub->in_flight == 0 && conn->server_closing)
-        net_server_closed(w, conn);
-    if (n > 0 && !conn->down.moving) {
-        conn->down.moving = true;
-        sim_at(w, delay(w), arrive_down, conn);
-    }
+    struct conn *conn = conn_new(w);
+    end_open(w, &conn->ends[0], learner);
+    end_open(w, &conn->ends[1], leader);
+    return conn;
 }
 
 /* ---- Ends ---- */
 
+static void learn(struct world *w, void *arg)
+{
+    struct end *end = arg;
+    if (!net_is_alive(end))
+        return;
+    if (net_is_blocked(w, net_other(end), end)) {
+        sim_at(w, between(w, 20, 200), learn, end);
+        return;
+    }
+    if (end->server) {
+        end->close_due = true;
+        server_turn_soon(w, end->server);
+        return;
+    }
+    end->conn->cut = end->left = true;
+    sim_trace(w, "client %u: connection %u is gone", end->conn->client->index, end->conn->id);
+    client_disconnected(w, end->conn->client);
+}
+
+/* This side is closed; the other one will find out. */
+void net_leave(struct world *w, struct end *end)
+{
+    if (end->left)
+        return;
+    end->left = true;
+    sim_at(w, net_delay(w) + (end->conn->cut ? 0 : 20), learn, net_other(end));
+}
+
 /* The client drops the connection. What it has sent may still arrive. */
 void net_client_leaves(struct world *w, struct conn *conn)
 {
-    conn->client_left = true;
     if (chance(w, 2))
         conn->cut = true;
-    sim_at(w, delay(w) + (conn->cut ? 0 : 20), server_learns, conn);
+    net_leave(w, &conn->ends[0]);
+}
+
+/* The node said NODE_CLOSE, and all that it had to say has left. */
+static void node_closed(struct world *w, struct end *end)
+{
+    end->close_due = true;
+    server_turn_soon(w, end->server);
+}
+
+static void overdue(struct world *w, void *arg)
+{
+    struct end *end = arg;
+    if (net_is_alive(end) && !end->close_due)
+        node_closed(w, end);
+}
+
+void net_node_closes(struct world *w, struct end *end)
+{
+    end->closing = true;
+    sim_at(w, CLOSE_WAIT_MS, overdue, end);
+    net_send(w, end);
+}
+
+/* The replica has been told that it is closed. */
+void net_forget(struct server *s, struct end *end)
+{
+    for (size_t i = 0; i < s->n_ends; i++) {
+        if (s->ends[i] == end) {
+            memmove(&s->ends[i], &s->ends[i + 1], (--s->n_ends - i) * sizeof(struct end *));
+            return;
+        }
+    }
 }
 
 /* From now on nothing goes through. */
 void net_cut(struct world *w, struct conn *conn)
 {
-    if (conn->cut || conn->client_left)
+    if (conn->cut || conn->ends[0].left || conn->ends[1].left)
         return;
-    sim_trace(w, "client %u: connection %u is cut", conn->client->index, conn->id);
+    if (conn->client)
+        sim_trace(w, "client %u: connection %u is cut", conn->client->index, conn->id);
     conn->cut = true;
     if (!chance(w, 4))
-        sim_at(w, delay(w), client_learns, conn);
-    sim_at(w, chance(w, 4) ? 5000 : delay(w), server_learns, conn);
+        sim_at(w, net_delay(w), learn, &conn->ends[0]);
+    sim_at(w, chance(w, 4) ? 5000 : net_delay(w), learn, &conn->ends[1]);
 }
 
-void net_server_died(struct world *w)
+/* A machine without power says nothing more: its peers may find out much later. */
+void net_server_died(struct world *w, struct server *s, bool power_lost)
 {
-    for (size_t i = 0; i < w->n_conns; i++) {
-        struct conn *conn = w->conns[i];
-        conn->node_conn = NULL;
-        if (conn->life != w->server.life || conn->client_left)
+    for (size_t i = 0; i < s->n_ends; i++) {
+        struct end *end = s->ends[i], *other = net_other(end);
+        end->pub = NULL;
+        end->left = true;
+        if (!net_is_alive(other))
             continue;
         if (chance(w, 2))
-            conn->cut = true; /* else what is on its way arrives first */
-        sim_at(w, 20 + delay(w), client_learns, conn);
+            end->conn->cut = true; /* else what is on its way arrives first */
+        bool silent = power_lost && is_ensemble(w) && chance(w, 2);
+        sim_at(w, silent ? between(w, 100, 4000) : 20 + net_delay(w), learn, other);
     }
+    s->n_ends = 0;
+}
+
+static void end_close(struct end *end)
+{
+    buf_close(&end->in.bytes);
+    buf_close(&end->inbox);
 }
 
 void net_close_all(struct world *w)
 {
     for (size_t i = 0; i < w->n_conns; i++) {
         struct conn *conn = w->conns[i];
-        struct buf *bufs[] = {&conn->up.bytes,   &conn->down.bytes, &conn->inbox,
-                              &conn->frame_head, &conn->tap_up,     &conn->tap_down};
-        for (size_t j = 0; j < ARRAY_LEN(bufs); j++)
-            buf_close(bufs[j]);
+        end_close(&conn->ends[0]);
+        end_close(&conn->ends[1]);
+        buf_close(&conn->frame_head);
+        buf_close(&conn->tap_up);
+        buf_close(&conn->tap_down);
         for (size_t j = 0; j < conn->n_sent; j++)
             buf_close(&conn->sent[j].frame);
         free(conn->sent);
-        free(conn->seen);
+        free(conn->events);
         free(conn);
     }
     free(w->conns);
+}
+
+/* ---- Bytes ---- */
+
+static size_t piece(struct world *w, size_t len)
+{
+    return chance(w, 4) ? (size_t)between(w, 1, (int64_t)len) : len;
+}
+
+/* So many bytes of what the replica has sent have arrived. */
+static void arrived(struct world *w, struct end *from, size_t n)
+{
+    if (!net_is_alive(from) || !from->pub)
+        return;
+    from->pub->in_flight -= MIN(n, from->pub->in_flight);
+    if (from->pub->in_flight > 0)
+        return;
+    from->drained_due = true;
+    if (from->closing && from->pub->out.len == 0 && !from->sending_tree)
+        node_closed(w, from);
+    server_turn_soon(w, from->server);
+}
+
+static void arrive(struct world *w, void *arg)
+{
+    struct end *end = arg;
+    struct conn *conn = end->conn;
+    end->in.moving = false;
+    if (conn->cut || !net_is_alive(end) || end->in.bytes.len == 0)
+        return;
+    bool blocked = net_is_blocked(w, net_other(end), end);
+    size_t n = blocked ? 0 : piece(w, end->in.bytes.len);
+    struct buf bytes = {0};
+    buf_append(&bytes, end->in.bytes.data, n);
+    buf_consume(&end->in.bytes, n);
+    if (end->in.bytes.len > 0) {
+        end->in.moving = true;
+        sim_at(w, blocked ? between(w, 20, 60) : net_delay(w), arrive, end);
+    }
+    if (net_other(end)->server)
+        arrived(w, net_other(end), n);
+    if (end->server && n > 0) {
+        buf_append(&end->inbox, bytes.data, n);
+        server_turn_soon(w, end->server);
+    } else if (n > 0) {
+        check_received(w, conn, buf_slice(&bytes));
+        client_received(w, conn->client, buf_slice(&bytes));
+    }
+    buf_close(&bytes);
+}
+
+void net_push(struct world *w, struct end *to, const void *data, size_t len)
+{
+    buf_append(&to->in.bytes, data, len);
+    if (len == 0 || to->in.moving)
+        return;
+    to->in.moving = true;
+    sim_at(w, net_delay(w), arrive, to);
+}
+
+static void send_to_client(struct world *w, struct end *end)
+{
+    struct node_conn_public *pub = end->pub;
+    tamper(w, end->conn, &pub->out);
+    size_t room = end->closing || tamper_is_on(w) ? SIZE_MAX : (size_t)between(w, 100, 9000);
+    size_t n = pub->in_flight >= room ? 0 : MIN(pub->out.len, room - pub->in_flight);
+    pub->in_flight += n;
+    net_push(w, net_other(end), pub->out.data, n);
+    buf_consume(&pub->out, n);
+}
+
+/* Take what there is room for from the replica. */
+void net_send(struct world *w, struct end *end)
+{
+    if (!end->pub || end->left || end->sending_tree)
+        return;
+    if (end->conn->cut || net_other(end)->left) {
+        if (end->closing)
+            node_closed(w, end);
+        return;
+    }
+    if (end->conn->client)
+        send_to_client(w, end);
+    else
+        links_send(w, end, end->pub->out.len);
+    if (end->closing && end->pub->in_flight == 0 && end->pub->out.len == 0)
+        node_closed(w, end);
 }

@@ -19,7 +19,7 @@ static const char *any_path(struct world *w)
     static const char *const paths[] = {"/a",   "/b",     "/c",     "/a/x", "/a/y",
                                         "/b/x", "/a/x/1", "/a/x/2", "/c/q", "/"};
     static const char *const bad[] = {"a", "/a//x", "/a/", "/a/..", "/./b"};
-    const struct model *m = journal_model(w, journal_last(w));
+    const struct model *m = &journal_tip(w)->after;
     if (chance(w, 100))
         return bad[rng_below(&w->rng, ARRAY_LEN(bad))];
     const char *path = m->nodes[rng_below(&w->rng, m->n_nodes)].path;
@@ -95,7 +95,7 @@ static void fill_change(struct world *w, struct op *op, bool in_multi)
 {
     set_path(w, op, false);
     op->version = any_version(w);
-    bool crowded = journal_model(w, journal_last(w))->n_nodes > 50;
+    bool crowded = journal_tip(w)->after.n_nodes > 50;
     switch (crowded ? 0 : between(w, 0, in_multi ? 5 : 6)) {
     case 0:
     case 1:
@@ -137,9 +137,10 @@ static void fill_read(struct world *w, struct op *op)
         ZK_OP_getData,     ZK_OP_getData, ZK_OP_getData,       ZK_OP_exists,
         ZK_OP_exists,      ZK_OP_exists,  ZK_OP_getChildren,   ZK_OP_getChildren2,
         ZK_OP_getChildren, ZK_OP_getACL,  ZK_OP_getEphemerals, ZK_OP_getAllChildrenNumber,
-        ZK_OP_sync,        ZK_OP_check,
+        ZK_OP_sync,        ZK_OP_check,   ZK_OP_sync,          ZK_OP_sync,
     };
     op->type = types[rng_below(&w->rng, ARRAY_LEN(types))];
+    op->type = ZK_OP_exists;
     set_path(w, op, op->type == ZK_OP_exists);
     op->version = any_version(w);
     op->watch = op->type != ZK_OP_getACL && chance(w, 2);

@@ -3,11 +3,26 @@
  * what has come, then it is flushed. */
 #include "sim.h"
 
-static struct node_config config_of(struct world *w)
+int64_t server_clock(const struct world *w, const struct server *s)
+{
+    return w->now_ms + s->ahead_ms + w->now_ms * s->drift / 1000;
+}
+
+int64_t server_wall(const struct world *w, const struct server *s)
+{
+    return w->now_ms + w->wall_offset_ms + s->wall_ahead_ms;
+}
+
+static int64_t sid_of(const struct server *s)
+{
+    return s->index + 1;
+}
+
+static struct node_config config_of(struct world *w, struct server *s)
 {
     struct node_config config = {
-        .server_id = 1 + w->server.life % 100,
-        .tick_ms = SIM_TICK_MS,
+        .server_id = 1 + s->index * 30 + s->life % 30,
+        .tick_ms = is_ensemble(w) ? SIM_ENSEMBLE_TICK_MS : SIM_TICK_MS,
         .min_session_timeout_ms = SIM_TIMEOUT_MIN_MS,
         .max_session_timeout_ms = SIM_TIMEOUT_MAX_MS,
         .packet_max = ZK_PACKET_MAX,
@@ -26,223 +41,297 @@ static struct node_config config_of(struct world *w)
     config.seed = rng_next(&w->rng);
     if (chance(w, 4))
         config.outstanding_max = (uint32_t)between(w, 0, 8);
+    if (!is_ensemble(w))
+        return config;
+    s->zab = (struct zab_config){.sid = sid_of(s),
+                                 .servers = w->zab_servers,
+                                 .n_servers = w->n_servers,
+                                 .tick_ms = config.tick_ms,
+                                 .init_limit = 10,
+                                 .sync_limit = 5,
+                                 .config_text = slice_str(SIM_CONFIG)};
+    config.ensemble = &s->zab;
     return config;
 }
 
-static void carry_out(struct world *w)
+/* ---- Effects ---- */
+
+static struct end *end_of(const struct node_effect *fx)
 {
-    struct server *s = &w->server;
-    for (size_t i = 0; s->up && i < s->fx.n; i++) {
-        const struct node_effect *fx = &s->fx.list[i];
-        struct conn *conn = fx->conn ? node_conn_public(fx->conn)->owner : NULL;
-        switch (fx->type) {
-        case NODE_APPEND:
-            journal_append(w, fx->batch);
-            logger_order(w, fx->batch);
-            break;
-        case NODE_SEND:
-            net_send_down(w, conn);
-            break;
-        case NODE_CLOSE:
-            conn->server_closing = true;
-            net_send_down(w, conn);
-            break;
-        case NODE_RESUME:
-            server_turn_soon(w);
-            break;
-        case NODE_SNAPSHOT:
-            logger_order(w, NULL);
-            logger_snapshot(w);
-            break;
-        case NODE_LOG:
-            sim_trace(w, "server: %s", fx->text);
-            break;
-        default:
-            ensure(!"a single replica has no peers");
-        }
+    if (fx->link)
+        return node_link_public(fx->link)->owner;
+    return fx->conn ? node_conn_public(fx->conn)->owner : NULL;
+}
+
+static void carry_out_one(struct world *w, struct server *s, const struct node_effect *fx)
+{
+    switch (fx->type) {
+    case NODE_APPEND:
+        proposals_append(w, s, fx->batch);
+        logger_order(w, s, (struct log_order){.work = LOG_APPEND, .batch = fx->batch});
+        break;
+    case NODE_SEND:
+        net_send(w, end_of(fx));
+        break;
+    case NODE_CLOSE:
+        net_node_closes(w, end_of(fx));
+        break;
+    case NODE_RESUME:
+        server_turn_soon(w, s);
+        break;
+    case NODE_SNAPSHOT:
+        logger_order(w, s, (struct log_order){.work = LOG_ROLL});
+        snapshot_begin(w, s);
+        break;
+    case NODE_LOG:
+        if (fx->level != LOG_LEVEL_DEBUG || !w->options.script)
+            sim_trace(w, "%s: %s", s->name, fx->text);
+        break;
+    case NODE_PEER_SEND:
+        peers_send(w, s, fx->sid, fx->data);
+        break;
+    case NODE_LEADER_CONNECT:
+        links_connect(w, s, fx->sid);
+        break;
+    case NODE_LEADER_CLOSE:
+        links_stop_connecting(w, s);
+        break;
+    case NODE_SAVE_EPOCH:
+        logger_save_epoch(w, s, fx->epoch_name, fx->epoch);
+        break;
+    case NODE_SEND_TREE:
+        links_send_tree(w, end_of(fx), node_tree(s->node), fx->before);
+        break;
+    case NODE_TRUNCATE:
+        snapshot_cancel(w, s);
+        logger_order(w, s, (struct log_order){.work = LOG_TRUNCATE, .zxid = fx->zxid});
+        break;
+    case NODE_INSTALL_TREE:
+        snapshot_cancel(w, s);
+        logger_order(w, s, (struct log_order){.work = LOG_INSTALL});
+        break;
+    case NODE_READ_LOG:
+        reads_begin(w, s, fx->log_read);
+        break;
     }
 }
 
-static void step(struct world *w, struct node_event ev, struct conn *conn)
+static void name_end(const struct node_event *ev)
 {
-    struct server *s = &w->server;
+    struct end *end = ev->owner;
+    end->node_conn = ev->conn;
+    end->node_link = ev->link;
+    end->pub = ev->link ? node_link_public(ev->link) : node_conn_public(ev->conn);
+}
+
+void server_step(struct world *w, struct server *s, struct node_event ev)
+{
     if (!s->up)
         return;
-    ev.now_ms = w->now_ms + s->ahead_ms;
-    ev.wall_ms = wall_ms(w);
-    if (conn && ev.type != NODE_CONN_OPENED)
-        ev.conn = conn->node_conn;
+    ev.now_ms = server_clock(w, s);
+    ev.wall_ms = server_wall(w, s);
     node_step(s->node, &ev, &s->fx);
-    if (ev.type == NODE_CONN_OPENED)
-        conn->node_conn = ev.conn;
-    else if (ev.type == NODE_CONN_CLOSED)
-        conn->node_conn = NULL;
-    carry_out(w);
+    if (ev.type == NODE_CONN_OPENED || ev.type == NODE_LINK_OPENED)
+        name_end(&ev);
+    for (size_t i = 0; s->up && i < s->fx.n; i++)
+        carry_out_one(w, s, &s->fx.list[i]);
+    if (s->up)
+        invariant_stepped(w, s);
 }
 
-static void open_conn(struct world *w, struct conn *conn)
-{
-    char address[32];
-    conn->open_due = false;
-    snprintf(address, sizeof(address), "10.0.0.%u:%u", conn->client->index, 1000 + conn->id);
-    step(w, (struct node_event){.type = NODE_CONN_OPENED, .owner = conn, .address = address}, conn);
-}
+/* ---- A turn ---- */
 
-/* Count the frames that are whole with these bytes. For each, the last zxid that is proposed now is
- * noted: what it asks for is decided after it. */
-static unsigned count_frames(struct world *w, struct conn *conn, struct slice bytes)
+static void tell_persisted(struct world *w, struct server *s)
 {
-    unsigned whole = 0;
-    for (size_t pos = 0; pos < slice_size(bytes);) {
-        if (conn->frame_head.len < 8) {
-            buf_append(&conn->frame_head, bytes.data + pos++, 1);
-            if (conn->frame_head.len < 8)
-                continue;
-            conn->frame_left = be32_get(conn->frame_head.data) - 4;
-        }
-        size_t n = MIN(conn->frame_left, slice_size(bytes) - pos);
-        pos += n;
-        conn->frame_left -= n;
-        if (conn->frame_left > 0)
-            continue;
-        check_arrived(w, conn, (int32_t)be32_get(conn->frame_head.data + 4));
-        buf_reset(&conn->frame_head);
-        whole++;
-    }
-    return whole;
-}
-
-static void read_conn(struct world *w, struct conn *conn)
-{
-    if (conn->inbox.len == 0 || conn->server_closing || node_conn_public(conn->node_conn)->paused)
-        return;
-    size_t n = chance(w, 4) ? (size_t)between(w, 1, (int64_t)conn->inbox.len) : conn->inbox.len;
-    struct buf bytes = {0};
-    buf_append(&bytes, conn->inbox.data, n);
-    buf_consume(&conn->inbox, n);
-    bool from_start = conn->frame_head.len == 0;
-    unsigned frames = count_frames(w, conn, buf_slice(&bytes));
-    bool to_end = conn->frame_head.len == 0;
-    if (frames > 0)
-        journal_heard(w, conn->session_id);
-    step(w, (struct node_event){.type = NODE_CONN_DATA, .data = buf_slice(&bytes)}, conn);
-    if (from_start && to_end && conn->greeted && w->server.up && !conn->server_closing &&
-        breaks(w, BREAK_request_twice, 20))
-        step(w, (struct node_event){.type = NODE_CONN_DATA, .data = buf_slice(&bytes)}, conn);
-    buf_close(&bytes);
-    if (conn->inbox.len > 0)
-        server_turn_soon(w);
-}
-
-static void attend(struct world *w, struct conn *conn)
-{
-    if (conn->open_due)
-        open_conn(w, conn);
-    if (w->server.up && conn->node_conn && conn->drained_due) {
-        conn->drained_due = false;
-        step(w, (struct node_event){.type = NODE_CONN_DRAINED}, conn);
-    }
-    if (w->server.up && conn->node_conn && !(conn->close_due && chance(w, 2)))
-        read_conn(w, conn);
-    if (w->server.up && conn->node_conn && conn->close_due)
-        step(w, (struct node_event){.type = NODE_CONN_CLOSED}, conn);
-}
-
-static void tell_persisted(struct world *w)
-{
-    struct server *s = &w->server;
     if (s->to_tell <= s->persisted)
         return;
     s->persisted = s->to_tell;
-    step(w, (struct node_event){.type = NODE_PERSISTED, .zxid = s->persisted}, NULL);
+    server_step(w, s, (struct node_event){.type = NODE_PERSISTED, .zxid = s->persisted});
+}
+
+static void tell_change(struct world *w, struct server *s)
+{
+    struct tree *tree = s->changed;
+    if (!s->change_due)
+        return;
+    s->change_due = false;
+    s->changed = NULL;
+    server_step(w, s,
+                (struct node_event){
+                    .type = s->change, .tree = tree, .zxid = tree ? tree_last_zxid(tree) : 0});
+}
+
+void server_later(struct server *s, const struct node_event *ev)
+{
+    ROOM_FOR_ONE(s->later, s->n_later, s->cap_later);
+    s->later[s->n_later++] = *ev;
+}
+
+static void end_turn(struct world *w, struct server *s)
+{
+    do {
+        for (size_t i = 0; s->up && i < s->n_later; i++)
+            server_step(w, s, s->later[i]);
+        s->n_later = 0;
+        server_step(w, s, (struct node_event){.type = NODE_FLUSH});
+    } while (s->up && s->n_later > 0);
+    for (size_t i = 0; s->up && i < s->n_ends; i++) {
+        if (s->ends[i]->pub)
+            net_send(w, s->ends[i]);
+    }
+}
+
+static void take_turn(struct world *w, struct server *s)
+{
+    if (breaks(w, BREAK_hasty_clock, 300) && !is_ensemble(w))
+        s->ahead_ms += SIM_TIMEOUT_MIN_MS;
+    if (chance(w, 2))
+        tell_persisted(w, s);
+    ends_attend(w, s);
+    peers_take(w, s);
+    reads_take(w, s);
+    tell_persisted(w, s);
+    tell_change(w, s);
+    if (s->snapshot_done_due)
+        server_step(w, s, (struct node_event){.type = NODE_SNAPSHOT_DONE});
+    s->snapshot_done_due = false;
+    s->no_ticks |= s->up && is_ensemble(w) && node_state(s->node) == ZAB_LEADING &&
+                   node_is_serving(s->node) && breaks(w, BREAK_stop_ticks, 1000);
+    if (s->tick_due && !s->no_ticks)
+        server_step(w, s, (struct node_event){.type = NODE_TICK});
+    s->tick_due = false;
+    end_turn(w, s);
 }
 
 static void turn(struct world *w, void *arg)
 {
-    struct server *s = &w->server;
-    (void)arg;
-    if (!s->up || !s->turn_due)
+    struct server *s = arg;
+    if (!s->up || w->now_ms < s->next_turn_ms)
         return;
-    s->turn_due = false;
-    if (breaks(w, BREAK_hasty_clock, 300))
-        s->ahead_ms += SIM_TIMEOUT_MIN_MS;
-    bool persisted_first = chance(w, 2);
-    if (persisted_first)
-        tell_persisted(w);
-    for (size_t i = 0, first = rng_below(&w->rng, w->n_conns + 1); s->up && i < w->n_conns; i++) {
-        struct conn *conn = w->conns[(first + i) % w->n_conns];
-        if (conn->life == s->life)
-            attend(w, conn);
-    }
-    tell_persisted(w);
-    if (s->snapshot_done_due)
-        step(w, (struct node_event){.type = NODE_SNAPSHOT_DONE}, NULL);
-    s->snapshot_done_due = false;
-    if (s->tick_due)
-        step(w, (struct node_event){.type = NODE_TICK}, NULL);
-    s->tick_due = false;
-    step(w, (struct node_event){.type = NODE_FLUSH}, NULL);
-    for (size_t i = 0; s->up && i < w->n_conns; i++) {
-        struct conn *conn = w->conns[i];
-        if (conn->life == s->life && conn->node_conn)
-            net_send_down(w, conn);
-    }
+    s->next_turn_ms = INT64_MAX;
+    if (w->now_ms < s->paused_until_ms)
+        server_turn_by(w, s, s->paused_until_ms);
+    else
+        take_turn(w, s);
 }
 
-void server_turn_soon(struct world *w)
+void server_turn_by(struct world *w, struct server *s, int64_t at_ms)
 {
-    struct server *s = &w->server;
-    if (!s->up || s->turn_due)
+    if (!s->up || s->next_turn_ms <= at_ms)
         return;
-    s->turn_due = true;
-    sim_at(w, between(w, 0, 1), turn, NULL);
+    s->next_turn_ms = at_ms;
+    sim_at(w, at_ms - w->now_ms, turn, s);
+}
+
+void server_turn_soon(struct world *w, struct server *s)
+{
+    if (s->next_turn_ms > w->now_ms + 1)
+        server_turn_by(w, s, w->now_ms + between(w, 0, 1));
 }
 
 static void tick(struct world *w, void *arg)
 {
-    w->server.tick_due = true;
-    server_turn_soon(w);
-    sim_at(w, between(w, SIM_TICK_MS / 2, SIM_TICK_MS), tick, arg);
+    struct server *s = arg;
+    int64_t ms = is_ensemble(w) ? SIM_ENSEMBLE_TICK_MS / 10 : SIM_TICK_MS;
+    s->ticking = s->up;
+    if (!s->up)
+        return;
+    s->tick_due = true;
+    server_turn_soon(w, s);
+    sim_at(w, between(w, ms / 2, ms), tick, s);
 }
 
-void server_start(struct world *w, void *arg)
+/* ---- Start and stop ---- */
+
+static void plan_start(struct world *w, struct server *s, int64_t delay_ms)
 {
-    struct server *s = &w->server;
-    struct tree *tree;
-    (void)arg;
-    if (s->up)
+    if (s->starting || s->held)
         return;
-    if (!logger_recover(w, &tree)) {
-        faults_clear(w);
-        sim_at(w, between(w, 1, 200), server_start, NULL);
+    s->starting = true;
+    sim_at(w, delay_ms, server_start, s);
+}
+
+void server_start(struct world *w, void *server)
+{
+    struct server *s = server;
+    struct zab_history h = {0};
+    struct tree *tree;
+    s->starting = false;
+    if (s->up || s->held)
+        return;
+    if (!recover(w, s, &tree, &h)) {
+        faults_clear(s);
+        plan_start(w, s, between(w, 1, 200));
         return;
     }
-    bool first = s->life++ == 0;
-    struct node_config config = config_of(w);
-    s->node = node_open(&config, tree, w->now_ms + s->ahead_ms);
+    s->life++;
+    struct node_config config = config_of(w, s);
+    config.history = h;
+    config.log_base = s->log_base;
+    s->node = node_open(&config, tree, server_clock(w, s));
     s->up = true;
-    s->turn_due = s->log_busy = s->snapshot_done_due = s->mute = false;
-    s->persisted = s->to_tell = tree_last_zxid(tree);
-    if (first)
-        tick(w, NULL);
+    s->log_busy = s->snapshot_done_due = s->mute = s->no_ticks = false;
+    s->change_made = s->change_due = false;
+    s->next_turn_ms = INT64_MAX;
+    s->synced = s->persisted = s->to_tell = tree_last_zxid(tree);
+    invariant_stepped(w, s);
+    if (!s->ticking)
+        tick(w, s);
 }
 
 /* The process ends, or the whole machine. */
-void server_stop(struct world *w, bool power_lost, const char *why)
+void server_stop(struct world *w, struct server *s, bool power_lost, const char *why)
 {
-    struct server *s = &w->server;
     if (!s->up)
         return;
-    sim_trace(w, "server: %s (%s)", power_lost ? "the power fails" : "the process ends", why);
+    sim_trace(w, "%s: %s (%s)", s->name, power_lost ? "the power fails" : "the process ends", why);
     s->up = false;
+    s->paused_until_ms = 0;
     w->n_crashes++;
+    reads_died(w, s);
     node_close(s->node);
-    logger_stop(w);
+    txnlog_close(&s->log);
+    store_close(&s->store);
+    s->n_orders = s->n_later = 0;
+    if (s->changed)
+        tree_close(s->changed);
+    s->changed = NULL;
+    snapshot_cancel(w, s);
     if (power_lost)
-        disk_mem_crash(w->disk);
+        disk_mem_crash(s->disk);
     else
-        disk_mem_kill(w->disk);
-    w->faults.armed = false;
-    net_server_died(w);
-    sim_at(w, between(w, 1, chance(w, 4) ? 3000 : 200), server_start, NULL);
+        disk_mem_kill(s->disk);
+    s->faults.armed = false;
+    s->memory.serving = false;
+    net_server_died(w, s, power_lost);
+    peers_died(w, s);
+    s->leader_sid = 0;
+    plan_start(w, s, between(w, 1, chance(w, 4) ? 3000 : 200));
+}
+
+void server_open(struct world *w, struct server *s, unsigned index)
+{
+    *s = (struct server){.index = index, .next_turn_ms = INT64_MAX};
+    snprintf(s->name, sizeof(s->name), is_ensemble(w) ? "server %u" : "server", index + 1);
+    s->disk = disk_mem_open(rng_next(&w->rng));
+    s->memory.log_end = s->memory.durable = s->memory.applied = w->chain[0];
+    if (is_ensemble(w) && !w->options.script) {
+        s->drift = between(w, -20, 20);
+        s->ahead_ms = between(w, 1000, 100000);
+        s->wall_ahead_ms = between(w, -500, 500);
+    }
+}
+
+void server_close(struct world *w, struct server *s)
+{
+    s->held = true;
+    server_stop(w, s, false, "the end");
+    node_effects_close(&s->fx);
+    peers_close(s);
+    buf_close(&s->old_tree);
+    free(s->orders);
+    free(s->later);
+    free(s->readings);
+    free(s->ends);
+    disk_mem_close(s->disk);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The simulator: the production replica, store and client session over a simulated disk, network
- * and clock, with random clients, and a model that knows what each answer must be.
+/* The simulator: the production replica, store and client session over simulated disks, network
+ * and clocks, with random clients, and a model that knows what each answer must be. A run has one
+ * server, a single replica, or several and observers, an ensemble.
  *
  * Everything random comes from one seed, and nothing depends on addresses or on the real time,
  * so that a seed gives the same run always. Whatever the run finds wrong ends the process in
@@ -9,19 +10,28 @@
  *     main.c      options, seeds, exit codes
  *     world.c     what happens when; the trace; failing
  *     server.c    the shell around node_step()
- *     logger.c    the log, snapshots and recovery on the simulated disk
+ *     ends.c      what comes over a server's connections
+ *     logger.c    the log and its changes of history, on the simulated disk
+ *     reads.c     reading the log for a learner
+ *     snapshots.c snapshots, purges, and recovery
  *     net.c       connections that delay, split and break
+ *     links.c     learners connect to their leader; trees go to them
+ *     peers.c     election messages
  *     client.c    the shell around a client's session
- *     tamper.c    what --break does to the bytes
+ *     tamper.c, tamper_link.c   what --break does to the bytes
  *     request.c   random requests and their records
  *     answer.c    answers as text
  *     model.c     the tree as it must be, written naively
  *     model_write.c, model_read.c   what each request does to it and what it answers
- *     journal.c   what was proposed, and the model after each transaction
+ *     journal.c   what was proposed, and the one history that is committed
+ *     proposal.c  each proposal against the model
+ *     compare.c   trees against the model and against each other
+ *     invariant.c what holds between the replicas at every step
  *     check.c     answers against the model
  *     watchcheck.c  watch events against the model
- *     faults.c    what goes wrong, and how a run ends
- *     script.c    requests and faults from a file, for a trace that is kept */
+ *     faults.c, rot.c   what goes wrong
+ *     ending.c    how a run ends
+ *     script.c, command.c   requests and faults from a file, for a trace that is kept */
 #ifndef SIM_H
 #define SIM_H
 
@@ -29,12 +39,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "zab/disk_mem.h"
-#include "zab/node.h"
-#include "zab/session.h"
-#include "zab/store.h"
+#include "journal.h"
+#include "server.h"
 
-#include "model.h"
+/* What the servers of an ensemble say of their configuration, also in /zookeeper/config. */
+#define SIM_CONFIG "version=0"
 
 enum sim_exit {
     SIM_FINE,
@@ -46,10 +55,10 @@ enum sim_exit {
 
 enum {
     SIM_TICK_MS = 100,
+    SIM_ENSEMBLE_TICK_MS = 200,
     SIM_TIMEOUT_MIN_MS = 300,
     SIM_TIMEOUT_MAX_MS = 3000,
-    SIM_PATIENCE_MS = 30000, /* when all is well, everything is done within this */
-    SIM_CLIENTS = 5,
+    SIM_PATIENCE_MS = 15000, /* when all is well, everything is done within this */
     SIM_PIPELINE = 16,
     SIM_LINES = 64, /* of the trace that a failure shows */
 };
@@ -63,11 +72,22 @@ enum {
     B(late_event, "tell a watch event behind the answer that follows it")                          \
     B(swap_answers, "give two answers in the wrong order")                                         \
     B(lose_answer, "lose an answer")                                                               \
+    B(wrong_zxid, "say that an answer is of the next zxid")                                        \
     B(wrong_snapshot, "number a snapshot one too high")                                            \
     B(request_twice, "take a request twice")                                                       \
-    B(hasty_clock, "let the replica's clock run ahead, so that sessions expire early")             \
+    B(hasty_clock, "let a single replica's clock run ahead, so that sessions expire early")        \
     B(wrong_data, "change a byte of a transaction on its way to the log")                          \
-    B(mute_log, "say no more what is durable")
+    B(mute_log, "say no more what is durable")                                                     \
+    B(unsaved_epoch, "say that an epoch is saved, and do not save it")                             \
+    B(skip_truncate, "say that the log is truncated, and leave it on the disk")                    \
+    B(unsaved_tree, "say that the leader's tree is installed, and do not save it")                 \
+    B(stale_tree, "send a learner a tree of an earlier moment")                                    \
+    B(change_proposal, "change a byte of a proposal on its way to a learner")                      \
+    B(early_commit, "tell a learner that a proposal is committed together with it")                \
+    B(wrong_vote, "tell in elections of a longer history than there is")                           \
+    B(stop_ticks, "stop a leader's clock")                                                         \
+    B(lose_touches, "tell a leader of no session that is alive on its learners")                   \
+    B(wipe_quorum, "wipe disks of more servers than may be lost")
 
 enum breakage {
     BREAK_NOTHING,
@@ -76,100 +96,11 @@ enum breakage {
 #undef BREAKAGE_ENUM
 };
 
-struct world;
-struct client;
-struct conn;
-
 struct sim_event {
     int64_t at_ms;
     uint64_t seq;
     void (*happen)(struct world *w, void *arg);
     void *arg;
-};
-
-/* ---- The server's side ---- */
-
-/* What waits for the log: a batch, or NULL for a new file. */
-struct log_order {
-    struct node_batch *batch;
-};
-
-struct server {
-    bool up;
-    unsigned life; /* counts starts, so that events of an earlier one are known */
-    struct node *node;
-    struct node_effects fx;
-    struct store store;
-    struct txnlog log;
-    struct log_order *orders;
-    size_t n_orders, cap_orders;
-    bool log_busy, turn_due;
-    bool mute;         /* for mute_log */
-    int64_t persisted; /* what the node was told is durable */
-    int64_t to_tell;   /* what it will be told in the next turn */
-    bool tick_due, snapshot_done_due;
-    int64_t next_tick_ms;
-    int64_t ahead_ms; /* how wrong its clock is, for hasty_clock */
-};
-
-struct faults {
-    bool armed; /* a countdown of the disk is running */
-    enum disk_mem_fault kind;
-    uint64_t hits_at; /* the disk's operation that meets it */
-    bool squeezed;    /* the disk is full */
-    bool off;         /* no more of them: the run ends */
-    char *flipped;    /* the file with a bad bit, or NULL */
-    uint64_t flipped_at;
-    uint8_t flipped_bit;
-};
-
-/* ---- Connections ---- */
-
-struct pipe {
-    struct buf bytes;
-    bool moving; /* a delivery is on its way */
-};
-
-/* A request on its way on one connection, or setWatches (without `request`). */
-struct sent {
-    int32_t xid;
-    struct request *request;
-    struct buf frame;
-    int64_t at_ms;
-};
-
-struct watch_seen {
-    enum zk_event_type type;
-    int64_t zxid;
-    char path[MODEL_PATH_MAX];
-};
-
-struct conn {
-    unsigned id;
-    struct client *client;
-    unsigned life; /* of the server */
-    struct pipe up, down;
-    struct buf inbox;      /* has arrived, was not read yet */
-    struct buf frame_head; /* of the frame that is being read: its length and xid */
-    size_t frame_left;
-    struct node_conn *node_conn; /* NULL before OPENED and after CLOSED */
-    bool open_due, drained_due, close_due;
-    bool server_closing; /* NODE_CLOSE was said: send what is left, then close */
-    bool cut;            /* nothing goes through any more */
-    bool client_left;
-    /* What the checks know. */
-    bool greeting_sent;
-    bool hailed;  /* ConnectRequest seen */
-    bool greeted; /* ConnectResponse seen */
-    bool tapped;  /* the first bytes behind it were checked */
-    int64_t session_id;
-    struct buf tap_up, tap_down; /* beginnings of frames */
-    struct sent *sent;
-    size_t n_sent, cap_sent;
-    int64_t seen_zxid; /* watches are checked up to here */
-    int64_t last_zxid; /* of the last answer in order */
-    struct watch_seen *seen;
-    size_t n_seen, cap_seen;
 };
 
 /* ---- Clients ---- */
@@ -185,7 +116,9 @@ struct client {
     unsigned ids; /* MODEL_ALICE, MODEL_BOB */
     struct session session;
     bool running;
-    bool acting; /* its act() is planned */
+    bool acting;         /* its act() is planned */
+    struct server *only; /* where it connects to; NULL: to any */
+    unsigned host;       /* that its session wants to connect to */
     struct conn *conn;
     int64_t tick_at;
     struct request **waiting; /* not told yet, in order */
@@ -198,16 +131,11 @@ struct client {
 
 /* ---- Everything ---- */
 
-struct journal_entry {
-    struct buf txn;
-    struct request *request; /* NULL: the replica's own */
-    struct model after;
-};
-
 struct sim_options {
     uint64_t seed;
     uint64_t steps;
     enum breakage breakage;
+    unsigned voters, observers; /* 0: as the seed says */
     bool trace;
     const char *script;
     bool rewrite; /* the script, with the trace that it gives */
@@ -225,26 +153,42 @@ struct world {
     uint64_t n_lines;
     struct buf said; /* the trace since the script's last command */
 
-    struct disk_mem *disk;
-    struct faults faults;
-    struct server server;
+    struct server servers[SERVERS_MAX];
+    unsigned n_servers, n_voters;
+    struct zab_server zab_servers[SERVERS_MAX];
+    bool blocked[PLACES][PLACES]; /* nothing goes from the one to the other */
+    uint64_t fault_kinds;         /* a bit each: those of this run */
+    int64_t fault_every_ms;
+    bool faults_off;       /* no more of them: the run ends */
+    int64_t calm_since_ms; /* all is well, so that no session may expire; 0: it is not */
     struct conn **conns;
     size_t n_conns, cap_conns;
-    struct client clients[SIM_CLIENTS];
+    struct client clients[CLIENTS_MAX];
     unsigned n_clients;
     struct request **requests;
     size_t n_requests, cap_requests;
 
-    struct journal_entry *journal; /* entry i has zxid i; entry 0 is the empty tree */
-    size_t n_journal, cap_journal;
+    struct hmap entries;
+    struct entry **chain; /* what is committed, from the empty tree on */
+    size_t n_chain, cap_chain;
+    struct epoch *epochs;
+    size_t n_epochs, cap_epochs;
+    struct session_seen *sessions;
+    size_t n_sessions, cap_sessions;
     int64_t max_acked; /* the highest zxid that a client was told of */
     struct tree *shadow;
     struct tree_outcome shadow_outcome;
-    uint64_t n_answers, n_told, n_crashes, n_snapshots;
+    uint64_t n_answers, n_told, n_crashes, n_snapshots, n_truncates, n_installs;
 };
+
+static inline bool is_ensemble(const struct world *w)
+{
+    return w->n_servers > 1;
+}
 
 /* world.c */
 void world_run(const struct sim_options *options);
+void world_set_servers(struct world *w, unsigned voters, unsigned observers);
 void world_dump(void); /* the last lines of the trace of the world that is running */
 void sim_at(struct world *w, int64_t delay_ms, void (*happen)(struct world *w, void *arg),
             void *arg);
@@ -254,10 +198,6 @@ _Noreturn void sim_fail(struct world *w, enum sim_exit code, const char *fmt, ..
     PRINTF_LIKE(3, 4);
 bool chance(struct world *w, unsigned one_in);
 int64_t between(struct world *w, int64_t low, int64_t high);
-static inline int64_t wall_ms(const struct world *w)
-{
-    return w->now_ms + w->wall_offset_ms;
-}
 static inline bool breaks(struct world *w, enum breakage b, unsigned one_in)
 {
     return w->options.breakage == b && chance(w, one_in);
@@ -273,30 +213,73 @@ static inline bool breaks(struct world *w, enum breakage b, unsigned one_in)
     } while (0)
 
 /* server.c */
-void server_start(struct world *w, void *arg);
-void server_stop(struct world *w, bool power_lost, const char *why);
-void server_turn_soon(struct world *w);
+void server_start(struct world *w, void *server);
+void server_stop(struct world *w, struct server *s, bool power_lost, const char *why);
+void server_turn_soon(struct world *w, struct server *s);
+void server_turn_by(struct world *w, struct server *s, int64_t at_ms);
+void server_step(struct world *w, struct server *s, struct node_event ev);
+void server_later(struct server *s, const struct node_event *ev);
+void server_open(struct world *w, struct server *s, unsigned index);
+void server_close(struct world *w, struct server *s);
+int64_t server_clock(const struct world *w, const struct server *s);
+int64_t server_wall(const struct world *w, const struct server *s);
+
+/* ends.c */
+void ends_attend(struct world *w, struct server *s);
 
 /* logger.c */
-bool logger_recover(struct world *w, struct tree **tree);
-void logger_order(struct world *w, struct node_batch *batch);
-void logger_snapshot(struct world *w);
-void logger_purge(struct world *w);
-void logger_stop(struct world *w);
+void logger_order(struct world *w, struct server *s, struct log_order order);
+bool logger_is_over(struct world *w, struct server *s, int rc, bool must_work, const struct err *e);
+void logger_save_epoch(struct world *w, struct server *s, const char *name, int64_t epoch);
+
+/* reads.c */
+void reads_begin(struct world *w, struct server *s, struct node_log_read *r);
+void reads_take(struct world *w, struct server *s);
+void reads_died(struct world *w, struct server *s);
+
+/* snapshots.c */
+bool recover(struct world *w, struct server *s, struct tree **tree, struct zab_history *h);
+int recover_tree(struct world *w, struct server *s, struct tree *tree, struct store_recovery *r,
+                 struct err *e);
+void snapshot_begin(struct world *w, struct server *s);
+void snapshot_cancel(struct world *w, struct server *s);
+void snapshots_purge(struct world *w, struct server *s);
+struct tree *tree_copy(const struct tree *from);
 
 /* net.c */
-struct conn *net_connect(struct world *w, struct client *c);
-void net_send_up(struct world *w, struct conn *conn, struct buf *bytes);
-void net_send_down(struct world *w, struct conn *conn);
+struct conn *net_connect(struct world *w, struct client *c, struct server *s);
+struct conn *net_link(struct world *w, struct server *learner, struct server *leader);
+bool net_is_blocked(const struct world *w, const struct end *from, const struct end *to);
+struct end *net_other(struct end *end);
+bool net_is_alive(const struct end *end);
+void net_push(struct world *w, struct end *to, const void *data, size_t len);
+void net_send(struct world *w, struct end *end);
+void net_node_closes(struct world *w, struct end *end);
+void net_forget(struct server *s, struct end *end);
+void net_leave(struct world *w, struct end *end);
 void net_client_leaves(struct world *w, struct conn *conn);
-void net_server_closed(struct world *w, struct conn *conn);
-void net_server_died(struct world *w);
 void net_cut(struct world *w, struct conn *conn);
+void net_server_died(struct world *w, struct server *s, bool power_lost);
 void net_close_all(struct world *w);
+int64_t net_delay(struct world *w);
 
-/* tamper.c */
+/* links.c */
+void links_connect(struct world *w, struct server *s, int64_t sid);
+void links_stop_connecting(struct world *w, struct server *s);
+void links_send(struct world *w, struct end *end, size_t len);
+void links_send_tree(struct world *w, struct end *end, const struct tree *t, size_t before);
+
+/* peers.c */
+void peers_send(struct world *w, struct server *from, int64_t sid, struct slice message);
+void peers_take(struct world *w, struct server *s);
+void peers_died(struct world *w, struct server *s);
+void peers_close(struct server *s);
+
+/* tamper.c, tamper_link.c */
 void tamper(struct world *w, struct conn *conn, struct buf *out);
 bool tamper_is_on(const struct world *w);
+void tamper_packet(struct world *w, struct end *end, struct zk_quorum_packet *p, struct buf *out);
+void tamper_vote(struct world *w, const struct server *from, struct buf *message);
 
 /* client.c */
 void client_start(struct world *w, struct client *c, unsigned index);
@@ -314,22 +297,28 @@ void request_text(const struct request *r, struct buf *out);
 bool request_is_write(const struct request *r);
 void answer_text(const struct request *r, int32_t err, struct slice body, struct buf *out);
 
-/* journal.c */
-void journal_open(struct world *w);
-void journal_append(struct world *w, const struct node_batch *batch);
-void journal_recovered(struct world *w, const struct tree *tree, int64_t zxid);
-void journal_heard(struct world *w, int64_t session_id);
-void journal_close(struct world *w);
-void journal_compare(struct world *w, const struct tree *tree, const char *what);
-const struct model *journal_model(struct world *w, int64_t zxid);
-static inline int64_t journal_last(const struct world *w)
-{
-    return (int64_t)w->n_journal - 1;
-}
+/* proposal.c */
+void proposals_append(struct world *w, struct server *s, const struct node_batch *batch);
+
+/* compare.c */
+uint64_t tree_digest(const struct tree *t);
+void compare_tree(struct world *w, const struct tree *tree, const struct entry *e,
+                  const char *what);
+
+/* invariant.c */
+void invariant_started(struct world *w, struct server *s, const struct tree *tree,
+                       const struct zab_history *h);
+void invariant_stepped(struct world *w, struct server *s);
+void invariant_synced(struct world *w, struct server *s, int64_t zxid);
+void invariant_packet(struct world *w, const struct server *s, const struct zk_quorum_packet *p);
+void invariant_truncating(struct world *w, struct server *s, int64_t zxid);
+void invariant_truncated(struct world *w, struct server *s, const struct tree *tree);
+void invariant_installing(struct world *w, struct server *s, const struct tree *tree);
+void invariant_installed(struct world *w, struct server *s, const struct tree *tree);
 
 /* check.c */
 void check_sent(struct world *w, struct conn *conn, struct slice bytes);
-void check_arrived(struct world *w, const struct conn *conn, int32_t xid);
+void check_arrived(const struct conn *conn, int32_t xid);
 void check_received(struct world *w, struct conn *conn, struct slice bytes);
 void check_no_stall(struct world *w);
 
@@ -338,7 +327,7 @@ void watchcheck_greeted(struct client *c);
 void watchcheck_expired(struct client *c);
 void watchcheck_event(struct world *w, struct conn *conn, const struct zk_reply_header *h,
                       struct slice record);
-void watchcheck_settle(struct world *w, struct conn *conn, int64_t zxid);
+void watchcheck_settle(struct world *w, struct conn *conn, const struct entry *at);
 void watchcheck_nothing_open(struct world *w, struct conn *conn);
 void watchcheck_resetting(struct world *w, struct conn *conn, struct slice frame);
 void watchcheck_all_reset(struct world *w, struct conn *conn);
@@ -347,14 +336,27 @@ void watchcheck_answered(struct world *w, struct conn *conn, const struct reques
 
 /* faults.c */
 void faults_begin(struct world *w);
-bool faults_hit(const struct world *w);
-bool faults_flip_bit(struct world *w);
-void faults_flip_back(struct world *w);
-void faults_crash_in(struct world *w, uint64_t n_operations);
-void faults_clear(struct world *w);
+bool faults_hit(const struct server *s);
+void faults_crash_in(struct world *w, struct server *s, uint64_t n_operations);
+void faults_clear(struct server *s);
+void faults_give_room(struct world *w, void *server);
+void faults_heal(struct world *w);
+void faults_block(struct world *w, unsigned from, unsigned to);
+void faults_isolate(struct world *w, unsigned place);
+void faults_pause(struct world *w, struct server *s, int64_t ms);
+void faults_wipe(struct world *w, struct server *s);
+
+/* rot.c */
+bool rot_flip_bit(struct world *w, struct server *s);
+void rot_flip_back(struct server *s);
+
+/* ending.c */
+bool servers_are_settled(const struct world *w, bool only_those_up);
+void wait_for(struct world *w, bool (*done)(const struct world *w), const char *what);
 void world_end_well(struct world *w);
 
-/* script.c */
+/* script.c, command.c */
 void script_run(struct world *w, const char *path);
+bool command_carry_out(struct world *w, const char *line);
 
 #endif

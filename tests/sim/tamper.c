@@ -11,6 +11,7 @@ bool tamper_is_on(const struct world *w)
     case BREAK_late_event:
     case BREAK_swap_answers:
     case BREAK_lose_answer:
+    case BREAK_wrong_zxid:
         return true;
     default:
         return false;
@@ -53,6 +54,8 @@ static void tamper_at(enum breakage b, struct buf *out, size_t at)
         cut_out(out, at, len);
     } else if (b == BREAK_repeat_event && is_event) {
         put_in(out, at, len, at);
+    } else if (b == BREAK_wrong_zxid && is_answer) {
+        be64_put(out->data + at + 8, be64_get(out->data + at + 8) + 1);
     } else if ((b == BREAK_late_event && is_event && before_answer) ||
                (b == BREAK_swap_answers && is_answer && before_answer)) {
         put_in(out, next, next_len, at);

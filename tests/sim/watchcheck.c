@@ -66,8 +66,8 @@ void watchcheck_event(struct world *w, struct conn *conn, const struct zk_reply_
     zk_watcher_event_read(&in, &ev);
     if (!jute_done(&in) || ev.state != ZK_STATE_SYNC_CONNECTED)
         sim_fail(w, SIM_BROKEN, "client %u: a bad event", c->index);
-    ROOM_FOR_ONE(conn->seen, conn->n_seen, conn->cap_seen);
-    struct watch_seen *seen = &conn->seen[conn->n_seen++];
+    ROOM_FOR_ONE(conn->events, conn->n_events, conn->cap_events);
+    struct watch_seen *seen = &conn->events[conn->n_events++];
     *seen = (struct watch_seen){.type = (enum zk_event_type)ev.type, .zxid = h->zxid};
     snprintf(seen->path, sizeof(seen->path), "%.*s", SLICE_ARG(ev.path));
     sim_trace(w, "client %u: event %d %s at 0x%" PRIx64, c->index, ev.type, seen->path,
@@ -99,7 +99,7 @@ static bool fire(struct client *c, const struct model_event *ev)
 static _Noreturn void fail_event(struct world *w, const struct conn *conn,
                                  const struct watch_seen *must)
 {
-    const struct watch_seen *is = conn->n_seen > 0 ? &conn->seen[0] : NULL;
+    const struct watch_seen *is = conn->n_events > 0 ? &conn->events[0] : NULL;
     sim_fail(w, SIM_BROKEN,
              "client %u: event %d %s at zxid 0x%" PRIx64
              " is due, and the next is %d %s at 0x%" PRIx64,
@@ -110,12 +110,12 @@ static _Noreturn void fail_event(struct world *w, const struct conn *conn,
 /* Take the event out of those that came: the first one, or any of this transaction's. */
 static void take(struct world *w, struct conn *conn, const struct watch_seen *must, bool any_order)
 {
-    for (size_t i = 0; i < (any_order ? conn->n_seen : MIN(conn->n_seen, (size_t)1)); i++) {
-        struct watch_seen *is = &conn->seen[i];
+    for (size_t i = 0; i < (any_order ? conn->n_events : MIN(conn->n_events, (size_t)1)); i++) {
+        struct watch_seen *is = &conn->events[i];
         if (is->type != must->type || is->zxid != must->zxid || strcmp(is->path, must->path) != 0)
             continue;
-        conn->n_seen--;
-        memmove(is, is + 1, (conn->n_seen - i) * sizeof(*is));
+        conn->n_events--;
+        memmove(is, is + 1, (conn->n_events - i) * sizeof(*is));
         return;
     }
     fail_event(w, conn, must);
@@ -129,29 +129,30 @@ static void take_one(struct world *w, struct conn *conn, enum zk_event_type type
     take(w, conn, &must, any_order);
 }
 
-/* All up to `zxid` has been told. */
-void watchcheck_settle(struct world *w, struct conn *conn, int64_t zxid)
+/* All up to there has been told. */
+void watchcheck_settle(struct world *w, struct conn *conn, const struct entry *at)
 {
     struct client *c = conn->client;
     bool any = false;
     for (size_t i = 0; i < c->n_watched; i++)
         any |= c->watched[i].armed != 0;
-    for (int64_t z = conn->seen_zxid + 1; any && z <= zxid; z++) {
-        const struct model *m = journal_model(w, z);
+    for (size_t z = conn->seen + 1; any && z <= at->index; z++) {
+        const struct model *m = &w->chain[z]->after;
         for (size_t i = 0; i < m->n_events; i++) {
             if (fire(c, &m->events[i]))
-                take_one(w, conn, m->events[i].type, m->events[i].path, z, m->any_order);
+                take_one(w, conn, m->events[i].type, m->events[i].path, w->chain[z]->zxid,
+                         m->any_order);
         }
     }
-    conn->seen_zxid = MAX(conn->seen_zxid, zxid);
+    conn->seen = MAX(conn->seen, at->index);
 }
 
 void watchcheck_nothing_open(struct world *w, struct conn *conn)
 {
-    if (conn->n_seen > 0)
+    if (conn->n_events > 0)
         sim_fail(w, SIM_BROKEN, "client %u: event %d %s at 0x%" PRIx64 " is one too many",
-                 conn->client->index, conn->seen[0].type, conn->seen[0].path,
-                 (uint64_t)conn->seen[0].zxid);
+                 conn->client->index, conn->events[0].type, conn->events[0].path,
+                 (uint64_t)conn->events[0].zxid);
 }
 
 /* ---- Setting ---- */
@@ -297,7 +298,7 @@ static int missed(const struct model_node *n, const struct reset *what)
 static void reset(struct world *w, struct conn *conn, const struct reset *what, int64_t zxid)
 {
     struct client *c = conn->client;
-    const struct model_node *n = model_find(journal_model(w, zxid), what->path);
+    const struct model_node *n = model_find(&journal_at(w, zxid)->after, what->path);
     int type = missed(n, what);
     if (type != 0 && (!n || model_allows(&n->acl, c->ids, ZK_PERM_READ)))
         take_one(w, conn, (enum zk_event_type)type, what->path, zxid, false);

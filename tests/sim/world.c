@@ -8,13 +8,16 @@
 
 static struct world *running;
 
+/* In a script nothing is left to chance, so that its trace stays the same. */
 bool chance(struct world *w, unsigned one_in)
 {
-    return rng_one_in(&w->rng, one_in);
+    return !w->options.script && rng_one_in(&w->rng, one_in);
 }
 
 int64_t between(struct world *w, int64_t low, int64_t high)
 {
+    if (w->options.script)
+        return low + (high - low) / 2;
     return low + (int64_t)rng_below(&w->rng, (uint64_t)(high - low + 1));
 }
 
@@ -101,6 +104,8 @@ void world_dump(void)
                                         BREAKAGES(BREAKAGE_NAME)
 #undef BREAKAGE_NAME
     };
+    if (w->options.voters > 0)
+        fprintf(stderr, " --servers %u+%u", w->options.voters, w->options.observers);
     if (w->options.breakage != BREAK_NOTHING)
         fprintf(stderr, " --break %s", names[w->options.breakage]);
     if (w->options.script)
@@ -125,13 +130,38 @@ void sim_fail(struct world *w, enum sim_exit code, const char *fmt, ...)
 
 /* ---- A run ---- */
 
+void world_set_servers(struct world *w, unsigned voters, unsigned observers)
+{
+    w->n_voters = voters;
+    w->n_servers = voters + observers;
+    for (unsigned i = 0; i < w->n_servers; i++)
+        w->zab_servers[i] = (struct zab_server){i + 1, i >= voters, 1, 0};
+    if (is_ensemble(w))
+        journal_set_config(w);
+    for (unsigned i = 0; i < w->n_servers; i++)
+        server_open(w, &w->servers[i], i);
+}
+
+/* A third of the seeds has a single replica. */
+static void choose_servers(struct world *w)
+{
+    static const struct {
+        unsigned voters, observers;
+    } shapes[] = {{1, 0}, {1, 0}, {1, 0}, {3, 0}, {3, 0}, {3, 0},
+                  {3, 1}, {3, 2}, {5, 0}, {5, 0}, {5, 1}, {1, 1}};
+    size_t i = rng_below(&w->rng, ARRAY_LEN(shapes));
+    if (w->options.voters > 0)
+        world_set_servers(w, w->options.voters, w->options.observers);
+    else
+        world_set_servers(w, shapes[i].voters, shapes[i].observers);
+}
+
 static void world_open(struct world *w, const struct sim_options *options)
 {
     *w = (struct world){.options = *options};
     running = w;
     w->rng.state = options->seed;
     w->wall_offset_ms = 1700000000000;
-    w->disk = disk_mem_open(rng_next(&w->rng));
     journal_open(w);
 }
 
@@ -139,17 +169,15 @@ static void world_close(struct world *w)
 {
     for (unsigned i = 0; i < w->n_clients; i++)
         client_free(&w->clients[i]);
-    server_stop(w, false, "the end");
+    for (unsigned i = 0; i < w->n_servers; i++)
+        server_close(w, &w->servers[i]);
     net_close_all(w);
-    node_effects_close(&w->server.fx);
-    free(w->server.orders);
     journal_close(w);
     for (size_t i = 0; i < w->n_requests; i++) {
         free(w->requests[i]->expected);
         free(w->requests[i]);
     }
     free(w->requests);
-    disk_mem_close(w->disk);
     free(w->heap);
     buf_close(&w->said);
     running = NULL;
@@ -157,12 +185,14 @@ static void world_close(struct world *w)
 
 static void run_randomly(struct world *w)
 {
-    w->n_clients = 2 + (unsigned)rng_below(&w->rng, SIM_CLIENTS - 1);
-    server_start(w, NULL);
+    choose_servers(w);
+    w->n_clients = 2 + (unsigned)rng_below(&w->rng, CLIENTS_MAX - 1);
+    for (unsigned i = 0; i < w->n_servers; i++)
+        server_start(w, &w->servers[i]);
     for (unsigned i = 0; i < w->n_clients; i++)
         client_start(w, &w->clients[i], i);
     faults_begin(w);
-    for (uint64_t i = 0; i < w->options.steps; i++)
+    for (uint64_t i = 0; i < w->options.steps * w->n_servers; i++)
         sim_step(w);
 }
 
@@ -176,8 +206,10 @@ void world_run(const struct sim_options *options)
         run_randomly(&w);
     world_end_well(&w);
     sim_trace(&w,
-              "seed %" PRIu64 ": %" PRId64 " transactions, %" PRIu64 " answers, %" PRIu64
-              " crashes, %" PRIu64 " snapshots",
-              options->seed, journal_last(&w), w.n_answers, w.n_crashes, w.n_snapshots);
+              "seed %" PRIu64 ": %u servers, %zu transactions, %" PRIu64 " answers, %" PRIu64
+              " crashes, %" PRIu64 " snapshots, %zu epochs, %" PRIu64 " truncates, %" PRIu64
+              " trees",
+              options->seed, w.n_servers, w.n_chain - 1, w.n_answers, w.n_crashes, w.n_snapshots,
+              w.n_epochs, w.n_truncates, w.n_installs);
     world_close(&w);
 }

@@ -27,7 +27,7 @@ def entries_of(path):
             raise Defect(f"{path}: a bad entry at {at}")
         yield struct.unpack_from(">q", txn, 12)[0], txn[:TXN_HEADER]
         at += 13 + size
-    if any(data[at:]):
+    if data[at:].strip(b"\0"):
         raise Defect(f"{path}: something behind the end, {at}")
 
 

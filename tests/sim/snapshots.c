@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Snapshots, which a child process writes from the tree of one moment; purges; and recovery. */
+#include "sim.h"
+
+#include <errno.h>
+
+struct tree *tree_copy(const struct tree *from)
+{
+    struct tree *t = tree_open(0);
+    struct tree_dump d;
+    struct buf b = {0};
+    struct err e;
+    size_t used;
+    tree_dump_begin(&d, from);
+    while (tree_dump_next(&d, &b))
+        continue;
+    tree_dump_close(&d);
+    struct tree_load *l = tree_load_begin(t);
+    ensure(tree_load_feed(l, buf_slice(&b), &used, &e) == 1);
+    tree_load_close(l);
+    tree_set_last_zxid(t, tree_last_zxid(from));
+    buf_close(&b);
+    return t;
+}
+
+/* ---- Snapshots ---- */
+
+static void done(struct world *w, struct server *s)
+{
+    s->snapshot_done_due = true;
+    server_turn_soon(w, s);
+}
+
+/* The child is killed, if there is one: it has written nothing. */
+void snapshot_cancel(struct world *w, struct server *s)
+{
+    if (!s->snapshot)
+        return;
+    tree_close(s->snapshot);
+    s->snapshot = NULL;
+    done(w, s);
+}
+
+static void write_snapshot(struct world *w, void *arg)
+{
+    struct server *s = arg;
+    struct err e = {0};
+    if (!s->up || !s->snapshot || w->now_ms < s->snapshot_at_ms)
+        return;
+    int64_t zxid = tree_last_zxid(s->snapshot);
+    if (breaks(w, BREAK_wrong_snapshot, 2))
+        tree_set_last_zxid(s->snapshot, zxid + 1);
+    int rc = snapshot_save(&s->store, s->snapshot, NULL, &e);
+    w->n_snapshots++;
+    sim_trace(w, "%s: snapshot 0x%" PRIx64 " %s", s->name, (uint64_t)zxid,
+              rc < 0 ? e.text : "saved");
+    if (!logger_is_over(w, s, rc, false, &e))
+        snapshot_cancel(w, s);
+}
+
+void snapshot_begin(struct world *w, struct server *s)
+{
+    int64_t delay_ms = between(w, 0, 300);
+    ensure(!s->snapshot);
+    s->snapshot = tree_copy(node_tree(s->node));
+    s->snapshot_at_ms = w->now_ms + delay_ms;
+    sim_at(w, delay_ms, write_snapshot, s);
+}
+
+void snapshots_purge(struct world *w, struct server *s)
+{
+    struct err e = {0};
+    if (!s->up)
+        return;
+    int rc = store_purge(&s->store, (unsigned)between(w, 1, 3), &e);
+    sim_trace(w, "%s: purge: %d files %s", s->name, rc, rc < 0 ? e.text : "");
+    logger_is_over(w, s, rc, false, &e);
+}
+
+/* ---- Recovery ---- */
+
+/* What is on disk, and in it the configuration, as the node will have it. */
+int recover_tree(struct world *w, struct server *s, struct tree *tree, struct store_recovery *r,
+                 struct err *e)
+{
+    int rc = store_recover(&s->store, tree, r, e);
+    if (rc == 0 && is_ensemble(w))
+        tree_set_config(tree, slice_str(SIM_CONFIG), 0);
+    return rc;
+}
+
+/* As the daemon: an epoch that is not there, or behind the log, is that of the log's end. */
+static int read_epoch(struct server *s, const char *name, int64_t least, int64_t *epoch,
+                      struct err *e)
+{
+    int rc = store_epoch_read(&s->store, name, epoch, e);
+    if ((rc == 0 && *epoch >= least) || (rc != 0 && rc != -ENOENT))
+        return rc;
+    *epoch = least;
+    return store_epoch_write(&s->store, name, *epoch, e);
+}
+
+static int read_epochs(struct server *s, struct zab_history *h, struct err *e)
+{
+    int64_t least = zxid_epoch(h->last_zxid);
+    int rc = read_epoch(s, "currentEpoch", least, &h->current_epoch, e);
+    if (rc == 0)
+        rc = read_epoch(s, "acceptedEpoch", least, &h->accepted_epoch, e);
+    if (rc == 0 && h->accepted_epoch < h->current_epoch)
+        rc = err_set(e, -EUCLEAN, "acceptedEpoch is less than currentEpoch");
+    return rc;
+}
+
+static int recover_all(struct world *w, struct server *s, struct tree *tree,
+                       struct store_recovery *r, struct zab_history *h, struct err *e)
+{
+    int rc = store_open(&s->store, disk_mem_disk(s->disk), "/data",
+                        w->options.seed % 2 ? "/log" : NULL, e);
+    if (rc == 0)
+        rc = recover_tree(w, s, tree, r, e);
+    if (rc == 0)
+        h->last_zxid = tree_last_zxid(tree);
+    if (rc == 0 && is_ensemble(w))
+        rc = read_epochs(s, h, e);
+    return rc;
+}
+
+bool recover(struct world *w, struct server *s, struct tree **tree, struct zab_history *h)
+{
+    struct store_recovery r;
+    struct err e = {0};
+    bool flipped = rot_flip_bit(w, s);
+    *tree = tree_open(rng_next(&w->rng));
+    int rc = recover_all(w, s, *tree, &r, h, &e);
+    if (flipped)
+        rot_flip_back(s);
+    if (rc == 0) {
+        sim_trace(w, "%s: starts at zxid 0x%" PRIx64 ", snapshot 0x%" PRIx64 "%s%s", s->name,
+                  (uint64_t)r.last_zxid, (uint64_t)r.snapshot_zxid,
+                  r.torn_tail ? ", cut a torn tail, " : "", r.note);
+        s->log_base = r.snapshot_zxid;
+        txnlog_init(&s->log, &s->store, 4096);
+        invariant_started(w, s, *tree, h);
+        return true;
+    }
+    tree_close(*tree);
+    store_close(&s->store);
+    if (!faults_hit(s) && !s->faults.squeezed && !flipped)
+        sim_fail(w, SIM_BROKEN, "%s does not start: %s", s->name, e.text);
+    sim_trace(w, "%s: does not start: %s", s->name, e.text);
+    if (s->faults.kind == DISK_MEM_CRASH && chance(w, 2))
+        disk_mem_crash(s->disk);
+    else
+        disk_mem_kill(s->disk);
+    return false;
+}
