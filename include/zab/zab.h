@@ -256,8 +256,8 @@ int64_t zab_epoch(const struct zab *z);  /* current epoch */
 int64_t zab_decided(const struct zab *z);
 const char *zab_state_name(enum zab_state state);
 
-/* A leader's PINGs come in rounds, of which a quorum has answered all up to the confirmed one. What a
- * leader knew when a round began, no other leader had gone beyond when it is confirmed. */
+/* A leader's PINGs come in rounds, of which a quorum has answered all up to the confirmed one. What
+ * a leader knew when a round began, no other leader had gone beyond when it is confirmed. */
 int64_t zab_ping_round(const struct zab *z); /* the last that began */
 int64_t zab_confirmed_round(const struct zab *z);
 

@@ -88,13 +88,18 @@ void conn_unref(struct node *n, struct node_conn *c)
     free(c);
 }
 
-/* Leave the session to whoever connects next. */
+/* Leave the session to whoever connects next. Without a quorum there are some that nobody else
+ * knows of. */
 static void conn_detach(struct node *n, struct node_conn *c)
 {
+    struct session *s = c->session;
+    int32_t timeout_ms;
     watcher_drop(&n->watches, &c->watcher);
-    if (c->session)
-        c->session->conn = NULL;
     c->session = NULL;
+    if (s)
+        s->conn = NULL;
+    if (s && n->read_only && !tree_session_timeout(n->tree, s->id, &timeout_ms))
+        tracker_remove(n, s);
     request_drop_all(n, c);
 }
 

@@ -366,15 +366,29 @@ static void carry_out(struct node *n, const struct zab_effect *fx)
 
 /* ---- Events ---- */
 
+static int64_t init_limit_ms(const struct node *n)
+{
+    return (int64_t)n->config.ensemble->init_limit * n->config.ensemble->tick_ms;
+}
+
 /* The core waits for a tree without a limit: the limit is here, on the time without news of it. */
 static void check_tree(struct node *n)
 {
     struct node_link *l = link_to_leader(n);
-    int64_t limit_ms = (int64_t)n->config.ensemble->init_limit * n->config.ensemble->tick_ms;
+    int64_t limit_ms = init_limit_ms(n);
     if (l && l->load && n->now_ms - l->heard_ms > limit_ms) {
         node_log(n, LOG_LEVEL_WARN, "%s: closed, nothing more of the leader's tree in %lld ms",
                  l->address, (long long)limit_ms);
         ensemble_link_failed(n, l);
+    }
+}
+
+/* Who waits to learn from us asks again, or is no learner. */
+static void check_waiting_links(struct node *n)
+{
+    LIST_FOR_EACH_SAFE (l, &n->links, struct node_link, link) {
+        if (l->waiting && n->now_ms - l->heard_ms > init_limit_ms(n))
+            link_close(n, l);
     }
 }
 
@@ -412,6 +426,7 @@ void ensemble_tick(struct node *n)
     begin_read_only(n);
     leave_if_diverged(n);
     check_tree(n);
+    check_waiting_links(n);
     tell_type(n, ZAB_EV_TICK);
 }
 

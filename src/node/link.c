@@ -19,6 +19,7 @@ void link_opened(struct node *n, struct node_event *event)
     l->pub.owner = event->owner;
     l->id = ++n->last_link_id;
     l->to_leader = event->to_leader;
+    l->heard_ms = n->now_ms;
     snprintf(l->address, sizeof(l->address), "%s", event->address);
     list_append(&n->links, &l->link);
     list_init(&l->dirty_link);
@@ -212,7 +213,8 @@ void link_data(struct node *n, struct node_link *l, struct slice data)
 {
     if (l->closing)
         return;
-    l->heard_ms = n->now_ms;
+    if (!l->waiting)
+        l->heard_ms = n->now_ms;
     buf_append(&l->in, data.data, slice_size(data));
     link_take(n, l);
 }

@@ -204,6 +204,9 @@ static void check_containers(struct node *n)
 
 static void tick(struct node *n)
 {
+    /* What came while it stood still is heard before anybody is given up. */
+    if (n->now_ms - n->last_tick_ms > n->config.tick_ms)
+        n->next_expiry_ms = n->now_ms + n->config.tick_ms;
     n->last_tick_ms = n->now_ms;
     if (n->zab)
         ensemble_tick(n);

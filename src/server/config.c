@@ -110,7 +110,7 @@ static const struct key keys[] = {
     {"maxClientCnxns", INTEGER, AT(max_client_conns), 0, INT32_MAX, "60",
      "connections of one address; 0: no limit"},
     {"maxCnxns", INTEGER, AT(max_conns), 0, INT32_MAX, "0", "connections in all; 0: no limit"},
-    {"jute.maxbuffer", INTEGER, AT(packet_max), 1024, 64 << 20, "1048575",
+    {"jute.maxbuffer", INTEGER, AT(packet_max), 1024, 16 << 20, "1048575",
      "bytes of a packet, and so of a node's data"},
     {"globalOutstandingLimit", INTEGER, AT(outstanding_max), 1, INT32_MAX, "1000",
      "requests that may wait for the log before clients are slowed down"},

@@ -15,6 +15,7 @@
 enum {
     SECTOR = 512,
     ADLER_BASE = 65521,
+    FEW = 6,
     ENTRY_ZEROS = 4, /* that every entry begins with, lost or not */
 };
 
@@ -129,14 +130,20 @@ static bool is_zero(const uint8_t *data, size_t len)
     return true;
 }
 
-/* Is all of the entry that is in the sector of byte `at` missing? The last byte, alone in its
- * sector, may be garbage too. */
-static bool sector_part_is_lost(const uint8_t *data, size_t end, uint64_t offset, size_t at)
+/* Is all of the entry that is in the sector of byte `at` missing? If that is its end, a few bytes,
+ * then a sector of garbage may have all but one of them right by chance; but it shows behind them.
+ */
+static bool sector_part_is_lost(const uint8_t *data, size_t len, size_t end, uint64_t offset,
+                                size_t at)
 {
     size_t into = (size_t)((offset + at) % SECTOR);
     size_t from = at > into ? at - into : 0;
-    size_t to = MIN(end, at - into + SECTOR);
-    return (from + 1 == end && at == from) || is_zero(data + from, to - from);
+    size_t sector_end = MIN(len, at - into + SECTOR);
+    size_t to = MIN(end, sector_end);
+    if ((from + 1 == end && at == from) || is_zero(data + from, to - from))
+        return true;
+    return from > 0 && end < sector_end && end - from <= FEW &&
+           !is_zero(data + end, sector_end - end) && txn_entry_check(data + end, len - end) == 0;
 }
 
 /* Is there a sector of zeros between the bad entry and the good one at `end`? The zeros that both
@@ -162,7 +169,7 @@ bool txnlog_tail_is_torn(const uint8_t *data, size_t len, uint64_t offset, int64
     if (only_length_is_wrong(data, len))
         return false;
     size_t wrong = one_wrong_byte(data, len, &end);
-    if (wrong < len && !sector_part_is_lost(data, end, offset, wrong))
+    if (wrong < len && !sector_part_is_lost(data, len, end, offset, wrong))
         return false;
     return behind == len || a_sector_is_lost(data, behind, offset);
 }

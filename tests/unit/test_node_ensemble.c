@@ -791,6 +791,26 @@ static void what_cannot_be_a_transaction_is_refused(void **state)
     buf_close(&body);
 }
 
+static void whoever_waits_for_a_leader_that_does_not_come_is_sent_away(void **state)
+{
+    struct cluster *c = *state;
+    struct replica *r = &c->replicas[0];
+    struct node_link *link = NULL;
+    bool closed = false;
+    stop(c, 1);
+    stop(c, 2);
+    turn(c);
+    step(r, (struct node_event){.type = NODE_LINK_OPENED, .owner = &link, .address = "l:1"});
+    for (int t = 0; t < 2 * 10000 / STEP_MS && !closed; t++) {
+        r->rig.now_ms += STEP_MS;
+        step(r, (struct node_event){.type = NODE_LINK_DATA, .link = link, .data = slice_str("?")});
+        step(r, (struct node_event){.type = NODE_TICK});
+        for (size_t i = 0; i < r->rig.fx.n; i++)
+            closed |= r->rig.fx.list[i].type == NODE_CLOSE && r->rig.fx.list[i].link == link;
+    }
+    assert_true(closed);
+}
+
 /* Its connection is elsewhere than the leader, which ends the session. */
 static void a_connection_ends_with_its_session(void **state)
 {
@@ -936,6 +956,7 @@ int main(void)
         ENSEMBLE_TEST(a_session_that_has_moved_writes_only_where_it_is),
         ENSEMBLE_TEST(two_connections_of_one_session_get_an_answer_each),
         ENSEMBLE_TEST(what_cannot_be_a_transaction_is_refused),
+        ENSEMBLE_TEST(whoever_waits_for_a_leader_that_does_not_come_is_sent_away),
         ENSEMBLE_TEST(a_connection_ends_with_its_session),
         ENSEMBLE_TEST(without_a_quorum_reads_are_served_to_who_asks_for_that),
         ENSEMBLE_TEST(a_lost_leader_is_replaced_and_nothing_is_lost),
