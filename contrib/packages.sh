@@ -3,7 +3,7 @@
 BUILD_PACKAGES='gcc make autoconf automake pkg-config libc6-dev fuse3 libfuse3-dev libuv1-dev
     libzstd-dev zlib1g-dev libssl-dev libjansson-dev'
 TEST_PACKAGES='clang libclang-rt-14-dev clang-format libcmocka-dev bats bats-assert bats-support
-    zookeeper zookeeper-bin python3-kazoo inotify-tools rsync zstd attr procps iproute2 vim-tiny
+    zookeeper zookeeper-bin python3-kazoo inotify-tools rsync zstd attr procps iproute2 openssl vim-tiny
     man-db'
 
 # Install those of the named packages that are missing.
