@@ -92,9 +92,10 @@ static struct session *apply_to_sessions(struct node *n, const struct zk_txn_hea
 /* When what its connection waited for is answered. */
 static void end_session(struct node *n, struct session *s)
 {
-    if (s->conn)
-        conn_close(n, s->conn);
+    struct node_conn *c = s->conn;
     tracker_remove(n, s);
+    if (c)
+        conn_close(n, c);
 }
 
 static void answer_waits(struct node *n)

@@ -217,6 +217,10 @@ void conn_session_opened(struct node *n, struct node_conn *c, int64_t session_id
         conn_refuse_session(n, c);
         return;
     }
+    if (!node_is_learner(n) && s->owner != 0 && s->owner != OWNER_SELF) {
+        conn_close(n, c); /* it has gone on to another server meanwhile */
+        return;
+    }
     if (s->conn && s->conn != c)
         conn_close(n, s->conn);
     s->conn = c;
@@ -279,6 +283,9 @@ static void conn_open_read_only(struct node *n, struct node_conn *c,
         return;
     }
     int64_t id = q->session_id ? q->session_id : tracker_new_id(n);
+    struct session *old = tracker_find(n, id);
+    if (old && old->conn)
+        conn_close(n, old->conn); /* which may end it */
     tracker_add(n, id, c->timeout_ms)->closing = false;
     conn_session_opened(n, c, id);
 }

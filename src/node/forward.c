@@ -160,12 +160,13 @@ static void revalidated(struct node *n, struct slice data)
 void forward_touches(struct node *n, struct node_link *l, int64_t zxid)
 {
     buf_reset(&n->scratch);
-    LIST_FOR_EACH (c, &n->conns, struct node_conn, link) {
-        if (!c->session || !c->session->touched)
+    while (!list_is_empty(&n->touched)) {
+        struct session *s = LIST_FIRST(&n->touched, struct session, touched_link);
+        list_remove(&s->touched_link);
+        if (!s->conn)
             continue;
-        c->session->touched = false;
-        jute_write_long(&n->scratch, c->session->id);
-        jute_write_int(&n->scratch, c->session->timeout_ms);
+        jute_write_long(&n->scratch, s->id);
+        jute_write_int(&n->scratch, s->timeout_ms);
     }
     link_send(n, l, ZAB_PING, zxid, buf_slice(&n->scratch));
 }

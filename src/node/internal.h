@@ -132,10 +132,10 @@ struct session {
     int64_t id;
     int32_t timeout_ms;
     int64_t expires_ms;
-    uint64_t owner;         /* on the leader: where its requests come from; 0: nobody's yet */
-    bool closing;           /* its closeSession was proposed */
-    bool touched;           /* heard of since the leader was told */
-    struct node_conn *conn; /* NULL while no connection has it */
+    uint64_t owner;           /* on the leader: where its requests come from; 0: nobody's yet */
+    bool closing;             /* its closeSession was proposed */
+    struct list touched_link; /* node.touched: heard of since the leader was told */
+    struct node_conn *conn;   /* NULL while no connection has it */
 };
 
 /* ---- Links ---- */
@@ -248,6 +248,7 @@ struct node {
     struct tree *tree;
     struct watches watches;
     struct hmap sessions;
+    struct list touched;
     struct hmap peers;
     struct list conns;
     struct list dirty;

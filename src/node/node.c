@@ -62,6 +62,7 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     n->hash_seed = rng_next(&n->rng);
     watches_init(&n->watches, rng_next(&n->rng));
     list_init(&n->conns);
+    list_init(&n->touched);
     list_init(&n->dirty);
     list_init(&n->paused);
     list_init(&n->links);

@@ -23,6 +23,7 @@ struct session *tracker_add(struct node *n, int64_t id, int32_t timeout_ms)
     if (!s) {
         s = mem_zalloc(sizeof(*s));
         s->id = id;
+        list_init(&s->touched_link);
         hmap_insert(&n->sessions, &s->by_id, hash_u64((uint64_t)id));
     }
     s->timeout_ms = timeout_ms;
@@ -35,12 +36,14 @@ void tracker_remove(struct node *n, struct session *s)
     if (s->conn)
         s->conn->session = NULL;
     hmap_remove(&n->sessions, &s->by_id);
+    list_remove(&s->touched_link);
     free(s);
 }
 
 void tracker_touch(struct node *n, struct session *s)
 {
-    s->touched = true;
+    if (list_is_empty(&s->touched_link))
+        list_append(&n->touched, &s->touched_link);
     s->expires_ms = n->now_ms + s->timeout_ms;
 }
 

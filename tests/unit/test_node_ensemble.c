@@ -838,8 +838,11 @@ static void without_a_quorum_reads_are_served_to_who_asks_for_that(void **state)
     assert_true(serves(c, left, "Mode: read-only"));
     cl = connect_client(c, left);
     assert_string_equal(hear(c, cl), "closed");
-    cl = connect_as(c, left, NULL, true);
+    struct test_client *first = connect_as(c, left, NULL, true);
+    assert_non_null(strstr(hear(c, first), "session"));
+    cl = connect_as(c, left, first, true);
     assert_non_null(strstr(hear(c, cl), "session"));
+    assert_true(first->closed);
     ask_create(c, left, cl, "/not", ZK_PERSISTENT);
     assert_non_null(strstr(hear(c, cl), "NOTREADONLY"));
     ask_exists(c, left, cl, "/there");
