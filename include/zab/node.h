@@ -21,8 +21,9 @@
  *     to go on in a new file behind the batches that were appended before; the shell says
  *     NODE_SNAPSHOT_DONE when it has ended, well or not. One at a time.
  *  7. NODE_TICK comes a few times a second; sessions expire in it.
- *     NODE_CONN_SECURED comes before any NODE_CONN_DATA of a connection whose TLS handshake has
- * shown a certificate that is trusted: its name is an identity of the connection, scheme "x509".
+ *     NODE_CONN_SECURED comes before any NODE_CONN_DATA of a connection whose TLS handshake
+ *     has shown a certificate that is trusted: its name is an identity of the connection, of
+ *     the scheme "x509".
  *
  * In an ensemble (config.ensemble) there are other replicas too; zab.h has their side of it:
  *  8. NODE_PEER_SEND is an election message for a server: the newest for it replaces one that was

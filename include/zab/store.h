@@ -56,6 +56,14 @@ static inline void txn_entry_end(struct buf *batch, size_t start)
     *buf_extend(batch, TXN_ENTRY_TAIL) = 'B';
 }
 
+/* A whole transaction as an entry. */
+static inline void txn_entry_append(struct buf *batch, struct slice txn)
+{
+    size_t start = txn_entry_begin(batch);
+    buf_append(batch, txn.data, slice_size(txn));
+    txn_entry_end(batch, start);
+}
+
 /* Walk a batch: the transaction at *pos, and *pos behind it. False at the end. */
 static inline bool txn_batch_next(const struct buf *batch, size_t *pos, struct slice *txn)
 {
@@ -195,5 +203,17 @@ int store_purge(struct store *s, unsigned retain, struct err *e);
  * the directory. Reading gives -ENOENT if there is none. */
 int store_epoch_read(struct store *s, const char *name, int64_t *epoch, struct err *e);
 int store_epoch_write(struct store *s, const char *name, int64_t epoch, struct err *e);
+
+struct store_epochs {
+    int64_t accepted;
+    int64_t current;
+    char note[512]; /* as in struct store_recovery */
+};
+
+/* Both, of a replica whose log ends at `last_zxid`. One that is not there, or behind the log, is
+ * given the epoch of the log's end, durably. Behind it is one when the process died between the
+ * history and the epoch that it was of. -EUCLEAN: accepted is less than current. */
+int store_recover_epochs(struct store *s, int64_t last_zxid, struct store_epochs *out,
+                         struct err *e);
 
 #endif

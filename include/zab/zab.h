@@ -254,6 +254,7 @@ int64_t zab_epoch(const struct zab *z);  /* current epoch */
 
 /* All up to it is decided, as far as this replica was told; it may not be persisted here yet. */
 int64_t zab_decided(const struct zab *z);
+
 const char *zab_state_name(enum zab_state state);
 
 /* A leader's PINGs come in rounds, of which a quorum has answered all up to the confirmed one. What

@@ -105,11 +105,9 @@ static void state_changed(struct node *n, const struct zab_effect *fx)
 static void append(struct node *n, int64_t zxid, struct slice txn)
 {
     struct node_batch *b = history_open(n);
-    size_t start = txn_entry_begin(&b->entries);
-    buf_append(&b->entries, txn.data, slice_size(txn));
-    txn_entry_end(&b->entries, start);
-    if (start == 0)
+    if (b->entries.len == 0)
         b->first_zxid = zxid;
+    txn_entry_append(&b->entries, txn);
     b->last_zxid = zxid;
     n->last_proposed = n->logged = zxid;
     if (n->serving)

@@ -51,36 +51,17 @@ int history_recover(struct server *s, struct tree **tree, int64_t *log_base, str
 
 /* ---- Epochs ---- */
 
-/* A file that is not there, or behind the log, gets the epoch of the log's end. Behind it is one
- * when the process died between the history and the epoch that it was of. */
-static int read_epoch(struct server *s, const char *name, int64_t least, int64_t *epoch,
-                      struct err *e)
-{
-    int rc = store_epoch_read(&s->store, name, epoch, e);
-    if (rc == 0 && *epoch >= least)
-        return 0;
-    if (rc != 0 && rc != -ENOENT)
-        return rc;
-    if (rc == 0)
-        log_warn("%s/%s is %" PRId64 ", but the log ends in epoch %" PRId64 ", which is taken",
-                 s->store.data_dir, name, *epoch, least);
-    *epoch = least;
-    return store_epoch_write(&s->store, name, *epoch, e);
-}
-
 int history_read_epochs(struct server *s, struct zab_history *h, struct err *e)
 {
-    int64_t least = zxid_epoch(h->last_zxid);
-    int rc = read_epoch(s, "currentEpoch", least, &h->current_epoch, e);
-    if (rc == 0)
-        rc = read_epoch(s, "acceptedEpoch", least, &h->accepted_epoch, e);
-    if (rc == 0 && h->accepted_epoch < h->current_epoch)
-        rc = err_set(e, -EUCLEAN,
-                     "%s: acceptedEpoch %" PRId64 " is less than currentEpoch %" PRId64
-                     "; restore both from one backup, or empty dataDir but for myid, so that "
-                     "this server starts from its leader's state",
-                     s->store.data_dir, h->accepted_epoch, h->current_epoch);
-    return rc;
+    struct store_epochs epochs;
+    int rc = store_recover_epochs(&s->store, h->last_zxid, &epochs, e);
+    if (rc != 0)
+        return rc;
+    if (epochs.note[0])
+        log_warn("recovery: %s", epochs.note);
+    h->accepted_epoch = epochs.accepted;
+    h->current_epoch = epochs.current;
+    return 0;
 }
 
 void history_save_epoch(struct server *s, const char *name, int64_t epoch)

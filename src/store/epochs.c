@@ -2,6 +2,8 @@
 /* acceptedEpoch and currentEpoch: a number in decimal, as ZooKeeper writes it. */
 #include "store_impl.h"
 
+#include <stdio.h>
+
 enum {
     EPOCH_TEXT_MAX = 32,
 };
@@ -57,5 +59,36 @@ int store_epoch_write(struct store *s, const char *name, int64_t epoch, struct e
 out:
     buf_close(&text);
     free(path);
+    return rc;
+}
+
+static int recover_epoch(struct store *s, const char *name, int64_t least, int64_t *epoch,
+                         struct store_epochs *out, struct err *e)
+{
+    int rc = store_epoch_read(s, name, epoch, e);
+    if ((rc == 0 && *epoch >= least) || (rc != 0 && rc != -ENOENT))
+        return rc;
+    if (rc == 0)
+        snprintf(out->note, sizeof(out->note),
+                 "%s/%s is %" PRId64 ", but the log ends in epoch %" PRId64 ", which is taken",
+                 s->data_dir, name, *epoch, least);
+    *epoch = least;
+    return store_epoch_write(s, name, *epoch, e);
+}
+
+int store_recover_epochs(struct store *s, int64_t last_zxid, struct store_epochs *out,
+                         struct err *e)
+{
+    int64_t least = (int64_t)((uint64_t)last_zxid >> 32);
+    out->note[0] = '\0';
+    int rc = recover_epoch(s, "currentEpoch", least, &out->current, out, e);
+    if (rc == 0)
+        rc = recover_epoch(s, "acceptedEpoch", least, &out->accepted, out, e);
+    if (rc == 0 && out->accepted < out->current)
+        rc = err_set(e, -EUCLEAN,
+                     "%s: acceptedEpoch %" PRId64 " is less than currentEpoch %" PRId64
+                     "; restore both from one backup, or empty dataDir but for myid, so that "
+                     "this server starts from its leader's state",
+                     s->data_dir, out->accepted, out->current);
     return rc;
 }

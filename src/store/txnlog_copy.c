@@ -18,13 +18,6 @@ static int open_before(struct store *s, int64_t zxid, struct txnlog_reader **r, 
     return rc;
 }
 
-static void append_entry(struct buf *batch, struct slice txn)
-{
-    size_t start = txn_entry_begin(batch);
-    buf_append(batch, txn.data, slice_size(txn));
-    txn_entry_end(batch, start);
-}
-
 int txnlog_copy(struct store *s, int64_t zxid, int64_t to_zxid, size_t bytes_max, struct buf *batch,
                 int64_t *floor, struct err *e)
 {
@@ -40,7 +33,7 @@ int txnlog_copy(struct store *s, int64_t zxid, int64_t to_zxid, size_t bytes_max
         if (at <= zxid)
             *floor = at;
         else if (at <= to_zxid)
-            append_entry(batch, txn);
+            txn_entry_append(batch, txn);
         if (batch->len > bytes_max) {
             rc = err_set(e, -E2BIG, "more than %zu bytes of the log", bytes_max);
             break;

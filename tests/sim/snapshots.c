@@ -89,25 +89,14 @@ int recover_tree(struct world *w, struct server *s, struct tree *tree, struct st
     return rc;
 }
 
-/* As the daemon: an epoch that is not there, or behind the log, is that of the log's end. */
-static int read_epoch(struct server *s, const char *name, int64_t least, int64_t *epoch,
-                      struct err *e)
-{
-    int rc = store_epoch_read(&s->store, name, epoch, e);
-    if ((rc == 0 && *epoch >= least) || (rc != 0 && rc != -ENOENT))
-        return rc;
-    *epoch = least;
-    return store_epoch_write(&s->store, name, *epoch, e);
-}
-
 static int read_epochs(struct server *s, struct zab_history *h, struct err *e)
 {
-    int64_t least = zxid_epoch(h->last_zxid);
-    int rc = read_epoch(s, "currentEpoch", least, &h->current_epoch, e);
-    if (rc == 0)
-        rc = read_epoch(s, "acceptedEpoch", least, &h->accepted_epoch, e);
-    if (rc == 0 && h->accepted_epoch < h->current_epoch)
-        rc = err_set(e, -EUCLEAN, "acceptedEpoch is less than currentEpoch");
+    struct store_epochs epochs;
+    int rc = store_recover_epochs(&s->store, h->last_zxid, &epochs, e);
+    if (rc == 0) {
+        h->accepted_epoch = epochs.accepted;
+        h->current_epoch = epochs.current;
+    }
     return rc;
 }
 

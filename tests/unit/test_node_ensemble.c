@@ -188,13 +188,10 @@ static void read_log(struct replica *r, struct node_log_read *read)
     while (jute_left(&in) > 0) {
         struct slice txn = jute_read_buffer(&in);
         int64_t zxid = txn_zxid(txn.data);
-        if (zxid <= read->zxid) {
+        if (zxid <= read->zxid)
             read->floor = zxid;
-        } else if (zxid <= read->to_zxid) {
-            size_t start = txn_entry_begin(&read->entries);
-            buf_append(&read->entries, txn.data, slice_size(txn));
-            txn_entry_end(&read->entries, start);
-        }
+        else if (zxid <= read->to_zxid)
+            txn_entry_append(&read->entries, txn);
     }
     r->n_log_reads++;
     if (read->entries.len > read->bytes_max)
