@@ -7,6 +7,7 @@
 #                           host of its own (see the program network), and the clients on another
 #   use_ensemble NAME       sets E (its directory), N, ALL (their numbers) and HOSTS
 #   start I..., stop I..., kill9 I..., wipe I...
+#   start_theirs I...       the same servers as Apache ZooKeeper
 #   signal SIGNAL I...
 #   wait_formed I...        until all of these serve, one of them as the leader
 #   leader, follower        prints the number of the leader, of the first follower
@@ -117,6 +118,15 @@ start() {
         record_pid $!
         disown
     done
+}
+
+# As Apache ZooKeeper, which reads no zstd.
+start_theirs() {
+    local i
+    for i in "$@"; do
+        find "$E/$i/data" -name 'snapshot.*.zst' -exec zstd -dq --rm {} +
+    done
+    ZAB_TEST_SERVER=zookeeper start "$@"
 }
 
 signal() {

@@ -16,14 +16,6 @@ start_ours() {
     ZAB_TEST_SERVER=zabd start "$@"
 }
 
-start_theirs() {
-    local i
-    for i in "$@"; do
-        find "$E/$i/data" -name 'snapshot.*.zst' -exec zstd -dq --rm {} +
-    done
-    ZAB_TEST_SERVER=zookeeper start "$@"
-}
-
 # Server $1 comes back, by function $2, after $3 more acknowledged writes; wiped if $4 says so.
 comes_back() {
     kill9 "$1"

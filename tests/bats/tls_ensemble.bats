@@ -182,14 +182,6 @@ change_to_tls() {
 
 # ---- With Apache ZooKeeper ----
 
-start_theirs() {
-    local i
-    for i in "$@"; do
-        find "$E/$i/data" -name 'snapshot.*.zst' -exec zstd -dq --rm {} +
-    done
-    ZAB_TEST_SERVER=zookeeper start "$@"
-}
-
 @test "zabd and Apache ZooKeeper lead and follow each other over TLS" {
     require_program java
     require_program zstd
