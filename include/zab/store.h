@@ -2,10 +2,12 @@
 /* A replica's memory on disk: the transaction log, snapshots, epochs, and recovery from them.
  * Blocking; each object below belongs to one thread at a time.
  *
- * Files, all ZooKeeper's:
+ * Files, ZooKeeper's:
  *     LOGDIR/version-2/log.ZXID            transactions from ZXID on (hexadecimal)
  *     DATADIR/version-2/snapshot.ZXID.zst  the tree after ZXID, ZooKeeper's stream in a zstd frame
  *     DATADIR/version-2/acceptedEpoch, currentEpoch
+ * and ours, which ZooKeeper ignores:
+ *     DATADIR/version-2/ensembleId, ensembleIdProposed, decidedZxid, acceptedLoss
  * Read as well: snapshot.ZXID (plain), snapshot.ZXID.gz; the content says which it is.
  *
  * Rules: bytes are fdatasynced before anybody is told; every create and rename that recovery needs
@@ -207,7 +209,11 @@ int store_epoch_write(struct store *s, const char *name, int64_t epoch, struct e
 struct store_epochs {
     int64_t accepted;
     int64_t current;
-    char note[512]; /* as in struct store_recovery */
+    int64_t ensemble_id; /* as in struct zab_history; 0: there is none; so the next three */
+    int64_t proposed_id;
+    int64_t decided_zxid;
+    int64_t accepted_loss; /* not 0: the operator has accepted that promises may be forgotten */
+    char note[512];        /* as in struct store_recovery */
 };
 
 /* Both, of a replica whose log ends at `last_zxid`. One that is not there, or behind the log, is

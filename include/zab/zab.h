@@ -114,6 +114,7 @@ struct zab_config {
     int sync_limit;
     struct slice config_text; /* QuorumVerifier.toString(): in notifications and NEWLEADER */
     int64_t config_version;
+    int64_t fresh_id; /* random and positive: the id of the ensemble, if nobody has one */
 };
 
 /* What recovery found. */
@@ -121,6 +122,10 @@ struct zab_history {
     int64_t last_zxid; /* the last in the log, durable; the tree is of it */
     int64_t accepted_epoch;
     int64_t current_epoch;
+    int64_t ensemble_id;  /* 0: none; so the next two */
+    int64_t proposed_id;  /* of a leader that may never have been established */
+    int64_t decided_zxid; /* all up to it is known to be decided */
+    bool loss_accepted;   /* this server may vote although its disk may have forgotten promises */
 };
 
 struct zab;
@@ -146,7 +151,7 @@ enum zab_event_type {
     ZAB_EV_LEADER_PACKET, /* `packet` */
     ZAB_EV_LEADER_CLOSED, /* or could not be opened */
     /* Disk. */
-    ZAB_EV_EPOCH_SAVED,     /* the one that was asked for */
+    ZAB_EV_SAVED,           /* the number that was asked for */
     ZAB_EV_LOGGED,          /* leader, in BROADCAST: the proposal `zxid` was appended */
     ZAB_EV_PERSISTED,       /* all up to `zxid` */
     ZAB_EV_TRUNCATED,       /* the log ends at `zxid` now, and the tree is of it */
@@ -186,8 +191,10 @@ enum zab_effect_type {
     ZAB_FX_SEND_LEADER, /* a packet to the leader: `packet_type`, `zxid`, `data` */
     ZAB_FX_SEND,        /* a packet to the learner `conn` */
     ZAB_FX_CLOSE_LEARNER,
-    ZAB_FX_SAVE_ACCEPTED_EPOCH, /* `epoch`; answer with EPOCH_SAVED */
+    ZAB_FX_SAVE_ACCEPTED_EPOCH, /* `value`; answer with SAVED; so the next three */
     ZAB_FX_SAVE_CURRENT_EPOCH,
+    ZAB_FX_SAVE_PROPOSED_ID,
+    ZAB_FX_SAVE_ENSEMBLE_ID,
     ZAB_FX_APPLY_ALL,    /* the leader's whole log, up to `zxid`, to the tree; serves nobody yet */
     ZAB_FX_CHOOSE_SYNC,  /* learner `conn` ends at `zxid`: is that in the history that ends at
                           * `to_zxid`, can it be made so? A `zxid` with counter 0 is one that
@@ -226,6 +233,7 @@ struct zab_effect {
     uint64_t conn;
     int64_t zxid, to_zxid;
     int64_t epoch;
+    int64_t value;
     int32_t packet_type;
     enum zab_state state;
     enum zab_phase phase;

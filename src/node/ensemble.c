@@ -253,11 +253,11 @@ static struct node_effect *effect(struct node *n, enum node_effect_type type)
     return &n->fx->list[n->fx->n - 1];
 }
 
-static void save_epoch(struct node *n, const char *name, int64_t epoch)
+static void save_number(struct node *n, const char *name, int64_t value)
 {
     struct node_effect *fx = effect(n, NODE_SAVE_EPOCH);
     fx->epoch_name = name;
-    fx->epoch = epoch;
+    fx->epoch = value;
 }
 
 static void notify(struct node *n, const struct zab_effect *fx)
@@ -323,10 +323,16 @@ static void carry_out(struct node *n, const struct zab_effect *fx)
         to_leader(n, fx);
         break;
     case ZAB_FX_SAVE_ACCEPTED_EPOCH:
-        save_epoch(n, "acceptedEpoch", fx->epoch);
+        save_number(n, "acceptedEpoch", fx->value);
         break;
     case ZAB_FX_SAVE_CURRENT_EPOCH:
-        save_epoch(n, "currentEpoch", fx->epoch);
+        save_number(n, "currentEpoch", fx->value);
+        break;
+    case ZAB_FX_SAVE_PROPOSED_ID:
+        save_number(n, "ensembleIdProposed", fx->value);
+        break;
+    case ZAB_FX_SAVE_ENSEMBLE_ID:
+        save_number(n, "ensembleId", fx->value);
         break;
     case ZAB_FX_APPLY_ALL:
     case ZAB_FX_COMMIT:
@@ -517,7 +523,7 @@ void ensemble_tree_failed(struct node *n)
 
 void ensemble_epoch_saved(struct node *n)
 {
-    tell_type(n, ZAB_EV_EPOCH_SAVED);
+    tell_type(n, ZAB_EV_SAVED);
 }
 
 /* ---- Another tree ---- */

@@ -61,6 +61,10 @@ int history_read_epochs(struct server *s, struct zab_history *h, struct err *e)
         log_warn("recovery: %s", epochs.note);
     h->accepted_epoch = epochs.accepted;
     h->current_epoch = epochs.current;
+    h->ensemble_id = epochs.ensemble_id;
+    h->proposed_id = epochs.proposed_id;
+    h->decided_zxid = epochs.decided_zxid;
+    h->loss_accepted = epochs.accepted_loss != 0;
     return 0;
 }
 

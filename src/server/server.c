@@ -239,6 +239,15 @@ static int lock_data_dir(struct server *s, struct err *e)
     return 0;
 }
 
+/* Not 0, which is no id. */
+static int64_t fresh_id(void)
+{
+    uint64_t id = uv_hrtime();
+    if (getrandom(&id, sizeof(id), 0) < 0)
+        log_warn("no random number for an ensemble's id: %s", strerror(errno));
+    return (int64_t)(id >> 1 | 1);
+}
+
 /* What the node is to know of the ensemble, and of what is on disk. */
 static int set_ensemble(struct server *s, struct node_config *nc, struct err *e)
 {
@@ -254,6 +263,7 @@ static int set_ensemble(struct server *s, struct node_config *nc, struct err *e)
         .init_limit = (int)c->init_limit,
         .sync_limit = (int)c->sync_limit,
         .config_text = buf_slice(&s->ensemble_text),
+        .fresh_id = fresh_id(),
     };
     nc->server_id = c->own->zab.sid;
     nc->ensemble = &s->ensemble;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* acceptedEpoch and currentEpoch: a number in decimal, as ZooKeeper writes it. */
+/* acceptedEpoch, currentEpoch and the numbers of ours beside them: each in decimal, as ZooKeeper
+ * writes it. */
 #include "store_impl.h"
 
 #include <stdio.h>
@@ -76,12 +77,39 @@ static int recover_epoch(struct store *s, const char *name, int64_t least, int64
     return store_epoch_write(s, name, *epoch, e);
 }
 
+/* A number that need not be there. */
+static int read_optional(struct store *s, const char *name, int64_t *value, struct err *e)
+{
+    *value = 0;
+    int rc = store_epoch_read(s, name, value, e);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int read_optionals(struct store *s, struct store_epochs *out, struct err *e)
+{
+    const struct {
+        const char *name;
+        int64_t *value;
+    } files[] = {
+        {"ensembleId", &out->ensemble_id},
+        {"ensembleIdProposed", &out->proposed_id},
+        {"decidedZxid", &out->decided_zxid},
+        {"acceptedLoss", &out->accepted_loss},
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(files); i++)
+        rc = read_optional(s, files[i].name, files[i].value, e);
+    return rc;
+}
+
 int store_recover_epochs(struct store *s, int64_t last_zxid, struct store_epochs *out,
                          struct err *e)
 {
     int64_t least = (int64_t)((uint64_t)last_zxid >> 32);
     out->note[0] = '\0';
-    int rc = recover_epoch(s, "currentEpoch", least, &out->current, out, e);
+    int rc = read_optionals(s, out, e);
+    if (rc == 0)
+        rc = recover_epoch(s, "currentEpoch", least, &out->current, out, e);
     if (rc == 0)
         rc = recover_epoch(s, "acceptedEpoch", least, &out->accepted, out, e);
     if (rc == 0 && out->accepted < out->current)

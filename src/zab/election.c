@@ -11,8 +11,7 @@
 
 enum {
     FINALIZE_WAIT_MS = 200,
-    INTERVAL_MIN_MS = 200,
-    INTERVAL_MAX_MS = 60000,
+    INTERVAL_MIN_MS = 200,     /* doubled up to a tick */
     INTERVAL_SETTLED_MS = 800, /* while there are servers that follow or lead */
 };
 
@@ -26,12 +25,12 @@ static struct vote own_vote(const struct zab *z)
 {
     if (!is_voter(z))
         return (struct vote){.leader = INT64_MIN, .zxid = INT64_MIN, .epoch = INT64_MIN};
-    return (struct vote){.leader = z->sid, .zxid = z->logged, .epoch = z->current_epoch};
+    return (struct vote){.leader = z->sid, .zxid = z->logged, .epoch = zab_history_epoch(z)};
 }
 
 static bool vote_is_better(const struct zab *z, const struct vote *a, const struct vote *b)
 {
-    if (quorum_weight(&z->quorum, a->leader) == 0)
+    if (quorum_weight(&z->quorum, a->leader) == 0 || !identity_may_lead(z, a->leader))
         return false;
     if (a->epoch != b->epoch)
         return a->epoch > b->epoch;
@@ -74,13 +73,22 @@ static bool leader_agrees(const struct zab *z, const struct vote *votes, uint64_
 
 /* ---- A disk that is gone ---- */
 
-/* Before it has been of any epoch, with a leader's tree in hand or without, it cannot know what it
- * has acknowledged before, if its disk was lost. With the votes of others it may follow only whom a
- * quorum of them elects without it, whom all servers that there are have agreed on, or who has no
- * more than it has: so none of what was decided can be forgotten. */
-static bool has_no_memory(const struct zab *z)
+/* It has met only a leader of an ensemble that was not established then: nobody has acknowledged
+ * anything before. */
+static bool is_new_with_all(const struct zab *z)
 {
-    return is_voter(z) && z->current_epoch == 0;
+    return z->identity.proposed != 0 && z->identity.id == 0;
+}
+
+/* Before it has been of any epoch it cannot know what it has acknowledged before, if its disk was
+ * lost; nor can it if its log ends before what it knew to be decided. With the votes of others it
+ * may follow only whom a quorum of them elects without it, whom all servers that there are have
+ * agreed on, or who has no more than it has: so none of what was decided can be forgotten. As a
+ * learner it takes the tree, so that it has all of a leader's history or none. */
+bool election_has_no_memory(const struct zab *z)
+{
+    bool is_empty = zab_history_epoch(z) == 0 && !is_new_with_all(z);
+    return is_voter(z) && !z->loss_accepted && (is_empty || z->known_decided > z->logged);
 }
 
 /* The vote of one that follows or leads says nothing of its own history: only those that look
@@ -98,13 +106,14 @@ static bool has_heard_all(const struct zab *z)
 
 static bool may_vote_for(struct zab *z, const struct vote *vote)
 {
-    if (!has_no_memory(z) || has_heard_all(z) || (vote->epoch == 0 && vote->zxid <= z->logged))
+    if (!election_has_no_memory(z) || has_heard_all(z) ||
+        (vote->epoch == 0 && vote->zxid <= z->logged))
         return true;
     if (!z->election.waits_for_all)
-        fx_log(
-            z, LOG_LEVEL_WARN,
-            "the disk was empty and others have a history: no vote before they have a leader, or "
-            "all of them are there");
+        fx_log(z, LOG_LEVEL_WARN,
+               "the disk was empty, or its log has lost transactions, and others have a history: "
+               "no vote "
+               "before they have a leader, or all of them are there (zabctl data accept-loss)");
     z->election.waits_for_all = true;
     return false;
 }
@@ -129,6 +138,7 @@ static size_t write_vote(struct zab *z)
         .round = v.round,
         .epoch = v.epoch,
         .config_text = buf_slice(&z->config_text),
+        .trailer.ensemble_id = z->identity.id,
     };
     notification_write(&z->fx->bytes, &n);
     return at;
@@ -189,16 +199,23 @@ void election_begin(struct zab *z)
     *e = (struct election){.running = true, .round = round, .interval_ms = INTERVAL_MIN_MS};
     e->resend_at_ms = z->now_ms + e->interval_ms;
     fx_log(z, LOG_LEVEL_INFO, "looking for a leader: round %lld, epoch %lld, last zxid 0x%llx",
-           (long long)round, (long long)z->current_epoch, (long long)z->logged);
+           (long long)round, (long long)zab_history_epoch(z), (long long)z->logged);
     propose(z, &own);
     count_votes(z);
+}
+
+/* A round is one election of a server's life: nobody has had so many more than we. */
+static bool round_is_absurd(const struct zab *z, const struct vote *vote)
+{
+    return vote->round > z->election.round + ROUND_AHEAD_MAX;
 }
 
 static void finish(struct zab *z, const struct vote *vote)
 {
     struct election *e = &z->election;
     e->running = false;
-    e->round = vote->round;
+    if (!round_is_absurd(z, vote))
+        e->round = vote->round;
     z->vote = *vote;
     enum zab_state state = vote->leader == z->sid ? ZAB_LEADING
                            : is_voter(z)          ? ZAB_FOLLOWING
@@ -233,6 +250,11 @@ static void looking_vote(struct zab *z, int from, const struct vote *vote)
 {
     struct election *e = &z->election;
     struct vote own = own_vote(z);
+    if (round_is_absurd(z, vote)) {
+        fx_log(z, LOG_LEVEL_WARN, "server %lld votes in round %lld; ours is %lld: ignored",
+               (long long)z->quorum.servers[from].sid, (long long)vote->round, (long long)e->round);
+        return;
+    }
     if (vote->zxid == -1 || vote->round < e->round) {
         count_votes(z);
         return;
@@ -244,7 +266,7 @@ static void looking_vote(struct zab *z, int from, const struct vote *vote)
     } else if (vote_is_better(z, vote, &e->proposed)) {
         if (may_vote_for(z, vote))
             propose(z, vote);
-    } else if (vote_is_better(z, &e->proposed, vote)) {
+    } else if (is_voter(z) && vote_is_better(z, &e->proposed, vote)) {
         tell(z, z->quorum.servers[from].sid); /* ours may have come while it still followed */
     }
     bool heard_all = has_heard_all(z);
@@ -326,6 +348,8 @@ void election_notified(struct zab *z, int64_t sid, struct slice message)
     bool behind = z->state != ZAB_LOOKING || !voter || n.round < e->round;
     if (n.state == ZAB_LOOKING && behind)
         tell(z, sid);
+    if (!identity_heard(z, sid, &n))
+        return;
     if (voter && z->state == ZAB_LOOKING)
         count_notification(z, sid, &n);
 }
@@ -346,7 +370,7 @@ void election_tick(struct zab *z)
         finish(z, &e->proposed);
     } else if (z->now_ms >= e->resend_at_ms) {
         tell_all(z);
-        e->interval_ms = MIN(e->interval_ms * 2, INTERVAL_MAX_MS);
+        e->interval_ms = MIN(e->interval_ms * 2, MAX(z->tick_ms, INTERVAL_MIN_MS));
         e->resend_at_ms = z->now_ms + e->interval_ms;
     }
 }

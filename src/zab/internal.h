@@ -26,6 +26,19 @@ bool quorum_contains(const struct quorum *q, uint64_t set);
 /* The server as a set of its own; empty if it is unknown. */
 uint64_t quorum_bit(const struct quorum *q, int64_t sid);
 
+/* ---- What our servers add to ZooKeeper's messages (trailer.c) ---- */
+
+struct trailer {
+    bool is_ours;        /* it is there: a server of ours has sent the message */
+    int64_t ensemble_id; /* 0: none */
+    bool is_new;         /* it was only proposed: this leader was not established yet */
+};
+
+void trailer_write(struct buf *b, int64_t ensemble_id, bool is_new);
+
+/* What follows the fields that were read. */
+struct trailer trailer_read(struct jute_reader *r);
+
 /* ---- Notifications (notification.c) ---- */
 
 struct notification {
@@ -36,11 +49,37 @@ struct notification {
     int64_t epoch;
     int32_t version;
     struct slice config_text;
+    struct trailer trailer;
 };
 
 /* False if the message is malformed. */
 bool notification_read(struct slice message, struct notification *n);
 void notification_write(struct buf *b, const struct notification *n);
+
+/* ---- The ensemble's id (identity.c) ---- */
+
+struct identity {
+    int64_t id;       /* of an ensemble that was established; durable; 0: none */
+    int64_t proposed; /* of a leader that may not have been; durable; 0: none */
+    int64_t fresh;    /* what we propose when nobody has one */
+    struct trailer peers[ZAB_SERVERS_MAX]; /* as each said last */
+    int64_t say_next_ms[ZAB_SERVERS_MAX];
+};
+
+bool identity_is_foreign(const struct zab *z, int64_t id);
+void identity_say_foreign(struct zab *z, int64_t sid, int64_t id);
+bool identity_heard(struct zab *z, int64_t sid, const struct notification *n);
+bool identity_may_lead(const struct zab *z, int64_t sid);
+void identity_choose(struct zab *z);
+bool identity_propose(struct zab *z, int64_t id);
+bool identity_established(struct zab *z, int64_t id);
+bool identity_wants_tree(const struct zab *z);
+bool identity_join(struct zab *z);
+
+/* ---- The configuration (membership.c) ---- */
+
+bool membership_told(struct zab *z, struct slice text);
+void membership_write(const struct zab *z, struct buf *b);
 
 /* ---- Elections (election.c) ---- */
 
@@ -69,6 +108,7 @@ struct election {
     int64_t resend_at_ms;
 };
 
+bool election_has_no_memory(const struct zab *z);
 void election_begin(struct zab *z);
 void election_notified(struct zab *z, int64_t sid, struct slice message);
 void election_peer_up(struct zab *z, int64_t sid);
@@ -104,6 +144,7 @@ struct learner {
     int64_t last_zxid; /* as ACKEPOCH told */
     int64_t acked;     /* it has all up to here */
     int64_t deadline_ms;
+    int64_t heard_ms;     /* READY: when its last packet came */
     int64_t awaited_zxid; /* an ACK of this or a later one is due, 0: none */
     int64_t awaited_since_ms;
     int64_t answered_round; /* of PINGs; it is the zxid of theirs, which learners send back */
@@ -111,6 +152,7 @@ struct learner {
 
 enum leader_step {
     LEADER_COLLECTING, /* acceptedEpochs of a quorum */
+    LEADER_NAMING,     /* the id of a new ensemble is made durable */
     LEADER_ACCEPTING,  /* the new epoch is made durable as acceptedEpoch */
     LEADER_ELECTING,   /* ACKEPOCHs of a quorum */
     LEADER_ADOPTING,   /* the new epoch is made durable as currentEpoch */
@@ -121,6 +163,9 @@ enum leader_step {
 struct leader {
     enum leader_step step;
     int64_t epoch;
+    int64_t id;     /* the ensemble's; 0: it has none */
+    bool id_is_new; /* and gets it when we are established */
+    uint64_t ours;  /* learners that are servers of ours, and this one */
     uint64_t connecting;
     uint64_t electing;
     uint64_t synced;
@@ -129,6 +174,8 @@ struct leader {
     bool odd_ping; /* pings are sent twice a tick, the quorum is looked at once */
     int64_t ping_round, confirmed_round;
     int64_t last_proposed;
+    int64_t own_awaited; /* decided, and to be on our own disk by now; 0: none */
+    int64_t own_awaited_since_ms;
     bool epoch_full;
     struct learner learners[LEARNERS_MAX];
     size_t n_learners;
@@ -136,7 +183,7 @@ struct leader {
 
 void leader_begin(struct zab *z);
 void leader_end(struct zab *z);
-void leader_epoch_saved(struct zab *z);
+void leader_saved(struct zab *z);
 void leader_tick(struct zab *z);
 void leader_confirm(struct zab *z);
 void leader_learner_opened(struct zab *z, uint64_t conn);
@@ -144,6 +191,7 @@ void leader_learner_closed(struct zab *z, uint64_t conn);
 void leader_learner_packet(struct zab *z, uint64_t conn, const struct zk_quorum_packet *p);
 void leader_reject(struct zab *z, struct learner *l, const char *fmt, ...) PRINTF_LIKE(3, 4);
 struct learner *leader_find(struct zab *z, uint64_t conn);
+struct learner *leader_replace_older(struct zab *z, struct learner *l);
 
 void leader_sync(struct zab *z, struct learner *l);
 void leader_sync_chosen(struct zab *z, const struct zab_event *ev);
@@ -164,6 +212,7 @@ static inline bool learner_is_forwarding(const struct learner *l)
 enum follow_step {
     FOLLOW_CONNECTING,
     FOLLOW_REGISTERING, /* LEADERINFO comes next */
+    FOLLOW_NAMING,      /* the ensemble's id is made durable, if this server has none */
     FOLLOW_ACCEPTING,   /* the leader's epoch is made durable as acceptedEpoch */
     FOLLOW_WAIT_SYNC,   /* DIFF, TRUNC or SNAP comes next */
     FOLLOW_TRUNCATING,
@@ -178,6 +227,9 @@ enum follow_step {
 struct follow {
     enum follow_step step;
     int64_t epoch;
+    bool leader_is_ours;
+    int64_t id; /* of the leader's ensemble; 0: none */
+    bool id_is_new;
     int64_t deadline_ms;
     enum zab_sync sync;
     int64_t sync_zxid;      /* where DIFF, TRUNC or SNAP left the log */
@@ -192,7 +244,7 @@ void learner_diverged(struct zab *z);
 bool learner_wants_tree(const struct zab *z);
 void learner_opened(struct zab *z);
 void learner_packet(struct zab *z, const struct zk_quorum_packet *p);
-void learner_epoch_saved(struct zab *z);
+void learner_saved(struct zab *z);
 void learner_tick(struct zab *z);
 void learner_persisted(struct zab *z);
 void learner_packet_bad(struct zab *z, const struct zk_quorum_packet *p, const char *why);
@@ -204,7 +256,8 @@ void learner_truncated(struct zab *z, int64_t zxid);
 void learner_truncate_failed(struct zab *z);
 void learner_tree_installed(struct zab *z);
 void learner_stream(struct zab *z, const struct zk_quorum_packet *p);
-void learner_adopted(struct zab *z);
+void learner_named(struct zab *z);
+void learner_accepted(struct zab *z);
 void learner_send_acks(struct zab *z);
 
 /* ---- The whole (zab.c) ---- */
@@ -213,12 +266,16 @@ enum saving {
     SAVING_NONE,
     SAVING_ACCEPTED,
     SAVING_CURRENT,
+    SAVING_PROPOSED_ID,
+    SAVING_ID,
 };
 
 enum {
     LEARNER_PROTOCOL = 0x10000,
-    EPOCH_MAX = 0x7ffffffe, /* ACKEPOCH carries a signed word, and the next one has to fit */
-    RETRY_PAUSE_MS = 200,   /* before the next election when a role came to nothing */
+    EPOCH_MAX = 0x7ffffffe,    /* ACKEPOCH carries a signed word, and the next one has to fit */
+    EPOCH_AHEAD_MAX = 1 << 16, /* of a server's epoch beyond ours that is believed */
+    ROUND_AHEAD_MAX = 1 << 20,
+    RETRY_PAUSE_MS = 200, /* before the next election when a role came to nothing */
 };
 
 struct zab {
@@ -239,18 +296,22 @@ struct zab {
     /* The log, and what of it is known. */
     int64_t logged;
     int64_t persisted;
-    int64_t decided;   /* by a quorum */
-    int64_t committed; /* as told by ZAB_FX_COMMIT */
-    bool diverged;     /* the tree is not to be built on */
-    int64_t tree_zxid; /* what the driver's tree is of */
+    int64_t decided;       /* by a quorum */
+    int64_t committed;     /* as told by ZAB_FX_COMMIT */
+    bool diverged;         /* the tree is not to be built on */
+    int64_t tree_zxid;     /* what the driver's tree is of */
+    int64_t known_decided; /* by the disk, at the start */
+    bool loss_accepted;    /* the operator takes it that promises may be forgotten */
     int64_t accepted_epoch;
     int64_t current_epoch;
+    int64_t tree_epoch; /* of a tree that was installed: recovery makes it the current one */
     int64_t epoch_seen; /* the highest that a learner said it has accepted */
     enum saving saving;
-    int64_t saving_epoch;
+    int64_t saving_value;
     bool rewinding; /* a TRUNCATE or RECEIVE_TREE is carried out */
 
     struct vote vote; /* for the leader of now */
+    struct identity identity;
     struct election election;
     struct leader leader;
     struct follow follow;
@@ -261,11 +322,17 @@ void zab_enter(struct zab *z, enum zab_state state, enum zab_phase phase);
 
 /* Give up what it is and look for a leader. */
 void zab_look(struct zab *z, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void zab_save_epoch(struct zab *z, enum saving what, int64_t epoch);
+void zab_save(struct zab *z, enum saving what, int64_t value);
 void zab_decide(struct zab *z, int64_t zxid);
 
 /* The server serves: others who ask get a vote that bears the epoch (ZOOKEEPER-1732). */
 void zab_restamp_vote(struct zab *z);
+
+/* What our history is of, as votes and ACKEPOCH tell it. */
+static inline int64_t zab_history_epoch(const struct zab *z)
+{
+    return MAX(z->current_epoch, z->tree_epoch);
+}
 
 /* The zxid behind `zxid` in the log if all between is of `epoch`. */
 static inline int64_t zxid_next(int64_t zxid, int64_t epoch)

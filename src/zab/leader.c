@@ -84,6 +84,7 @@ static void send_epoch(struct zab *z, struct learner *l)
 {
     size_t at = z->fx->bytes.len;
     jute_write_int(&z->fx->bytes, LEARNER_PROTOCOL);
+    trailer_write(&z->fx->bytes, z->leader.id, z->leader.id_is_new);
     struct zab_effect *e = fx_add(z, ZAB_FX_SEND);
     e->conn = l->conn;
     e->packet_type = ZAB_LEADERINFO;
@@ -93,13 +94,21 @@ static void send_epoch(struct zab *z, struct learner *l)
     l->deadline_ms = after_ticks(z, z->init_limit);
 }
 
+static void named(struct zab *z)
+{
+    z->leader.step = LEADER_ACCEPTING;
+    zab_save(z, SAVING_ACCEPTED, z->leader.epoch);
+}
+
 static void try_epoch(struct zab *z)
 {
     struct leader *ld = &z->leader;
     if (ld->step != LEADER_COLLECTING || !quorum_contains(&z->quorum, ld->connecting))
         return;
-    ld->step = LEADER_ACCEPTING;
-    zab_save_epoch(z, SAVING_ACCEPTED, ld->epoch);
+    identity_choose(z);
+    ld->step = LEADER_NAMING;
+    if (!ld->id_is_new || !identity_propose(z, ld->id))
+        named(z);
 }
 
 static void try_election(struct zab *z)
@@ -108,7 +117,7 @@ static void try_election(struct zab *z)
     if (ld->step != LEADER_ELECTING || !quorum_contains(&z->quorum, ld->electing))
         return;
     ld->step = LEADER_ADOPTING;
-    zab_save_epoch(z, SAVING_CURRENT, ld->epoch);
+    zab_save(z, SAVING_CURRENT, ld->epoch);
 }
 
 void leader_begin(struct zab *z)
@@ -118,10 +127,11 @@ void leader_begin(struct zab *z)
     *ld = (struct leader){
         .epoch = MIN(last, EPOCH_MAX) + 1,
         .connecting = quorum_bit(&z->quorum, z->sid),
+        .ours = quorum_bit(&z->quorum, z->sid),
         .deadline_ms = after_ticks(z, z->init_limit),
     };
     if (last >= EPOCH_MAX) {
-        zab_look(z, "no epoch is left behind %lld", (long long)last);
+        zab_look(z, "epoch numbers are exhausted after %lld", (long long)last);
         return;
     }
     try_epoch(z);
@@ -168,27 +178,71 @@ static void adopted(struct zab *z)
     leader_try_establish(z);
 }
 
-void leader_epoch_saved(struct zab *z)
+void leader_saved(struct zab *z)
 {
-    if (z->leader.step == LEADER_ACCEPTING)
+    switch (z->leader.step) {
+    case LEADER_NAMING:
+        named(z);
+        break;
+    case LEADER_ACCEPTING:
         accepted(z);
-    else
+        break;
+    case LEADER_ADOPTING:
         adopted(z);
+        break;
+    default: /* the id, which nothing waits for */
+        break;
+    }
 }
 
-/* One connection a server: the newer one replaces what is left of the older. */
-static struct learner *replace_older(struct zab *z, struct learner *l)
+/* A connection that only says whose it is takes nothing from one that has proven it: of each server
+ * there are at most the newest that is on its way, and one that has acknowledged NEWLEADER. */
+struct learner *leader_replace_older(struct zab *z, struct learner *l)
 {
     struct leader *ld = &z->leader;
     uint64_t conn = l->conn;
+    bool proven = l->step >= LEARNER_SYNCED;
     for (size_t i = ld->n_learners; i-- > 0;) {
         struct learner *other = &ld->learners[i];
-        if (other->conn != conn && other->sid == l->sid) {
-            leader_reject(z, other, "learner %lld has connected anew", (long long)l->sid);
-            l = leader_find(z, conn);
-        }
+        if (other->conn == conn || other->sid != l->sid ||
+            (!proven && other->step >= LEARNER_SYNCED))
+            continue;
+        leader_reject(z, other, "learner %lld has reconnected", (long long)l->sid);
+        l = leader_find(z, conn);
     }
     return l;
+}
+
+/* False: the learner was rejected. */
+static bool check_identity(struct zab *z, struct learner *l, struct trailer t)
+{
+    if (identity_is_foreign(z, t.ensemble_id)) {
+        identity_say_foreign(z, l->sid, t.ensemble_id);
+        leader_reject(z, l, "learner %lld belongs to another ensemble", (long long)l->sid);
+        return false;
+    }
+    if (t.is_ours)
+        z->leader.ours |= l->bit;
+    return true;
+}
+
+/* The version that ZooKeeper's first leader gives a configuration has counter 0; a later one is
+ * that of a reconfiguration, of which we know nothing. */
+static bool check_config_version(struct zab *z, struct learner *l,
+                                 const struct zk_learner_info *info)
+{
+    if (info->config_version <= z->config_version)
+        return true;
+    if (zxid_counter(info->config_version) == 0) {
+        z->config_version = info->config_version;
+        return true;
+    }
+    leader_reject(z, l,
+                  "learner %lld has configuration 0x%llx, ours is 0x%llx: the ensemble was "
+                  "reconfigured without this server; make its server lines those of the others",
+                  (long long)info->server_id, (long long)info->config_version,
+                  (long long)z->config_version);
+    return false;
 }
 
 static void handle_info(struct zab *z, struct learner *l, const struct zk_quorum_packet *p)
@@ -208,25 +262,28 @@ static void handle_info(struct zab *z, struct learner *l, const struct zk_quorum
                       (long long)info.server_id);
         return;
     }
-    if (info.config_version > z->config_version) {
-        leader_reject(z, l,
-                      "learner %lld has a later configuration, version 0x%llx; ours is 0x%llx",
-                      (long long)info.server_id, (long long)info.config_version,
-                      (long long)z->config_version);
+    if (epoch > z->accepted_epoch + EPOCH_AHEAD_MAX) {
+        leader_reject(
+            z, l,
+            "learner %lld says that it has accepted epoch %lld; ours is %lld: that is not "
+            "believed",
+            (long long)info.server_id, (long long)epoch, (long long)z->accepted_epoch);
         return;
     }
-    z->epoch_seen = MAX(z->epoch_seen, epoch);
+    if (!check_config_version(z, l, &info))
+        return;
     l->sid = info.server_id;
     l->observer = p->type == ZAB_OBSERVERINFO;
     l->bit = l->observer ? 0 : quorum_bit(&z->quorum, l->sid) & z->quorum.voters;
+    if (!check_identity(z, l, trailer_read(&r)))
+        return;
+    /* One that once accepted the epoch of a leader that was never established, and now meets an
+     * established one of an earlier epoch, stays away until the next election, as it does from
+     * ZooKeeper's: a number that somebody says ends no leader that a quorum follows. */
+    z->epoch_seen = MAX(z->epoch_seen, epoch);
     l->step = LEARNER_WAIT_EPOCH;
-    l = replace_older(z, l);
-    if (ld->step == LEADER_SERVING && l->bit && epoch > ld->epoch) {
-        /* It once followed a leader that was never established, and cannot follow an earlier
-         * epoch. ZooKeeper goes on without it. */
-        zab_look(z, "learner %lld has accepted epoch %lld: a new epoch begins, for it to join",
-                 (long long)l->sid, (long long)epoch);
-    } else if (ld->step >= LEADER_ELECTING) {
+    l = leader_replace_older(z, l);
+    if (ld->step >= LEADER_ELECTING) {
         send_epoch(z, l);
     } else if (ld->step == LEADER_COLLECTING) {
         ld->epoch = MAX(ld->epoch, epoch + 1);
@@ -246,7 +303,8 @@ static void handle_ack_epoch(struct zab *z, struct learner *l, const struct zk_q
                       (long long)l->sid, p->type);
         return;
     }
-    bool ahead = epoch > z->current_epoch || (epoch == z->current_epoch && p->zxid > z->logged);
+    int64_t own = zab_history_epoch(z);
+    bool ahead = epoch > own || (epoch == own && p->zxid > z->logged);
     if (ld->step == LEADER_ELECTING && epoch != -1 && ahead) {
         leader_reject(z, l, "learner %lld is ahead of us: epoch %lld, last zxid 0x%llx",
                       (long long)l->sid, (long long)epoch, (long long)p->zxid);
@@ -376,6 +434,7 @@ void leader_learner_packet(struct zab *z, uint64_t conn, const struct zk_quorum_
         }
         break;
     case LEARNER_READY:
+        l->heard_ms = z->now_ms;
         l->deadline_ms = after_ticks(z, z->sync_limit);
         handle_ready(z, l, p);
         return;
@@ -415,7 +474,7 @@ static bool has_synced_quorum(const struct zab *z)
     const struct leader *ld = &z->leader;
     uint64_t set = quorum_bit(&z->quorum, z->sid);
     for (size_t i = 0; i < ld->n_learners; i++)
-        set |= ld->learners[i].bit;
+        set |= learner_is_forwarding(&ld->learners[i]) ? ld->learners[i].bit : 0;
     return quorum_contains(&z->quorum, set);
 }
 
@@ -431,11 +490,27 @@ static void ping(struct zab *z)
     begin_round(z);
 }
 
+/* A leader is held to what it asks of its learners: what is decided is on its disk within
+ * syncLimit. */
+static bool own_disk_is_late(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    if (z->persisted >= ld->own_awaited) {
+        ld->own_awaited = z->decided > z->persisted ? z->decided : 0;
+        ld->own_awaited_since_ms = z->now_ms;
+    }
+    return ld->own_awaited != 0 &&
+           z->now_ms - ld->own_awaited_since_ms >= (int64_t)z->sync_limit * z->tick_ms;
+}
+
 void leader_tick(struct zab *z)
 {
     struct leader *ld = &z->leader;
     reject_late(z);
-    if (ld->step == LEADER_SERVING && z->now_ms >= ld->next_ping_ms)
+    if (ld->step == LEADER_SERVING && own_disk_is_late(z))
+        zab_look(z, "our own log is %d ticks behind what a quorum has: another server is to lead",
+                 z->sync_limit);
+    else if (ld->step == LEADER_SERVING && z->now_ms >= ld->next_ping_ms)
         ping(z);
     else if (ld->step != LEADER_SERVING && z->now_ms >= ld->deadline_ms)
         zab_look(z, "no quorum of learners within initLimit, %d ticks", z->init_limit);

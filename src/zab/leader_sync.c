@@ -59,25 +59,37 @@ static void send_history(struct zab *z, struct learner *l, int64_t from)
     l->acked = end;
 }
 
-/* The configuration that the leader establishes. ZooKeeper gives one that had no version yet the
- * zxid of NEWLEADER as its version. */
 static void send_newleader(struct zab *z, struct learner *l)
 {
-    static const char unversioned[] = "version=0";
-    struct buf *bytes = &z->fx->bytes;
-    int64_t zxid = zxid_make(z->leader.epoch, 0);
-    size_t at = bytes->len, len = z->config_text.len, tail = sizeof(unversioned) - 1;
-    buf_append(bytes, z->config_text.data, len);
-    if (z->config_version == 0 && len >= tail &&
-        memcmp(z->config_text.data + len - tail, unversioned, tail) == 0) {
-        bytes->len -= 1;
-        buf_printf(bytes, "%llx", (unsigned long long)zxid);
-    }
+    size_t at = z->fx->bytes.len;
+    membership_write(z, &z->fx->bytes);
     struct zab_effect *e = fx_add(z, ZAB_FX_SEND);
     e->conn = l->conn;
     e->packet_type = ZAB_NEWLEADER;
-    e->zxid = zxid;
+    e->zxid = zxid_make(z->leader.epoch, 0);
     fx_set_data(z, e, at);
+}
+
+/* Who goes back takes what it has acknowledged on an older connection with it. As long as somebody
+ * answers there, the newcomer is not believed; then that connection ends, and with it what was
+ * acknowledged. Returns NULL if the newcomer was rejected. */
+static struct learner *end_older(struct zab *z, struct learner *l)
+{
+    struct leader *ld = &z->leader;
+    for (size_t i = 0; i < ld->n_learners; i++) {
+        struct learner *other = &ld->learners[i];
+        uint64_t conn = l->conn;
+        if (other == l || other->sid != l->sid)
+            continue;
+        if (other->step == LEARNER_READY && z->now_ms - other->heard_ms < 2 * z->tick_ms) {
+            leader_reject(z, l, "learner %lld is connected already, and answers there",
+                          (long long)l->sid);
+            return NULL;
+        }
+        leader_reject(z, other, "learner %lld has reconnected", (long long)l->sid);
+        return leader_find(z, conn);
+    }
+    return l;
 }
 
 void leader_sync_chosen(struct zab *z, const struct zab_event *ev)
@@ -87,14 +99,18 @@ void leader_sync_chosen(struct zab *z, const struct zab_event *ev)
         return;
     enum zab_sync sync = safe_choice(z, l, ev->sync, ev->zxid);
     int64_t from = l->last_zxid;
+    l = sync == ZAB_SYNC_DIFF ? l : end_older(z, l);
+    if (!l)
+        return;
     if (sync == ZAB_SYNC_DIFF) {
         fx_send(z, l->conn, ZAB_DIFF, history_end(z));
     } else if (sync == ZAB_SYNC_TRUNC) {
         from = ev->zxid;
         fx_send(z, l->conn, ZAB_TRUNC, from);
-    } else if (zxid_epoch(from) == z->leader.epoch && from > z->tree_zxid) {
+    } else if (z->tree_zxid < z->decided ||
+               (zxid_epoch(from) == z->leader.epoch && from > z->tree_zxid)) {
         /* It may hold what is decided and not in our tree yet: nothing of that may go back. */
-        leader_reject(z, l, "learner %lld at 0x%llx is ahead of our tree", (long long)l->sid,
+        leader_reject(z, l, "learner %lld at 0x%llx may be ahead of our tree", (long long)l->sid,
                       (long long)from);
         return;
     } else {
@@ -118,6 +134,7 @@ void leader_sync_chosen(struct zab *z, const struct zab_event *ev)
 static void make_ready(struct zab *z, struct learner *l)
 {
     l->step = LEARNER_READY;
+    l->heard_ms = z->now_ms;
     l->deadline_ms = z->now_ms + (int64_t)z->sync_limit * z->tick_ms;
     fx_send(z, l->conn, ZAB_UPTODATE, -1);
     struct zab_effect *e = fx_add(z, ZAB_FX_LEARNER_READY);
@@ -128,6 +145,7 @@ static void make_ready(struct zab *z, struct learner *l)
 void leader_newleader_acked(struct zab *z, struct learner *l)
 {
     l->step = LEARNER_SYNCED;
+    l = leader_replace_older(z, l);
     z->leader.synced |= l->bit;
     if (z->leader.step == LEADER_SERVING) {
         make_ready(z, l);
@@ -148,6 +166,8 @@ void leader_try_establish(struct zab *z)
     z->diverged = false;
     zab_decide(z, z->logged);
     zab_enter(z, ZAB_LEADING, ZAB_BROADCAST);
+    identity_established(z, ld->id);
+    ld->id_is_new = false;
     for (size_t i = 0; i < ld->n_learners; i++) {
         if (ld->learners[i].step == LEARNER_SYNCED)
             make_ready(z, &ld->learners[i]);

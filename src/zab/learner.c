@@ -76,6 +76,7 @@ void learner_opened(struct zab *z)
     if (z->follow.step != FOLLOW_CONNECTING)
         return;
     zk_learner_info_write(bytes, &info);
+    trailer_write(bytes, z->identity.id, false);
     struct zab_effect *e = fx_add(z, ZAB_FX_SEND_LEADER);
     e->packet_type = z->state == ZAB_OBSERVING ? ZAB_OBSERVERINFO : ZAB_FOLLOWERINFO;
     e->zxid = zxid_make(z->accepted_epoch, 0);
@@ -85,7 +86,8 @@ void learner_opened(struct zab *z)
 
 bool learner_wants_tree(const struct zab *z)
 {
-    return z->diverged || z->follow.tree_wanted_epoch == z->follow.epoch;
+    return z->diverged || z->follow.tree_wanted_epoch == z->follow.epoch ||
+           identity_wants_tree(z) || election_has_no_memory(z);
 }
 
 void learner_diverged(struct zab *z)
@@ -114,27 +116,44 @@ static void handle_leader_info(struct zab *z, const struct zk_quorum_packet *p)
     struct follow *f = &z->follow;
     struct jute_reader r = jute_reader_of(p->data);
     int32_t protocol = jute_read_int(&r);
+    struct trailer t = trailer_read(&r);
     f->epoch = zxid_epoch(p->zxid);
+    f->leader_is_ours = t.is_ours;
+    f->id = t.ensemble_id;
+    f->id_is_new = t.is_new;
     if (p->type != ZAB_LEADERINFO || !jute_ok(&r) || protocol < LEARNER_PROTOCOL ||
         f->epoch > EPOCH_MAX) {
         learner_packet_bad(z, p, "LEADERINFO is what comes here");
+    } else if (z->identity.id != 0 && t.is_ours && f->id != z->identity.id) {
+        identity_say_foreign(z, z->vote.leader, f->id);
+        zab_look(z, "the leader, server %lld, belongs to another ensemble",
+                 (long long)z->vote.leader);
     } else if (f->epoch < z->accepted_epoch) {
-        zab_look(z, "the leader's epoch %lld is behind the accepted one, %lld", (long long)f->epoch,
-                 (long long)z->accepted_epoch);
-    } else if (f->epoch == z->accepted_epoch) {
-        ack_epoch(z, -1);
+        zab_look(
+            z,
+            "the leader's epoch is %lld, and this server has accepted %lld: it joins after the "
+            "next election",
+            (long long)f->epoch, (long long)z->accepted_epoch);
     } else {
-        learner_wait(z, FOLLOW_ACCEPTING);
-        zab_save_epoch(z, SAVING_ACCEPTED, f->epoch);
+        learner_wait(z, FOLLOW_NAMING);
+        if (!identity_join(z))
+            learner_named(z);
     }
 }
 
-void learner_epoch_saved(struct zab *z)
+void learner_named(struct zab *z)
 {
-    if (z->follow.step == FOLLOW_ACCEPTING)
-        ack_epoch(z, z->current_epoch);
-    else
-        learner_adopted(z);
+    if (z->follow.epoch == z->accepted_epoch) {
+        ack_epoch(z, -1);
+        return;
+    }
+    learner_wait(z, FOLLOW_ACCEPTING);
+    zab_save(z, SAVING_ACCEPTED, z->follow.epoch);
+}
+
+void learner_accepted(struct zab *z)
+{
+    ack_epoch(z, zab_history_epoch(z));
 }
 
 /* ---- Packets ---- */

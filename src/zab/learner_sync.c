@@ -46,6 +46,13 @@ void learner_sync_begin(struct zab *z, const struct zk_quorum_packet *p)
         sync_from(z);
     } else if (p->zxid < z->decided || zxid_epoch(p->zxid) > f->epoch) {
         learner_packet_bad(z, p, "it would take back what is decided");
+    } else if (p->type == ZAB_SNAP && p->zxid < z->logged && zxid_epoch(z->logged) == f->epoch) {
+        learner_packet_bad(z, p, "it would take back what was acknowledged to this leader");
+    } else if (p->type == ZAB_SNAP && p->zxid < z->logged && identity_wants_tree(z)) {
+        learner_packet_bad(z, p,
+                           "its tree ends before our log, and nothing shows that our history is a "
+                           "part of its; if it is to be replaced, move the version-2 directories "
+                           "aside");
     } else if (p->type == ZAB_SNAP) {
         f->sync = ZAB_SYNC_SNAP;
         begin_receive(z, p->zxid);
@@ -88,7 +95,10 @@ void learner_tree_installed(struct zab *z)
         return;
     }
     z->follow.tree_wanted_epoch = -1;
+    z->tree_epoch = zxid_epoch(z->logged);
     z->diverged = false;
+    if (!z->follow.id_is_new)
+        identity_established(z, z->follow.id);
     sync_from(z);
 }
 
@@ -146,18 +156,12 @@ static void commit(struct zab *z, const struct zk_quorum_packet *p)
         zab_decide(z, f->committed);
 }
 
-/* INFORM is a proposal and its commit in one; before INFORMANDACTIVATE's there is a server id. */
+/* INFORM is a proposal and its commit in one. */
 static void inform(struct zab *z, const struct zk_quorum_packet *p)
 {
-    struct slice data = p->data;
-    if (p->type == ZAB_INFORMANDACTIVATE) {
-        struct jute_reader r = jute_reader_of(p->data);
-        (void)jute_read_long(&r);
-        data = jute_read_rest(&r);
-    }
     if (z->state != ZAB_OBSERVING)
         learner_packet_bad(z, p, "it is for observers");
-    else if (append(z, p, data))
+    else if (append(z, p, p->data))
         commit(z, p);
 }
 
@@ -171,9 +175,21 @@ static void handle_newleader(struct zab *z, const struct zk_quorum_packet *p)
         learner_packet_bad(z, p, "NEWLEADER does not belong here");
         return;
     }
+    if (!membership_told(z, p->data))
+        return;
     f->newleader_zxid = z->logged;
     learner_wait(z, FOLLOW_PERSISTING);
     learner_persisted(z);
+}
+
+static void adopted(struct zab *z)
+{
+    struct follow *f = &z->follow;
+    ensure(f->step == FOLLOW_ADOPTING && z->current_epoch == f->epoch);
+    fx_send_leader(z, ZAB_ACK, zxid_make(f->epoch, 0));
+    f->acked = f->committed;
+    learner_wait(z, FOLLOW_SYNCED);
+    learner_send_acks(z);
 }
 
 void learner_persisted(struct zab *z)
@@ -183,23 +199,31 @@ void learner_persisted(struct zab *z)
         learner_send_acks(z);
         return;
     }
-    if (f->step != FOLLOW_PERSISTING || z->persisted < f->newleader_zxid)
+    if (f->step != FOLLOW_PERSISTING || z->persisted < f->newleader_zxid ||
+        z->saving != SAVING_NONE)
         return;
     learner_wait(z, FOLLOW_ADOPTING);
     if (z->current_epoch == f->epoch)
-        learner_adopted(z);
+        adopted(z);
     else
-        zab_save_epoch(z, SAVING_CURRENT, f->epoch);
+        zab_save(z, SAVING_CURRENT, f->epoch);
 }
 
-void learner_adopted(struct zab *z)
+void learner_saved(struct zab *z)
 {
-    struct follow *f = &z->follow;
-    ensure(f->step == FOLLOW_ADOPTING && z->current_epoch == f->epoch);
-    fx_send_leader(z, ZAB_ACK, zxid_make(f->epoch, 0));
-    f->acked = f->committed;
-    learner_wait(z, FOLLOW_SYNCED);
-    learner_send_acks(z);
+    switch (z->follow.step) {
+    case FOLLOW_NAMING:
+        learner_named(z);
+        break;
+    case FOLLOW_ACCEPTING:
+        learner_accepted(z);
+        break;
+    case FOLLOW_ADOPTING:
+        adopted(z);
+        break;
+    default: /* the id */
+        learner_persisted(z);
+    }
 }
 
 /* One ACK for each: ZooKeeper's leader counts them so. */
@@ -226,6 +250,7 @@ static void handle_uptodate(struct zab *z, const struct zk_quorum_packet *p)
     zab_decide(z, f->committed);
     learner_wait(z, FOLLOW_SERVING);
     zab_enter(z, z->state, ZAB_BROADCAST);
+    identity_established(z, f->id);
 }
 
 /* ---- Packets ---- */
@@ -251,12 +276,16 @@ void learner_stream(struct zab *z, const struct zk_quorum_packet *p)
             append(z, p, p->data);
         break;
     case ZAB_COMMIT:
-    case ZAB_COMMITANDACTIVATE:
         if (!is_in_tree(z, p->zxid))
             commit(z, p);
         break;
-    case ZAB_INFORM:
+    case ZAB_COMMITANDACTIVATE:
     case ZAB_INFORMANDACTIVATE:
+        learner_packet_bad(z, p,
+                           "the ensemble was reconfigured, which zabd cannot follow: make this "
+                           "server's lines those of the others and restart it");
+        break;
+    case ZAB_INFORM:
         if (!is_in_tree(z, p->zxid))
             inform(z, p);
         break;

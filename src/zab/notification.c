@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The messages of FastLeaderElection. They grew with time: 28 bytes end before the epoch, which
  * is then the zxid's; 40 have no version; from version 2 on the configuration follows. We
- * read all of them and write the newest. */
+ * read all of them and write the newest, with our trailer. */
 #include "internal.h"
 
 enum {
@@ -26,6 +26,7 @@ bool notification_read(struct slice message, struct notification *n)
         n->version = jute_read_int(&r);
     if (n->version >= VERSION_WITH_CONFIG)
         n->config_text = jute_read_buffer(&r);
+    n->trailer = trailer_read(&r);
     if (!jute_ok(&r) || slice_is_null(n->config_text) || state < ZAB_LOOKING ||
         state > ZAB_OBSERVING || n->round > round_max)
         return false;
@@ -42,4 +43,5 @@ void notification_write(struct buf *b, const struct notification *n)
     jute_write_long(b, n->epoch);
     jute_write_int(b, VERSION_WITH_CONFIG);
     jute_write_buffer(b, n->config_text);
+    trailer_write(b, n->trailer.ensemble_id, false);
 }

@@ -23,6 +23,12 @@ struct zab *zab_open(const struct zab_config *config, const struct zab_history *
     z->logged = z->persisted = z->tree_zxid = history->last_zxid;
     z->current_epoch = history->current_epoch;
     z->accepted_epoch = MAX(history->accepted_epoch, history->current_epoch);
+    z->decided = z->committed = MIN(history->decided_zxid, history->last_zxid);
+    z->known_decided = history->decided_zxid;
+    z->loss_accepted = history->loss_accepted;
+    z->identity.id = history->ensemble_id;
+    z->identity.proposed = history->proposed_id;
+    z->identity.fresh = config->fresh_id;
     z->vote.leader = -1;
     return z;
 }
@@ -179,27 +185,36 @@ static void rewound(struct zab *z, const struct zab_event *ev)
     }
 }
 
-void zab_save_epoch(struct zab *z, enum saving what, int64_t epoch)
+void zab_save(struct zab *z, enum saving what, int64_t value)
 {
-    ensure(z->saving == SAVING_NONE);
+    static const enum zab_effect_type effects[] = {
+        [SAVING_ACCEPTED] = ZAB_FX_SAVE_ACCEPTED_EPOCH,
+        [SAVING_CURRENT] = ZAB_FX_SAVE_CURRENT_EPOCH,
+        [SAVING_PROPOSED_ID] = ZAB_FX_SAVE_PROPOSED_ID,
+        [SAVING_ID] = ZAB_FX_SAVE_ENSEMBLE_ID,
+    };
+    ensure(z->saving == SAVING_NONE && what != SAVING_NONE);
     z->saving = what;
-    z->saving_epoch = epoch;
-    fx_add(z, what == SAVING_ACCEPTED ? ZAB_FX_SAVE_ACCEPTED_EPOCH : ZAB_FX_SAVE_CURRENT_EPOCH)
-        ->epoch = epoch;
+    z->saving_value = value;
+    fx_add(z, effects[what])->value = value;
 }
 
-static void epoch_saved(struct zab *z)
+static void saved(struct zab *z)
 {
-    ensure(z->saving != SAVING_NONE);
-    if (z->saving == SAVING_ACCEPTED)
-        z->accepted_epoch = z->saving_epoch;
-    else
-        z->current_epoch = z->saving_epoch;
+    enum saving what = z->saving;
+    int64_t *const values[] = {
+        [SAVING_ACCEPTED] = &z->accepted_epoch,
+        [SAVING_CURRENT] = &z->current_epoch,
+        [SAVING_PROPOSED_ID] = &z->identity.proposed,
+        [SAVING_ID] = &z->identity.id,
+    };
+    ensure(what != SAVING_NONE);
+    *values[what] = z->saving_value;
     z->saving = SAVING_NONE;
     if (z->state == ZAB_LEADING)
-        leader_epoch_saved(z);
+        leader_saved(z);
     else if (z->state != ZAB_LOOKING)
-        learner_epoch_saved(z);
+        learner_saved(z);
 }
 
 /* ---- Events ---- */
@@ -242,8 +257,8 @@ static void handle(struct zab *z, const struct zab_event *ev)
     case ZAB_EV_PEER_UP:
         election_peer_up(z, ev->sid);
         break;
-    case ZAB_EV_EPOCH_SAVED:
-        epoch_saved(z);
+    case ZAB_EV_SAVED:
+        saved(z);
         break;
     case ZAB_EV_LOGGED:
         leader_logged(z, ev->zxid);

@@ -17,10 +17,10 @@ static int64_t read_zxid(const struct server *s, struct fuzz_input *in)
         zxid = node_last_proposed(s->node) + 1;
         break;
     case FUZZ_ZXID_EPOCH:
-        zxid = zxid_make(s->accepted_epoch, 0);
+        zxid = zxid_make(s->numbers.accepted_epoch, 0);
         break;
     case FUZZ_ZXID_NEW:
-        zxid = zxid_make(s->accepted_epoch + 1, 0);
+        zxid = zxid_make(s->numbers.accepted_epoch + 1, 0);
         break;
     case FUZZ_ZXID_FIRST:
         zxid = zxid_make(1, 1);
@@ -49,7 +49,7 @@ static void vote(struct server *s, int64_t sid, struct fuzz_input *in)
     jute_write_long(&b, fuzz_byte(in));
     jute_write_long(&b, read_zxid(s, in));
     jute_write_long(&b, s->round);
-    jute_write_long(&b, s->current_epoch);
+    jute_write_long(&b, s->numbers.current_epoch);
     jute_write_int(&b, 2);
     jute_write_buffer(&b, SLICE_EMPTY);
     receive_message(s, sid, buf_slice(&b));
@@ -143,8 +143,8 @@ static void answer_asked(struct server *s, bool commits)
                                    .cxid = asked.cxid,
                                    .zxid = node_last_proposed(s->node) + 1,
                                    .type = creates ? ZK_OP_createSession : ZK_OP_error};
-    if (zxid_epoch(header.zxid) < s->current_epoch)
-        header.zxid = zxid_make(s->current_epoch, 1);
+    if (zxid_epoch(header.zxid) < s->numbers.current_epoch)
+        header.zxid = zxid_make(s->numbers.current_epoch, 1);
     if (asked.type == ZK_OP_sync)
         receive_packet(s, l, ZAB_SYNC, 0, SLICE_NULL);
     else

@@ -3,6 +3,8 @@
  * dump. */
 #include "server.h"
 
+#include "../unit/history_number.h"
+
 #include <errno.h>
 
 /* A voter, and an observer; server 4 is one, too. */
@@ -86,9 +88,10 @@ static void append(struct server *s, struct node_batch *b)
 static void save_epoch(struct server *s, const struct node_effect *fx)
 {
     ensure(!s->saving);
-    s->saving = fx->epoch_name[0] == 'a' ? &s->accepted_epoch : &s->current_epoch;
-    s->saved_epoch = fx->epoch;
-    ensure(s->saved_epoch >= *s->saving);
+    s->saving = history_number(&s->numbers, fx->epoch_name);
+    s->saved_number = fx->epoch;
+    bool is_id = s->saving == &s->numbers.ensemble_id || s->saving == &s->numbers.proposed_id;
+    ensure(is_id || s->saved_number >= *s->saving);
 }
 
 static void read_log(struct server *s, struct node_log_read *read)
@@ -301,7 +304,7 @@ static void finish_reads(struct server *s)
 void server_finish_disk(struct server *s)
 {
     if (s->saving) {
-        *s->saving = s->saved_epoch;
+        *s->saving = s->saved_number;
         s->saving = NULL;
         server_step(s, NODE_EPOCH_SAVED);
     }
@@ -335,13 +338,15 @@ void server_open(struct server *s, uint8_t settings)
                                       .tick_ms = 2000,
                                       .init_limit = 10,
                                       .sync_limit = 5,
-                                      .config_text = slice_str("version=0")};
-    s->accepted_epoch = s->current_epoch = 1;
+                                      .config_text = slice_str("version=0"),
+                                      .fresh_id = 71};
+    s->numbers.accepted_epoch = s->numbers.current_epoch = 1;
     set_base(s, tree);
     tree_close(tree);
     fuzz_sample_log(&s->log);
     fuzz_seal_log(s->log.data, s->log.len);
     tree = replay(s, INT64_MAX, &s->appended);
+    s->numbers.last_zxid = tree_last_zxid(tree);
     const struct node_config config = {
         .server_id = 1,
         .tick_ms = 2000,
@@ -363,7 +368,7 @@ void server_open(struct server *s, uint8_t settings)
         .envi_text = "envi\n",
         .seed = 1,
         .ensemble = &s->ensemble,
-        .history = {tree_last_zxid(tree), s->accepted_epoch, s->current_epoch},
+        .history = s->numbers,
         .log_base = s->base_zxid,
     };
     s->node = node_open(&config, tree, 0);

@@ -49,7 +49,8 @@ struct server {
     struct buf log;
     struct buf batches; /* int64_t: the last zxid of each that is not persisted */
     int64_t appended;
-    int64_t accepted_epoch, current_epoch, saved_epoch;
+    struct zab_history numbers; /* on the disk */
+    int64_t saved_number;
     int64_t *saving; /* one of those, or NULL */
     int64_t truncate_zxid;
     bool truncating, installing, snapshot_running;

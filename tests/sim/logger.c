@@ -34,7 +34,10 @@ void logger_save_epoch(struct world *w, struct server *s, const char *name, int6
         if (logger_is_over(w, s, rc, true, &e))
             return;
     }
-    *(name[0] == 'a' ? &s->memory.accepted_epoch : &s->memory.current_epoch) = epoch;
+    if (strcmp(name, "acceptedEpoch") == 0)
+        s->memory.accepted_epoch = epoch;
+    else if (strcmp(name, "currentEpoch") == 0)
+        s->memory.current_epoch = epoch;
     server_later(s, &(struct node_event){.type = NODE_EPOCH_SAVED});
 }
 

@@ -49,7 +49,8 @@ static struct node_config config_of(struct world *w, struct server *s)
                                  .tick_ms = config.tick_ms,
                                  .init_limit = 10,
                                  .sync_limit = 5,
-                                 .config_text = slice_str(SIM_CONFIG)};
+                                 .config_text = slice_str(SIM_CONFIG),
+                                 .fresh_id = (int64_t)(rng_next(&w->rng) >> 1 | 1)};
     config.ensemble = &s->zab;
     return config;
 }

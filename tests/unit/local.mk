@@ -10,7 +10,7 @@ unit_tests += %D%/test_node_ensemble
 unit_tests += %D%/test_mount_node %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options
 unit_tests += %D%/test_ensemble %D%/test_tls
 unit_tests += %D%/test_zab_quorum %D%/test_zab_election %D%/test_zab_learner
-unit_tests += %D%/test_zab_leader %D%/test_zab_cluster
+unit_tests += %D%/test_zab_leader %D%/test_zab_identity %D%/test_zab_cluster
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
@@ -117,6 +117,10 @@ ZAB_LIBS = libzab.a libjute.a libutil.a
 %C%_test_zab_leader_SOURCES = %D%/test_zab_leader.c %D%/zab_lib.h
 %C%_test_zab_leader_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_zab_leader_LDADD = $(ZAB_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_zab_identity_SOURCES = %D%/test_zab_identity.c %D%/zab_lib.h
+%C%_test_zab_identity_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_zab_identity_LDADD = $(ZAB_LIBS) $(CMOCKA_LIBS)
 
 %C%_test_zab_cluster_SOURCES = %D%/test_zab_cluster.c %D%/zab_cluster.c %D%/zab_cluster.h
 %C%_test_zab_cluster_CFLAGS = $(UNIT_CFLAGS)

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "history_number.h"
 #include "node_lib.h"
 #include "zab/rng.h"
 #include "zab/store.h"
@@ -38,10 +39,10 @@ struct replica {
     struct cluster *cluster;
     struct rig rig;
     bool up;
-    struct tree *base; /* the tree that the log begins with */
-    struct buf log;    /* jute buffers: transactions behind it, durable */
-    int64_t accepted_epoch, current_epoch;
-    int64_t connect_to; /* sid, 0: nobody */
+    struct tree *base;          /* the tree that the log begins with */
+    struct buf log;             /* jute buffers: transactions behind it, durable */
+    struct zab_history numbers; /* on the disk */
+    int64_t connect_to;         /* sid, 0: nobody */
     struct mail mail[REPLICAS];
     struct buf later; /* struct node_event: of a later turn */
     unsigned n_log_reads, n_installs;
@@ -231,7 +232,7 @@ static void carry(struct replica *r, const struct node_effect *fx)
         r->connect_to = 0;
         break;
     case NODE_SAVE_EPOCH:
-        *(fx->epoch_name[0] == 'a' ? &r->accepted_epoch : &r->current_epoch) = fx->epoch;
+        *history_number(&r->numbers, fx->epoch_name) = fx->epoch;
         later(r, (struct node_event){.type = NODE_EPOCH_SAVED});
         break;
     case NODE_SEND_TREE:
@@ -279,8 +280,8 @@ static void start(struct cluster *c, int i)
     config.ensemble = &c->config[i];
     config.log_base = tree_last_zxid(r->base);
     config.read_only_mode = true;
-    config.history =
-        (struct zab_history){tree_last_zxid(tree), r->accepted_epoch, r->current_epoch};
+    config.history = r->numbers;
+    config.history.last_zxid = tree_last_zxid(tree);
     r->rig.config = config;
     r->rig.wall_ms = 1700000000000 + r->rig.now_ms;
     r->rig.node = node_open(&r->rig.config, tree, r->rig.now_ms);
@@ -399,7 +400,8 @@ static void open_cluster(struct cluster *c)
                                            .tick_ms = 1000,
                                            .init_limit = 10,
                                            .sync_limit = 5,
-                                           .config_text = slice_str("version=0")};
+                                           .config_text = slice_str("version=0"),
+                                           .fresh_id = i + 71};
         c->replicas[i].cluster = c;
         c->replicas[i].base = tree_open(7);
         c->replicas[i].rig.now_ms = 1000000;
@@ -641,7 +643,7 @@ static void a_lost_replica_catches_up(void **state)
     tree_close(r->base);
     r->base = tree_open(7);
     buf_reset(&r->log);
-    r->accepted_epoch = r->current_epoch = 0;
+    r->numbers = (struct zab_history){0};
     ask_create(c, leader, cl, "/s", ZK_PERSISTENT_SEQUENTIAL);
     hear(c, cl);
     start(c, lost);

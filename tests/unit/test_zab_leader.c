@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include "../../src/zab/internal.h"
 #include "zab_lib.h"
 
 /* ---- Discovery ---- */
@@ -16,16 +15,16 @@ static void the_epoch_is_durable_before_it_is_told(void **state)
 {
     (void)state;
     struct core c;
-    lead(&c, 0, (struct zab_history){Z(1, 2), 1, 1});
+    lead(&c, 0, history_at(Z(1, 2), 1, 1));
     assert_string_equal(learner_info(&c, 11, ZAB_FOLLOWERINFO, 1, 6), "SAVE_ACCEPTED 7");
     assert_string_equal(learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 3), "");
-    assert_string_equal(event(&c, ZAB_EV_EPOCH_SAVED, 0),
+    assert_string_equal(event(&c, ZAB_EV_SAVED, 0),
                         "SEND 11 LEADERINFO 7.0; SEND 12 LEADERINFO 7.0");
     struct jute_reader r = jute_reader_of(c.fx.list[0].data);
     assert_int_equal(jute_read_int(&r), 0x10000);
     assert_string_equal(ack_epoch(&c, 11, Z(1, 1), 1), "SAVE_CURRENT 7");
     assert_int_equal(zab_epoch(c.z), 1);
-    assert_string_equal(event(&c, ZAB_EV_EPOCH_SAVED, 0),
+    assert_string_equal(event(&c, ZAB_EV_SAVED, 0),
                         "STATE leading synchronization; CHOOSE_SYNC 11 1.1 1.2");
     assert_int_equal(zab_epoch(c.z), 7);
     core_close(&c);
@@ -35,10 +34,10 @@ static void an_observer_raises_the_epoch_but_makes_no_quorum(void **state)
 {
     (void)state;
     struct core c;
-    lead(&c, 1, (struct zab_history){Z(1, 2), 1, 1});
+    lead(&c, 1, history_at(Z(1, 2), 1, 1));
     assert_string_equal(learner_info(&c, 14, ZAB_OBSERVERINFO, 4, 8), "");
     assert_string_equal(learner_info(&c, 11, ZAB_FOLLOWERINFO, 1, 1), "SAVE_ACCEPTED 9");
-    event(&c, ZAB_EV_EPOCH_SAVED, 0);
+    event(&c, ZAB_EV_SAVED, 0);
     assert_string_equal(ack_epoch(&c, 14, Z(1, 2), 1), "");
     core_close(&c);
 }
@@ -48,9 +47,9 @@ static void an_epoch_of_minus_1_acknowledges_nothing(void **state)
 {
     (void)state;
     struct core c;
-    lead(&c, 0, (struct zab_history){Z(1, 2), 1, 1});
+    lead(&c, 0, history_at(Z(1, 2), 1, 1));
     learner_info(&c, 11, ZAB_FOLLOWERINFO, 1, 1);
-    event(&c, ZAB_EV_EPOCH_SAVED, 0);
+    event(&c, ZAB_EV_SAVED, 0);
     assert_string_equal(ack_epoch(&c, 11, Z(1, 2), -1), "");
     learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 1);
     assert_string_equal(ack_epoch(&c, 12, Z(1, 2), 1), "SAVE_CURRENT 2");
@@ -66,9 +65,9 @@ static void a_learner_that_is_ahead_is_refused(void **state)
     } ahead[] = {{Z(1, 3), 1}, {Z(1, 1), 2}};
     for (size_t i = 0; i < ARRAY_LEN(ahead); i++) {
         struct core c;
-        lead(&c, 0, (struct zab_history){Z(1, 2), 1, 1});
+        lead(&c, 0, history_at(Z(1, 2), 1, 1));
         learner_info(&c, 11, ZAB_FOLLOWERINFO, 1, 1);
-        event(&c, ZAB_EV_EPOCH_SAVED, 0);
+        event(&c, ZAB_EV_SAVED, 0);
         assert_string_equal(ack_epoch(&c, 11, ahead[i].zxid, ahead[i].epoch), "CLOSE_LEARNER 11");
         core_close(&c);
     }
@@ -78,7 +77,7 @@ static void strangers_and_old_protocols_are_closed(void **state)
 {
     (void)state;
     struct core c;
-    lead(&c, 0, (struct zab_history){Z(1, 2), 1, 1});
+    lead(&c, 0, history_at(Z(1, 2), 1, 1));
     assert_string_equal(learner_info(&c, 19, ZAB_FOLLOWERINFO, 9, 1), "CLOSE_LEARNER 19");
     assert_string_equal(learner_info(&c, 13, ZAB_FOLLOWERINFO, 3, 1), "CLOSE_LEARNER 13");
     assert_string_equal(learner_info(&c, 15, ZAB_FOLLOWERINFO, 1, 0x7fffffff), "CLOSE_LEARNER 15");
@@ -90,14 +89,22 @@ static void strangers_and_old_protocols_are_closed(void **state)
     core_close(&c);
 }
 
-static void a_server_has_one_connection(void **state)
+/* Who only says that it is server 1 takes nothing from the one that is in sync. */
+static void a_new_connection_replaces_the_old_one_when_it_is_in_sync(void **state)
 {
     (void)state;
     struct core c;
     lead_serving(&c, 0);
-    assert_string_equal(learner_info(&c, 21, ZAB_FOLLOWERINFO, 1, 2),
-                        "CLOSE_LEARNER 11; SEND 21 LEADERINFO 2.0");
-    assert_string_equal(learner_says(&c, 11, ZAB_ACK, Z(2, 1)), "");
+    assert_string_equal(learner_info(&c, 21, ZAB_FOLLOWERINFO, 1, 2), "SEND 21 LEADERINFO 2.0");
+    assert_string_equal(learner_info(&c, 31, ZAB_FOLLOWERINFO, 1, 2),
+                        "CLOSE_LEARNER 21; SEND 31 LEADERINFO 2.0");
+    event(&c, ZAB_EV_LOGGED, Z(2, 1));
+    event(&c, ZAB_EV_PERSISTED, Z(2, 1));
+    assert_string_equal(learner_says(&c, 11, ZAB_ACK, Z(2, 1)), "SEND 11 COMMIT 2.1; COMMIT 2.1");
+    ack_epoch(&c, 31, Z(2, 1), -1);
+    sync_chosen(&c, 31, ZAB_SYNC_DIFF, 0);
+    assert_string_equal(learner_says(&c, 31, ZAB_ACK, Z(2, 0)),
+                        "CLOSE_LEARNER 11; SEND 31 UPTODATE -1; LEARNER_READY 31");
     core_close(&c);
 }
 
@@ -118,11 +125,11 @@ static void newleader_comes_behind_the_history(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct core c;
-        lead(&c, 0, (struct zab_history){Z(1, 2), 1, 1});
+        lead(&c, 0, history_at(Z(1, 2), 1, 1));
         learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 1);
-        event(&c, ZAB_EV_EPOCH_SAVED, 0);
+        event(&c, ZAB_EV_SAVED, 0);
         ack_epoch(&c, 12, Z(1, 1), 1);
-        event(&c, ZAB_EV_EPOCH_SAVED, 0);
+        event(&c, ZAB_EV_SAVED, 0);
         assert_string_equal(sync_chosen(&c, 12, cases[i].sync, cases[i].zxid), cases[i].trace);
         core_close(&c);
     }
@@ -191,11 +198,11 @@ static void the_initial_history_is_decided_by_a_quorum(void **state)
 {
     (void)state;
     struct core c;
-    lead(&c, 0, (struct zab_history){Z(1, 2), 1, 1});
+    lead(&c, 0, history_at(Z(1, 2), 1, 1));
     learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 1);
-    event(&c, ZAB_EV_EPOCH_SAVED, 0);
+    event(&c, ZAB_EV_SAVED, 0);
     ack_epoch(&c, 12, Z(1, 1), 1);
-    event(&c, ZAB_EV_EPOCH_SAVED, 0);
+    event(&c, ZAB_EV_SAVED, 0);
     sync_chosen(&c, 12, ZAB_SYNC_DIFF, 0);
     assert_string_equal(learner_says(&c, 12, ZAB_ACK, Z(2, 0)),
                         "COMMIT 1.2; STATE leading broadcast; SEND 12 UPTODATE -1; "
@@ -216,9 +223,9 @@ static void the_tree_is_brought_to_the_end_of_the_log(void **state)
     notified(&c, 2, ZAB_LOOKING, 1, Z(4, 1), 2, 4);
     tick(&c, 200);
     learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 4);
-    event(&c, ZAB_EV_EPOCH_SAVED, 0);
+    event(&c, ZAB_EV_SAVED, 0);
     ack_epoch(&c, 12, Z(3, 5), 4);
-    assert_string_equal(event(&c, ZAB_EV_EPOCH_SAVED, 0),
+    assert_string_equal(event(&c, ZAB_EV_SAVED, 0),
                         "STATE leading synchronization; APPLY_ALL 4.1; CHOOSE_SYNC 12 3.5 4.1");
     core_close(&c);
 }
@@ -228,11 +235,11 @@ static void acks_before_that_of_newleader_do_not_count(void **state)
 {
     (void)state;
     struct core c;
-    lead(&c, 0, (struct zab_history){Z(1, 2), 1, 1});
+    lead(&c, 0, history_at(Z(1, 2), 1, 1));
     learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 1);
-    event(&c, ZAB_EV_EPOCH_SAVED, 0);
+    event(&c, ZAB_EV_SAVED, 0);
     ack_epoch(&c, 12, Z(1, 1), 1);
-    event(&c, ZAB_EV_EPOCH_SAVED, 0);
+    event(&c, ZAB_EV_SAVED, 0);
     sync_chosen(&c, 12, ZAB_SYNC_DIFF, 0);
     assert_string_equal(learner_says(&c, 12, ZAB_ACK, Z(1, 2)), "");
     assert_int_equal(zab_phase(c.z), ZAB_SYNCHRONIZATION);
@@ -390,9 +397,9 @@ static void without_a_quorum_in_time_it_looks_again(void **state)
 {
     (void)state;
     struct core c;
-    lead(&c, 0, (struct zab_history){Z(1, 2), 1, 1});
+    lead(&c, 0, history_at(Z(1, 2), 1, 1));
     learner_info(&c, 11, ZAB_FOLLOWERINFO, 1, 1);
-    event(&c, ZAB_EV_EPOCH_SAVED, 0);
+    event(&c, ZAB_EV_SAVED, 0);
     assert_string_equal(tick(&c, INIT_LIMIT * TICK_MS - 1), "");
     assert_string_equal(tick(&c, 1), "CLOSE_LEARNER 11; STATE looking election");
     core_close(&c);
@@ -416,17 +423,107 @@ static void before_the_counter_ends_a_new_epoch_begins(void **state)
     core_close(&c);
 }
 
-/* It followed a leader that came to nothing, and its epoch is ahead of ours. */
-static void a_voter_with_a_later_epoch_gets_a_new_one(void **state)
+/* It followed a leader that came to nothing, and its epoch is ahead of ours: it stays away until
+ * the next election, whose epoch is beyond its own. */
+static void a_serving_leader_does_not_give_way_to_a_later_epoch(void **state)
 {
     (void)state;
     struct core c;
     lead_serving(&c, 0);
-    assert_non_null(strstr(learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 6), "STATE looking"));
+    assert_string_equal(learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 6), "SEND 12 LEADERINFO 2.0");
+    step(&c, (struct zab_event){.type = ZAB_EV_LEARNER_CLOSED, .conn = 12});
+    step(&c, (struct zab_event){.type = ZAB_EV_LEARNER_CLOSED, .conn = 11});
+    tick(&c, TICK_MS);
+    assert_int_equal(zab_state(c.z), ZAB_LEADING);
+    tick(&c, TICK_MS);
+    assert_int_equal(zab_state(c.z), ZAB_LOOKING);
     notified(&c, 1, ZAB_LOOKING, 3, Z(1, 2), 2, 2);
     tick(&c, 200);
     assert_string_equal(learner_info(&c, 21, ZAB_FOLLOWERINFO, 1, 2), "SAVE_ACCEPTED 7");
     core_close(&c);
+}
+
+/* Epochs would be used up for ever by one packet. */
+static void an_absurd_epoch_is_not_believed(void **state)
+{
+    (void)state;
+    struct core c;
+    lead_serving(&c, 1);
+    assert_string_equal(learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 0x7ffffffd), "CLOSE_LEARNER 12");
+    assert_string_equal(learner_info(&c, 14, ZAB_OBSERVERINFO, 4, 3 + EPOCH_AHEAD_MAX),
+                        "CLOSE_LEARNER 14");
+    core_close(&c);
+    lead(&c, 0, history_at(Z(1, 2), 1, 1));
+    assert_string_equal(learner_info(&c, 11, ZAB_FOLLOWERINFO, 1, 2 + EPOCH_AHEAD_MAX),
+                        "CLOSE_LEARNER 11");
+    assert_string_equal(learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 1), "SAVE_ACCEPTED 2");
+    core_close(&c);
+}
+
+/* What its followers have is decided without it; its clients wait, and it must not lead on. */
+static void a_leader_whose_disk_stands_still_resigns(void **state)
+{
+    (void)state;
+    struct core c;
+    lead_serving(&c, 0);
+    join(&c, 12, ZAB_FOLLOWERINFO, 2, Z(1, 2), 1);
+    for (int64_t i = 1; i <= 3; i++) {
+        event(&c, ZAB_EV_LOGGED, Z(2, i));
+        learner_says(&c, 11, ZAB_ACK, Z(2, i));
+        learner_says(&c, 12, ZAB_ACK, Z(2, i));
+    }
+    tick(&c, 0);
+    for (int ms = 0; ms < SYNC_LIMIT * TICK_MS; ms += TICK_MS / 2) {
+        assert_int_equal(zab_state(c.z), ZAB_LEADING);
+        tick(&c, TICK_MS / 2);
+        learner_says(&c, 11, ZAB_PING, zab_ping_round(c.z));
+        learner_says(&c, 12, ZAB_PING, zab_ping_round(c.z));
+    }
+    assert_int_equal(zab_state(c.z), ZAB_LOOKING);
+    assert_string_equal(tick(&c, TICK_MS), ""); /* nor does it vote before its log is durable */
+    assert_non_null(strstr(event(&c, ZAB_EV_PERSISTED, Z(2, 3)), "NOTIFY 1 looking"));
+    core_close(&c);
+}
+
+static void a_leader_whose_disk_is_slow_leads_on(void **state)
+{
+    (void)state;
+    struct core c;
+    lead_serving(&c, 0);
+    join(&c, 12, ZAB_FOLLOWERINFO, 2, Z(1, 2), 1);
+    for (int64_t i = 1; i <= 4 * SYNC_LIMIT; i++) {
+        event(&c, ZAB_EV_LOGGED, Z(2, i));
+        learner_says(&c, 11, ZAB_ACK, Z(2, i));
+        learner_says(&c, 12, ZAB_ACK, Z(2, i));
+        event(&c, ZAB_EV_PERSISTED, Z(2, MAX(i - 2, 0)));
+        tick(&c, TICK_MS);
+        learner_says(&c, 11, ZAB_PING, zab_ping_round(c.z));
+        learner_says(&c, 12, ZAB_PING, zab_ping_round(c.z));
+    }
+    assert_int_equal(zab_state(c.z), ZAB_LEADING);
+    core_close(&c);
+}
+
+/* ---- The configuration ---- */
+
+/* Of an ensemble with reconfigEnabled: the first version is that of a leader's NEWLEADER. */
+static void a_learner_may_know_a_version_but_no_reconfiguration(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t version;
+        const char *trace;
+    } cases[] = {{Z(1, 0), "SAVE_ACCEPTED 2"}, {Z(1, 3), "CLOSE_LEARNER 11"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct core c;
+        struct buf b = {0};
+        lead(&c, 0, history_at(Z(1, 2), 1, 1));
+        step(&c, (struct zab_event){.type = ZAB_EV_LEARNER_OPENED, .conn = 11});
+        zk_learner_info_write(&b, &(struct zk_learner_info){1, 0x10000, cases[i].version});
+        assert_string_equal(packet(&c, 11, ZAB_FOLLOWERINFO, Z(1, 0), &b), cases[i].trace);
+        buf_close(&b);
+        core_close(&c);
+    }
 }
 
 /* ---- Whatever comes ---- */
@@ -467,7 +564,7 @@ int main(void)
         cmocka_unit_test(an_epoch_of_minus_1_acknowledges_nothing),
         cmocka_unit_test(a_learner_that_is_ahead_is_refused),
         cmocka_unit_test(strangers_and_old_protocols_are_closed),
-        cmocka_unit_test(a_server_has_one_connection),
+        cmocka_unit_test(a_new_connection_replaces_the_old_one_when_it_is_in_sync),
         cmocka_unit_test(newleader_comes_behind_the_history),
         cmocka_unit_test(newleader_bears_the_configuration_with_a_version),
         cmocka_unit_test(a_trunc_stays_in_the_epoch_or_becomes_a_tree),
@@ -486,7 +583,11 @@ int main(void)
         cmocka_unit_test(a_learner_that_does_not_acknowledge_is_closed),
         cmocka_unit_test(without_a_quorum_in_time_it_looks_again),
         cmocka_unit_test(before_the_counter_ends_a_new_epoch_begins),
-        cmocka_unit_test(a_voter_with_a_later_epoch_gets_a_new_one),
+        cmocka_unit_test(a_serving_leader_does_not_give_way_to_a_later_epoch),
+        cmocka_unit_test(an_absurd_epoch_is_not_believed),
+        cmocka_unit_test(a_leader_whose_disk_stands_still_resigns),
+        cmocka_unit_test(a_leader_whose_disk_is_slow_leads_on),
+        cmocka_unit_test(a_learner_may_know_a_version_but_no_reconfiguration),
         cmocka_unit_test(any_packet_in_any_step_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

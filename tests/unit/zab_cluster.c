@@ -7,7 +7,7 @@
 
 enum {
     RANDOM_WRITES_MAX = 4000,
-    LOG_MAX = 4096,
+    LOG_MAX = 8192,
     EPOCHS_MAX = 4096,
     WRITE_EVERY_MS = 20,
     FAULT_EVERY_MS = 400,
@@ -32,6 +32,8 @@ enum disk_op {
     DISK_LOG, /* all up to entry `n` */
     DISK_ACCEPTED,
     DISK_CURRENT,
+    DISK_PROPOSED_ID,
+    DISK_ID,
     DISK_TRUNCATE,
     DISK_TREE,
 };
@@ -70,7 +72,7 @@ struct server {
     /* Disk. */
     struct entry log[LOG_MAX];
     size_t n, durable, floor;
-    int64_t accepted, current;
+    int64_t accepted, current, proposed_id, id;
     /* Memory. */
     enum zab_state state;
     enum zab_phase phase;
@@ -366,6 +368,12 @@ static void disk_do(struct cluster *c, struct server *s, const struct event *ev)
         is_broken = c->breakage == BREAK_CURRENT_EPOCH;
         s->current = is_broken ? s->current : ev->zxid;
         break;
+    case DISK_PROPOSED_ID:
+        s->proposed_id = ev->zxid;
+        break;
+    case DISK_ID:
+        s->id = ev->zxid;
+        break;
     case DISK_TRUNCATE:
         if (c->breakage == BREAK_TRUNCATE)
             break;
@@ -401,7 +409,9 @@ static void disk_done(struct cluster *c, size_t i, struct event *ev)
         break;
     case DISK_ACCEPTED:
     case DISK_CURRENT:
-        out.type = ZAB_EV_EPOCH_SAVED;
+    case DISK_PROPOSED_ID:
+    case DISK_ID:
+        out.type = ZAB_EV_SAVED;
         break;
     case DISK_TRUNCATE:
         out = (struct zab_event){.type = ZAB_EV_TRUNCATED, .zxid = log_last(s)};
@@ -603,10 +613,16 @@ static void carry_out(struct cluster *c, size_t i, const struct zab_effect *e)
         send_on(c, k, TO_LEARNER, e->packet_type, e->zxid, e->data);
         break;
     case ZAB_FX_SAVE_ACCEPTED_EPOCH:
-        disk_begin(c, i, DISK_ACCEPTED, 0, e->epoch, SLICE_NULL);
+        disk_begin(c, i, DISK_ACCEPTED, 0, e->value, SLICE_NULL);
         break;
     case ZAB_FX_SAVE_CURRENT_EPOCH:
-        disk_begin(c, i, DISK_CURRENT, 0, e->epoch, SLICE_NULL);
+        disk_begin(c, i, DISK_CURRENT, 0, e->value, SLICE_NULL);
+        break;
+    case ZAB_FX_SAVE_PROPOSED_ID:
+        disk_begin(c, i, DISK_PROPOSED_ID, 0, e->value, SLICE_NULL);
+        break;
+    case ZAB_FX_SAVE_ENSEMBLE_ID:
+        disk_begin(c, i, DISK_ID, 0, e->value, SLICE_NULL);
         break;
     case ZAB_FX_APPLY_ALL:
         s->tree_zxid = e->zxid;
@@ -794,9 +810,14 @@ static void boot(struct cluster *c, size_t i)
         .tick_ms = CLUSTER_TICK_MS,
         .init_limit = 10,
         .sync_limit = 5,
-        .config_text = slice_str("server.1=a:1:2\nversion=0"),
+        .config_text = SLICE_EMPTY,
+        .fresh_id = (int64_t)(rng_next(&c->rng) >> 1 | 1),
     };
-    struct zab_history h = {log_last(s), s->accepted, s->current};
+    struct zab_history h = {.last_zxid = log_last(s),
+                            .accepted_epoch = s->accepted,
+                            .current_epoch = s->current,
+                            .ensemble_id = s->id,
+                            .proposed_id = s->proposed_id};
     s->z = zab_open(&config, &h, c->now);
     s->up = true;
     s->state = ZAB_LOOKING;

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "zab/zab.h"
+#include "../../src/zab/internal.h"
 
 #define Z(epoch, counter) ((int64_t)(epoch) << 32 | (counter))
 #define TEXT "server.1=a:1:2\nversion=0"
@@ -26,6 +26,15 @@ struct core {
     char trace[4096];
 };
 
+/* What the cores that are opened propose as their ensemble's id. */
+static int64_t core_fresh_id;
+
+static inline struct zab_history history_at(int64_t last_zxid, int64_t accepted, int64_t current)
+{
+    return (struct zab_history){
+        .last_zxid = last_zxid, .accepted_epoch = accepted, .current_epoch = current};
+}
+
 static inline void core_open(struct core *c, int64_t sid, size_t n_voters, size_t n_observers,
                              struct zab_history history)
 {
@@ -39,7 +48,8 @@ static inline void core_open(struct core *c, int64_t sid, size_t n_voters, size_
                                 .tick_ms = TICK_MS,
                                 .init_limit = INIT_LIMIT,
                                 .sync_limit = SYNC_LIMIT,
-                                .config_text = slice_str(TEXT)};
+                                .config_text = slice_str(TEXT),
+                                .fresh_id = core_fresh_id};
     *c = (struct core){.now_ms = 1000};
     c->z = zab_open(&config, &history, c->now_ms);
 }
@@ -134,10 +144,16 @@ static inline void trace_effect(struct buf *b, const struct zab_effect *e)
         trace_state(b, e);
         return;
     case ZAB_FX_SAVE_ACCEPTED_EPOCH:
-        buf_printf(b, "SAVE_ACCEPTED %lld", (long long)e->epoch);
+        buf_printf(b, "SAVE_ACCEPTED %lld", (long long)e->value);
         return;
     case ZAB_FX_SAVE_CURRENT_EPOCH:
-        buf_printf(b, "SAVE_CURRENT %lld", (long long)e->epoch);
+        buf_printf(b, "SAVE_CURRENT %lld", (long long)e->value);
+        return;
+    case ZAB_FX_SAVE_PROPOSED_ID:
+        buf_printf(b, "SAVE_PROPOSED_ID %lld", (long long)e->value);
+        return;
+    case ZAB_FX_SAVE_ENSEMBLE_ID:
+        buf_printf(b, "SAVE_ID %lld", (long long)e->value);
         return;
     case ZAB_FX_CONNECT:
         buf_printf(b, "CONNECT %lld", (long long)e->sid);
@@ -251,6 +267,29 @@ static inline const char *learner_info(struct core *c, uint64_t conn, int32_t ty
     return trace;
 }
 
+/* The same from a server of ours, which belongs to the ensemble `id`. */
+static inline const char *our_learner_info(struct core *c, uint64_t conn, int64_t sid,
+                                           int64_t accepted, int64_t id)
+{
+    struct buf b = {0};
+    step(c, (struct zab_event){.type = ZAB_EV_LEARNER_OPENED, .conn = conn});
+    zk_learner_info_write(&b, &(struct zk_learner_info){sid, 0x10000, 0});
+    trailer_write(&b, id, false);
+    const char *trace = packet(c, conn, ZAB_FOLLOWERINFO, Z(accepted, 0), &b);
+    buf_close(&b);
+    return trace;
+}
+
+static inline const char *our_leader_info(struct core *c, int64_t epoch, int64_t id, bool is_new)
+{
+    struct buf b = {0};
+    jute_write_int(&b, 0x10000);
+    trailer_write(&b, id, is_new);
+    const char *trace = packet(c, 0, ZAB_LEADERINFO, Z(epoch, 0), &b);
+    buf_close(&b);
+    return trace;
+}
+
 static inline const char *sync_chosen(struct core *c, uint64_t conn, enum zab_sync sync,
                                       int64_t zxid)
 {
@@ -260,8 +299,9 @@ static inline const char *sync_chosen(struct core *c, uint64_t conn, enum zab_sy
 
 /* ---- Notifications ---- */
 
-static inline const char *notified(struct core *c, int64_t sid, enum zab_state state,
-                                   int64_t leader, int64_t zxid, int64_t round, int64_t epoch)
+/* From a server of ours of the ensemble `id`; -1: from one of ZooKeeper's. */
+static inline const char *notified_by(struct core *c, int64_t id, int64_t sid, enum zab_state state,
+                                      int64_t leader, int64_t zxid, int64_t round, int64_t epoch)
 {
     struct buf b = {0};
     jute_write_int(&b, state);
@@ -271,10 +311,18 @@ static inline const char *notified(struct core *c, int64_t sid, enum zab_state s
     jute_write_long(&b, epoch);
     jute_write_int(&b, 2);
     jute_write_buffer(&b, slice_str(TEXT));
+    if (id >= 0)
+        trailer_write(&b, id, false);
     const char *trace =
         step(c, (struct zab_event){.type = ZAB_EV_NOTIFICATION, .sid = sid, .data = buf_slice(&b)});
     buf_close(&b);
     return trace;
+}
+
+static inline const char *notified(struct core *c, int64_t sid, enum zab_state state,
+                                   int64_t leader, int64_t zxid, int64_t round, int64_t epoch)
+{
+    return notified_by(c, -1, sid, state, leader, zxid, round, epoch);
 }
 
 /* ---- Ways to get somewhere; the core is one of three voters ---- */
@@ -288,16 +336,16 @@ static inline void follow(struct core *c, struct zab_history history, int64_t ep
     assert_string_equal(tick(c, 200), "STATE following discovery; CONNECT 3");
     event(c, ZAB_EV_LEADER_OPENED, 0);
     leader_info(c, epoch);
-    event(c, ZAB_EV_EPOCH_SAVED, 0);
+    event(c, ZAB_EV_SAVED, 0);
 }
 
 /* Server 1 is a follower that serves; its history is the leader's and ends at `last`. */
 static inline void follow_serving(struct core *c, int64_t last, int64_t epoch)
 {
-    follow(c, (struct zab_history){last, epoch - 1, epoch - 1}, epoch);
+    follow(c, history_at(last, epoch - 1, epoch - 1), epoch);
     leader_says(c, ZAB_DIFF, last);
     leader_says(c, ZAB_NEWLEADER, Z(epoch, 0));
-    event(c, ZAB_EV_EPOCH_SAVED, 0);
+    event(c, ZAB_EV_SAVED, 0);
     leader_says(c, ZAB_UPTODATE, -1);
     assert_int_equal(zab_phase(c->z), ZAB_BROADCAST);
 }
@@ -324,11 +372,11 @@ static inline void join(struct core *c, uint64_t conn, int32_t type, int64_t sid
 /* Server 3 leads epoch 2 and serves, with learner 11, server 1; its history ends at 1.2. */
 static inline void lead_serving(struct core *c, size_t n_observers)
 {
-    lead(c, n_observers, (struct zab_history){Z(1, 2), 1, 1});
+    lead(c, n_observers, history_at(Z(1, 2), 1, 1));
     learner_info(c, 11, ZAB_FOLLOWERINFO, 1, 1);
-    event(c, ZAB_EV_EPOCH_SAVED, 0);
+    event(c, ZAB_EV_SAVED, 0);
     ack_epoch(c, 11, Z(1, 2), 1);
-    event(c, ZAB_EV_EPOCH_SAVED, 0);
+    event(c, ZAB_EV_SAVED, 0);
     sync_chosen(c, 11, ZAB_SYNC_DIFF, 0);
     learner_says(c, 11, ZAB_ACK, Z(2, 0));
     assert_int_equal(zab_phase(c->z), ZAB_BROADCAST);

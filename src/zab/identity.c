@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which ensemble this server belongs to.
+ *
+ * The first leader of an ensemble proposes a number, each server of its quorum makes that durable
+ * before it accepts the epoch, and it is the ensemble's id once the leader is established:
+ * every later leader is of such a quorum, or has met one, and has the id itself. A proposed id
+ * whose leader was never established gives way to the next one; an id never does. So a server with
+ * another id is of another history, whatever its epochs and zxids are: its votes are not counted,
+ * and it neither leads us nor learns from us.
+ *
+ * ZooKeeper's servers have no id. While one is part of the quorum none is proposed, and a server of
+ * ours gets it from the others that follow the same leader. A server with a history but no id
+ * (ZooKeeper's data, or a copy) cannot show that its history is a part of ours: it does not lead
+ * servers that have one, and as a learner it takes the leader's tree, unless that ends before its
+ * own log. */
+#include "internal.h"
+
+enum {
+    SAY_EVERY_MS = 60000,
+};
+
+bool identity_is_foreign(const struct zab *z, int64_t id)
+{
+    return id != 0 && z->identity.id != 0 && id != z->identity.id;
+}
+
+void identity_say_foreign(struct zab *z, int64_t sid, int64_t id)
+{
+    int i = quorum_find(&z->quorum, sid);
+    int64_t *next_ms = &z->identity.say_next_ms[MAX(i, 0)];
+    if (z->now_ms < *next_ms)
+        return;
+    *next_ms = z->now_ms + SAY_EVERY_MS;
+    fx_log(
+        z, LOG_LEVEL_ERROR,
+        "server %lld belongs to another ensemble: its id (version-2/ensembleId) is %lld, ours is "
+        "%lld, and neither takes the other's history. The one that does not belong here can join "
+        "after its version-2 directories were moved aside",
+        (long long)sid, (long long)id, (long long)z->identity.id);
+}
+
+/* It serves in the same epoch of the same leader. */
+static bool is_with_us(const struct zab *z, const struct notification *n)
+{
+    return z->phase == ZAB_BROADCAST && n->state != ZAB_LOOKING && n->leader == z->vote.leader &&
+           n->epoch == z->current_epoch;
+}
+
+/* What the server's notification says of its ensemble. False: it is not ours, do not count it. */
+bool identity_heard(struct zab *z, int64_t sid, const struct notification *n)
+{
+    int64_t id = n->trailer.ensemble_id;
+    z->identity.peers[quorum_find(&z->quorum, sid)] = n->trailer;
+    if (identity_is_foreign(z, id)) {
+        identity_say_foreign(z, sid, id);
+        return false;
+    }
+    if (z->saving == SAVING_NONE && is_with_us(z, n))
+        identity_established(z, id);
+    return true;
+}
+
+/* Not a server of ours that has a history of no ensemble. */
+bool identity_may_lead(const struct zab *z, int64_t sid)
+{
+    int i = quorum_find(&z->quorum, sid);
+    return i < 0 || sid == z->sid || z->identity.id == 0 || !z->identity.peers[i].is_ours ||
+           z->identity.peers[i].ensemble_id == z->identity.id;
+}
+
+/* The leader has heard a quorum: what its ensemble is called. */
+void identity_choose(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    ld->id = z->identity.id;
+    ld->id_is_new = ld->id == 0;
+    if (ld->id_is_new && (ld->connecting & ~ld->ours) == 0)
+        ld->id = z->identity.proposed ? z->identity.proposed : z->identity.fresh;
+}
+
+/* True: it is being made durable, and ZAB_EV_SAVED will come. */
+bool identity_propose(struct zab *z, int64_t id)
+{
+    if (id == 0 || z->identity.id != 0 || z->identity.proposed == id)
+        return false;
+    zab_save(z, SAVING_PROPOSED_ID, id);
+    return true;
+}
+
+/* True: as above. */
+bool identity_established(struct zab *z, int64_t id)
+{
+    if (id == 0 || z->identity.id != 0)
+        return false;
+    zab_save(z, SAVING_ID, id);
+    return true;
+}
+
+/* Whether the leader's id makes its tree the only thing to build on. */
+bool identity_wants_tree(const struct zab *z)
+{
+    const struct follow *f = &z->follow;
+    return f->id != 0 && !f->id_is_new && z->identity.id == 0 && z->identity.proposed != f->id &&
+           z->logged != 0;
+}
+
+/* The learner takes the id of its leader's ensemble before it logs anything of it; one that has to
+ * take the tree has its own history until then. */
+bool identity_join(struct zab *z)
+{
+    const struct follow *f = &z->follow;
+    if (f->id_is_new)
+        return identity_propose(z, f->id);
+    return !identity_wants_tree(z) && identity_established(z, f->id);
+}
