@@ -58,6 +58,25 @@ struct node;
 struct node_conn;
 struct node_link;
 
+/* Bounds without a name in zoo.cfg. The daemon takes the defaults; the simulator draws them, so
+ * that what lies behind each of them is reached with little data as well. */
+struct node_limits {
+    size_t held_max;             /* bytes of requests of one connection that wait */
+    size_t in_flight_max;        /* bytes of transactions that are not committed */
+    size_t batch_keep_max;       /* a larger batch gives its memory back */
+    size_t history_max;          /* bytes of transactions kept for learners */
+    size_t log_read_max;         /* bytes of the log that are read for one learner */
+    size_t log_read_min;         /* as many are not worth a tree instead */
+    size_t link_unsent_max;      /* bytes that wait for a learner */
+    size_t link_held_max;        /* bytes of a link that wait, before it is not read from */
+    size_t close_paths_max;      /* bytes of paths in one closeSession */
+    size_t containers_per_check; /* deleted in one round */
+    int64_t repair_every_ms;     /* by the leader's tree, at most */
+    unsigned digest_bits;        /* replicas compare windows of 1 << so many transactions; all
+                                  * replicas of an ensemble must have the same */
+};
+struct node_limits node_limits_default(void);
+
 /* Limits that have a name in zoo.cfg are described in zabd.conf(5). Strings are borrowed and stay
  * valid as long as the node. */
 struct node_config {
@@ -86,6 +105,7 @@ struct node_config {
     const char *version;       /* as srvr and mntr show it */
     const char *conf_text;     /* answers of conf and envi */
     const char *envi_text;
+    struct node_limits limits;
     uint64_t seed;                     /* hash keys, snapshot jitter */
     const struct zab_config *ensemble; /* NULL: a single replica */
     struct zab_history history;        /* of an ensemble's replica: what recovery found, */

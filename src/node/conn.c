@@ -149,8 +149,9 @@ bool conn_keeps_up(const struct node *n, const struct node_conn *c)
 /* May it be read from: it has a session, its reader keeps up, the replica keeps up? */
 static bool conn_may_go_on(const struct node *n, const struct node_conn *c)
 {
-    bool busy = n->outstanding > n->config.outstanding_max || n->in_flight_bytes > IN_FLIGHT_MAX ||
-                c->held.len > HELD_MAX;
+    const struct node_limits *limits = &n->config.limits;
+    bool busy = n->outstanding > n->config.outstanding_max ||
+                n->in_flight_bytes > limits->in_flight_max || c->held.len > limits->held_max;
     return c->state != CONN_OPENING && conn_keeps_up(n, c) && !(busy && c->queue_len > 0) &&
            c->n_syncs == 0 && n->proposing;
 }

@@ -8,7 +8,6 @@
 #include "internal.h"
 
 enum {
-    WINDOW_BITS = 7,
     MARK = 0x7a616264, /* "zabd" */
 };
 
@@ -54,13 +53,14 @@ static void compare(struct node *n, const struct digest_window *own)
 void digest_applied(struct node *n, struct slice txn)
 {
     struct digests *d = &n->digests;
-    int64_t zxid = n->applying.zxid, window = zxid >> WINDOW_BITS;
+    unsigned bits = n->config.limits.digest_bits;
+    int64_t zxid = n->applying.zxid, window = zxid >> bits;
     if (window != d->current.window) {
         d->current = (struct digest_window){window, 0};
-        d->is_whole = zxid == window << WINDOW_BITS || zxid_counter(zxid) == 1;
+        d->is_whole = zxid == window << bits || zxid_counter(zxid) == 1;
     }
     d->current.sum += digest_of(n, txn);
-    if (!d->is_whole || zxid != (window << WINDOW_BITS | ((1 << WINDOW_BITS) - 1)))
+    if (!d->is_whole || zxid != (window << bits | ((INT64_C(1) << bits) - 1)))
         return;
     d->recent[d->n_recent++ % DIGESTS_KEPT] = d->current;
     compare(n, &d->current);

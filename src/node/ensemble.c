@@ -421,7 +421,7 @@ static void leave_if_diverged(struct node *n)
              (unsigned long long)n->last_committed);
     if (n->next_repair_ms > n->now_ms)
         return;
-    n->next_repair_ms = n->now_ms + REPAIR_EVERY_MS;
+    n->next_repair_ms = n->now_ms + n->config.limits.repair_every_ms;
     tell_type(n, ZAB_EV_DIVERGED);
 }
 

@@ -44,7 +44,7 @@ void history_append_open(struct node *n)
 
 static void batch_recycle(struct node *n, struct node_batch *b)
 {
-    if (b->entries.cap > BATCH_KEEP_MAX)
+    if (b->entries.cap > n->config.limits.batch_keep_max)
         buf_close(&b->entries);
     buf_reset(&b->entries);
     b->next = n->spare;

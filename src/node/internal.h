@@ -14,25 +14,14 @@
 
 enum {
     CONN_ADDRESS_MAX = 64,
-    AUTH_MAX = 64,                 /* identities of one connection */
-    AUTH_BYTES_MAX = 64 << 10,     /* of all of them */
-    ACL_ENTRIES_MAX = 1024,        /* of one node */
-    ACL_BYTES_MAX = 1 << 20,       /* of all of them */
-    HELD_MAX = 16 << 20,           /* bytes of requests of one connection that wait */
-    HELD_SLACK = 256 << 10,        /* bytes of answered requests before conn->held is moved up */
-    FOUR_LETTER_MAX = 4 << 20,     /* bytes of one answer */
-    READ_ONLY_AFTER_MS = 2000,     /* without a quorum, or a tick if that is longer */
-    HISTORY_MAX = 8 << 20,         /* bytes of transactions kept for learners */
-    LOG_READ_MAX = 64 << 20,       /* bytes of the log that are read for one learner */
-    LOG_READ_MIN = 1 << 20,        /* as many are not worth a tree instead */
-    LINK_UNSENT_MAX = 256 << 20,   /* bytes that wait for a learner */
-    LINK_HELD_MAX = 4 << 20,       /* bytes of a link that wait, before it is not read from */
-    BATCH_KEEP_MAX = 4 << 20,      /* a larger batch gives its memory back */
-    IN_FLIGHT_MAX = 64 << 20,      /* bytes of transactions that are not committed */
-    DIGESTS_KEPT = 64,             /* windows of zxids */
-    REPAIR_EVERY_MS = 3600 * 1000, /* by the leader's tree, at most */
-    CLOSE_PATHS_MAX = 512 << 10,   /* bytes of paths in one closeSession */
-    CONTAINERS_PER_CHECK = 10000,  /* deleted in one round */
+    AUTH_MAX = 64,             /* identities of one connection */
+    AUTH_BYTES_MAX = 64 << 10, /* of all of them */
+    ACL_ENTRIES_MAX = 1024,    /* of one node */
+    ACL_BYTES_MAX = 1 << 20,   /* of all of them */
+    HELD_SLACK = 256 << 10,    /* bytes of answered requests before conn->held is moved up */
+    FOUR_LETTER_MAX = 4 << 20, /* bytes of one answer */
+    READ_ONLY_AFTER_MS = 2000, /* without a quorum, or a tick if that is longer */
+    DIGESTS_KEPT = 64,         /* windows of zxids */
 };
 
 /* The zxid of a request that was handed to the leader. */

@@ -203,7 +203,7 @@ void link_take(struct node *n, struct node_link *l)
         pos += used;
     }
     buf_consume(&l->in, pos);
-    bool paused = l->held && l->in.len > LINK_HELD_MAX;
+    bool paused = l->held && l->in.len > n->config.limits.link_held_max;
     if (l->pub.paused && !paused && !l->closing)
         link_effect(n, NODE_RESUME, l);
     l->pub.paused = paused;
@@ -224,7 +224,7 @@ void link_flush(struct node *n)
     while (!list_is_empty(&n->dirty_links)) {
         struct node_link *l = LIST_FIRST(&n->dirty_links, struct node_link, dirty_link);
         list_remove(&l->dirty_link);
-        if (l->pub.out.len + l->pub.in_flight <= LINK_UNSENT_MAX) {
+        if (l->pub.out.len + l->pub.in_flight <= n->config.limits.link_unsent_max) {
             link_effect(n, NODE_SEND, l);
             continue;
         }

@@ -12,10 +12,12 @@ bool log_read_ask(struct node *n, struct node_link *l, int64_t zxid)
     if (l->log_read || zxid < n->log_base)
         return false;
     struct node_log_read *r = mem_zalloc(sizeof(*r));
+    const struct node_limits *limits = &n->config.limits;
     size_t third = (size_t)tree_data_size(n->tree) / 3;
     *r = (struct node_log_read){.zxid = zxid,
                                 .to_zxid = n->history_base,
-                                .bytes_max = MIN(MAX(third, LOG_READ_MIN), LOG_READ_MAX),
+                                .bytes_max =
+                                    MIN(MAX(third, limits->log_read_min), limits->log_read_max),
                                 .link_id = l->id};
     l->log_read = r;
     n->n_log_reads++;

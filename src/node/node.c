@@ -52,6 +52,24 @@ static void choose_next_snapshot(struct node *n)
     n->snapshot_at = half + (uint32_t)rng_below(&n->rng, half);
 }
 
+struct node_limits node_limits_default(void)
+{
+    return (struct node_limits){
+        .held_max = 16 << 20,
+        .in_flight_max = 64 << 20,
+        .batch_keep_max = 4 << 20,
+        .history_max = 8 << 20,
+        .log_read_max = 64 << 20,
+        .log_read_min = 1 << 20,
+        .link_unsent_max = 256 << 20,
+        .link_held_max = 4 << 20,
+        .close_paths_max = 512 << 10,
+        .containers_per_check = 10000,
+        .repair_every_ms = 3600 * 1000,
+        .digest_bits = 7,
+    };
+}
+
 struct node *node_open(const struct node_config *config, struct tree *tree, int64_t now_ms)
 {
     struct node *n = mem_zalloc(sizeof(*n));
@@ -81,7 +99,7 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     choose_next_snapshot(n);
     tracker_load(n);
     if (config->ensemble) {
-        n->history_max = HISTORY_MAX;
+        n->history_max = config->limits.history_max;
         tree_set_config(tree, config->ensemble->config_text, config->ensemble->config_version);
         n->log_base = config->log_base;
         n->zab = zab_open(config->ensemble, &config->history, now_ms);
@@ -196,7 +214,7 @@ static void check_containers(struct node *n)
         return;
     n->next_container_check_ms = n->now_ms + n->config.container_check_ms;
     struct buf paths = {0};
-    tree_expired_nodes(n->tree, n->wall_ms, CONTAINERS_PER_CHECK, &paths);
+    tree_expired_nodes(n->tree, n->wall_ms, n->config.limits.containers_per_check, &paths);
     struct jute_reader r = jute_reader_of(buf_slice(&paths));
     while (jute_left(&r) > 0)
         propose_delete_container(n, jute_read_buffer(&r));

@@ -303,7 +303,7 @@ static int32_t prepare_check(struct node *n, const struct requester *who, struct
  * what is not listed goes all the same when the transaction is applied (ZOOKEEPER-4306). */
 static void close_one(struct node *n, int64_t zxid, struct slice path, struct jute_builder *vb)
 {
-    if (vb->buf->len - vb->start < CLOSE_PATHS_MAX) {
+    if (vb->buf->len - vb->start < n->config.limits.close_paths_max) {
         jute_write_buffer(vb->buf, path);
         vb->count++;
     }

@@ -306,6 +306,7 @@ static int open_node(struct server *s, struct tree *tree, int64_t log_base, stru
         .version = VERSION_TEXT,
         .conf_text = (const char *)s->conf_text.data,
         .envi_text = s->envi_text,
+        .limits = node_limits_default(),
         .seed = seed,
         .history.last_zxid = tree_last_zxid(tree),
         .log_base = log_base,

@@ -259,6 +259,7 @@ static struct node *open_node(uint8_t settings, struct tree *tree)
         .version = "fuzz",
         .conf_text = "conf\n",
         .envi_text = "envi\n",
+        .limits = node_limits_default(),
         .seed = 1,
     };
     return node_open(&config, tree, 0);

@@ -366,6 +366,7 @@ void server_open(struct server *s, uint8_t settings)
         .version = "fuzz",
         .conf_text = "conf\n",
         .envi_text = "envi\n",
+        .limits = node_limits_default(),
         .seed = 1,
         .ensemble = &s->ensemble,
         .history = s->numbers,

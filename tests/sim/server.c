@@ -36,6 +36,7 @@ static struct node_config config_of(struct world *w, struct server *s)
         .version = "0",
         .conf_text = "",
         .envi_text = "",
+        .limits = node_limits_default(),
     };
     config.snap_count = (uint32_t)between(w, 6, 60);
     config.seed = rng_next(&w->rng);

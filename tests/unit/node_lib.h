@@ -67,6 +67,7 @@ static inline struct node_config test_config(void)
         .version = "zabd",
         .conf_text = "clientPort=2181\n",
         .envi_text = "host.name=here\n",
+        .limits = node_limits_default(),
         .seed = 1,
     };
 }
