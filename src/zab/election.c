@@ -10,7 +10,6 @@
 #include "internal.h"
 
 enum {
-    FINALIZE_WAIT_MS = 200,
     INTERVAL_MIN_MS = 200,     /* doubled up to a tick */
     INTERVAL_SETTLED_MS = 800, /* while there are servers that follow or lead */
 };
@@ -174,7 +173,7 @@ static void count_votes(struct zab *z)
         !has_quorum(z, e->received, e->have_received, &e->proposed))
         return;
     e->finalizing = true;
-    e->finalize_at_ms = z->now_ms + FINALIZE_WAIT_MS;
+    e->finalize_at_ms = z->now_ms + z->finalize_ms;
 }
 
 static void propose(struct zab *z, const struct vote *vote)

@@ -270,12 +270,16 @@ enum saving {
     SAVING_ID,
 };
 
+/* The last counter of an epoch that is proposed is not much behind this one. */
+#define COUNTER_FULL INT64_C(0xffff0000)
+
 enum {
     LEARNER_PROTOCOL = 0x10000,
     EPOCH_MAX = 0x7ffffffe,    /* ACKEPOCH carries a signed word, and the next one has to fit */
     EPOCH_AHEAD_MAX = 1 << 16, /* of a server's epoch beyond ours that is believed */
     ROUND_AHEAD_MAX = 1 << 20,
     RETRY_PAUSE_MS = 200, /* before the next election when a role came to nothing */
+    FINALIZE_MS = 200,
 };
 
 struct zab {
@@ -286,6 +290,8 @@ struct zab {
     int sync_limit;
     struct buf config_text;
     int64_t config_version;
+    int64_t counter_full;
+    int finalize_ms;
 
     int64_t now_ms;
     struct zab_effects *fx; /* of the step at hand */

@@ -4,9 +4,6 @@
  * to there is persisted. */
 #include "internal.h"
 
-/* The last counter that is proposed is not much behind this one. */
-static const int64_t counter_full = 0xffff0000;
-
 /* An ACK is due for this proposal, or for the first one behind that which was acknowledged. */
 static void await_ack(struct zab *z, struct learner *l, int64_t zxid)
 {
@@ -31,7 +28,7 @@ void leader_logged(struct zab *z, int64_t zxid)
         e->zxid = zxid;
         await_ack(z, l, zxid);
     }
-    if (!ld->epoch_full && zxid_counter(zxid) >= counter_full) {
+    if (!ld->epoch_full && zxid_counter(zxid) >= z->counter_full) {
         ld->epoch_full = true;
         fx_add(z, ZAB_FX_NEW_EPOCH)->zxid = zxid;
     }

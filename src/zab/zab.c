@@ -18,6 +18,8 @@ struct zab *zab_open(const struct zab_config *config, const struct zab_history *
     z->sync_limit = config->sync_limit;
     buf_append(&z->config_text, config->config_text.data, slice_size(config->config_text));
     z->config_version = config->config_version;
+    z->counter_full = config->counter_full > 0 ? config->counter_full : COUNTER_FULL;
+    z->finalize_ms = config->finalize_ms > 0 ? config->finalize_ms : FINALIZE_MS;
     z->now_ms = now_ms;
     z->look_at_ms = now_ms;
     z->logged = z->persisted = z->tree_zxid = history->last_zxid;

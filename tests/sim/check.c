@@ -115,6 +115,7 @@ void check_arrived(const struct conn *conn, int32_t xid)
 static void check_refused(struct world *w, struct conn *conn)
 {
     const struct server *s = server_of(conn);
+    cover_point(COVER_check_refused);
     bool here = !s->up || model_session(&s->memory.applied->after, conn->session_id);
     if (conn->session_id == 0 || (here && model_session(&journal_tip(w)->after, conn->session_id)))
         sim_fail(w, SIM_BROKEN, "client %u: session 0x%" PRIx64 " is refused, but is there",
@@ -136,6 +137,7 @@ static void check_granted(struct world *w, struct conn *conn, const struct zk_co
         sim_fail(w, SIM_BROKEN, "client %u: got session 0x%" PRIx64 ", which is not there",
                  c->index, (uint64_t)r->session_id);
     note_acked(w, seen->created_zxid);
+    cover_point(COVER_check_granted);
 }
 
 static void greeting_received(struct world *w, struct conn *conn, struct slice frame)
@@ -187,6 +189,7 @@ static void check_refusal(struct world *w, struct conn *conn, const struct reque
                           const struct buf *answer)
 {
     int64_t last = zxid;
+    cover_point(COVER_check_refusal);
     for (size_t i = 0; i < conn->n_sent; i++) {
         const struct request *later = conn->sent[i].request;
         if (later && later->zxid > 0)
@@ -210,6 +213,7 @@ static void check_read(struct world *w, const struct request *r, int64_t zxid,
 {
     struct buf must = {0};
     bool newest = !is_ensemble(w) || r->op.type == ZK_OP_sync;
+    cover_point(newest ? COVER_check_newest : COVER_check_read);
     if (newest && zxid < r->acked_before)
         sim_fail(w, SIM_BROKEN,
                  "client %u: #%d reads the past, zxid 0x%" PRIx64 " before 0x%" PRIx64,
@@ -227,12 +231,17 @@ static void check_answer(struct world *w, struct conn *conn, struct request *r, 
 {
     struct buf answer = {0};
     answer_text(r, err, body, &answer);
+    bool is_done = strncmp((const char *)answer.data, "OK (error", MIN(answer.len, (size_t)9)) != 0;
     sim_trace(w, "client %u: #%d answered at 0x%" PRIx64 ": %.*s", r->client->index, r->xid,
               (uint64_t)zxid, (int)answer.len, (char *)answer.data);
+    cover(COVER_ANSWER, r->op.type, err);
+    for (int i = 0; err == ZK_OK && i < r->n_parts; i++)
+        cover(COVER_PART, r->parts[i].type, is_done);
     r->answered = true;
     r->err = err;
     w->n_answers++;
     if (r->zxid != 0) {
+        cover_point(COVER_check_written);
         if (r->zxid != zxid || !slice_eq_str(buf_slice(&answer), r->expected))
             fail_answer(w, r, zxid, &answer, r->expected);
     } else if (request_is_write(r)) {

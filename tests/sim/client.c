@@ -49,6 +49,7 @@ static void tell_state(struct world *w, struct client *c, enum client_state stat
 {
     sim_trace(w, "client %u: %s, session 0x%" PRIx64, c->index, client_state_name(state),
               (uint64_t)c->session.id);
+    cover(COVER_SESSION, (int32_t)state, 0);
     if (state == CLIENT_EXPIRED)
         watchcheck_expired(c);
     if (state == CLIENT_CLOSED)

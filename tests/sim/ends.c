@@ -68,6 +68,8 @@ static void client_data(struct world *w, struct end *end, struct slice bytes)
 
 static void read_end(struct world *w, struct end *end)
 {
+    if (end->pub->paused)
+        cover_point(COVER_read_paused);
     if (end->inbox.len == 0 || end->closing || end->pub->paused)
         return;
     size_t n = chance(w, 4) ? (size_t)between(w, 1, (int64_t)end->inbox.len) : end->inbox.len;

@@ -53,6 +53,7 @@ static void squeeze(struct world *w, struct server *s)
 {
     if (s->faults.squeezed)
         return;
+    cover_point(COVER_fault_disk_full);
     sim_trace(w, "%s: its disk is full", s->name);
     s->faults.squeezed = true;
     disk_mem_set_capacity(s->disk, (uint64_t)between(w, 0, 30000));
@@ -61,6 +62,7 @@ static void squeeze(struct world *w, struct server *s)
 
 static void slow_down(struct world *w, struct server *s)
 {
+    cover_point(COVER_fault_disk_slow);
     s->faults.slow_ms = chance(w, 2) ? between(w, 20, 300) : 0;
     sim_trace(w, "%s: its disk takes %" PRId64 " ms longer", s->name, s->faults.slow_ms);
 }
@@ -68,6 +70,7 @@ static void slow_down(struct world *w, struct server *s)
 /* An empty disk in the place of what it had. */
 static void wipe(struct world *w, struct server *s)
 {
+    cover_point(COVER_fault_disk_lost);
     sim_trace(w, "%s: its disk is lost", s->name);
     disk_mem_close(s->disk);
     s->disk = disk_mem_open(rng_next(&w->rng));
@@ -106,22 +109,26 @@ void faults_wipe(struct world *w, struct server *s)
 static void turn_clock(struct world *w, struct server *s)
 {
     int64_t by = between(w, -3000, 3000);
+    cover_point(COVER_fault_clock);
     sim_trace(w, "%s: its clock is turned by %" PRId64 " ms", s->name, by);
     s->wall_ahead_ms += by;
 }
 
 static void lose_power(struct world *w, struct server *s)
 {
+    cover_point(COVER_fault_power);
     server_stop(w, s, true, "at random");
 }
 
 static void end_process(struct world *w, struct server *s)
 {
+    cover_point(COVER_fault_kill);
     server_stop(w, s, false, "at random");
 }
 
 void faults_pause(struct world *w, struct server *s, int64_t ms)
 {
+    cover_point(COVER_fault_pause);
     sim_trace(w, "%s: stands still for %" PRId64 " ms", s->name, ms);
     s->paused_until_ms = w->now_ms + ms;
 }
@@ -135,6 +142,7 @@ static void stop_several(struct world *w, struct server *s)
 {
     (void)s;
     bool all = chance(w, 2), power_lost = chance(w, 2);
+    cover_point(COVER_fault_several);
     for (unsigned i = 0; i < w->n_servers; i++) {
         if (all || chance(w, 2))
             server_stop(w, &w->servers[i], power_lost, "as others do");
@@ -147,15 +155,19 @@ static void cut_any(struct world *w, struct server *s)
 {
     (void)s;
     struct client *c = &w->clients[rng_below(&w->rng, w->n_clients)];
-    if (c->conn)
-        net_cut(w, c->conn);
+    if (!c->conn)
+        return;
+    cover_point(COVER_fault_cut);
+    net_cut(w, c->conn);
 }
 
 static void cut_links(struct world *w, struct server *s)
 {
     for (size_t i = s->n_ends; i > 0; i--) {
-        if (!s->ends[i - 1]->conn->client && chance(w, 2))
-            net_cut(w, s->ends[i - 1]->conn);
+        if (s->ends[i - 1]->conn->client || !chance(w, 2))
+            continue;
+        cover_point(COVER_fault_links);
+        net_cut(w, s->ends[i - 1]->conn);
     }
 }
 
@@ -175,6 +187,7 @@ void faults_isolate(struct world *w, unsigned place)
 static void unblock(struct world *w, struct server *s)
 {
     (void)s;
+    cover_point(COVER_fault_unblock);
     sim_trace(w, "the network: all is connected");
     memset(w->blocked, 0, sizeof(w->blocked));
 }
@@ -183,6 +196,7 @@ static void unblock(struct world *w, struct server *s)
 static void split(struct world *w, bool bridge)
 {
     bool side[PLACES], sees_both[PLACES] = {false};
+    cover_point(bridge ? COVER_fault_bridge : COVER_fault_split);
     for (unsigned i = 0; i < PLACES; i++) {
         side[i] = chance(w, 2);
         sees_both[i] = i >= SERVERS_MAX && chance(w, 2);
@@ -204,12 +218,15 @@ static void partition(struct world *w, struct server *s)
     sim_trace(w, "the network: partitioned");
     switch (between(w, 0, 4)) {
     case 0:
+        cover_point(COVER_fault_isolate);
         faults_isolate(w, a);
         break;
     case 1:
+        cover_point(COVER_fault_one_way);
         faults_block(w, a, b);
         break;
     case 2:
+        cover_point(COVER_fault_both_ways);
         faults_block(w, a, b);
         faults_block(w, b, a);
         break;

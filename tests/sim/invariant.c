@@ -52,6 +52,7 @@ void invariant_started(struct world *w, struct server *s, const struct tree *tre
 {
     struct memory *m = &s->memory;
     struct entry *e = entry_of(w, s, tree);
+    cover_point(COVER_check_started);
     if (!journal_has(e, m->durable))
         sim_fail(w, SIM_BROKEN, "%s starts at zxid 0x%" PRIx64 ", and 0x%" PRIx64 " was durable",
                  s->name, (uint64_t)e->zxid, (uint64_t)m->durable->zxid);
@@ -89,6 +90,7 @@ static void take_back(struct world *w, struct server *s, struct entry *kept)
 {
     struct memory *m = &s->memory;
     struct entry *e = m->log_end;
+    cover_point(COVER_check_took_back);
     while (!journal_is_committed(w, e))
         e = e->prev;
     m->durable = common(m->durable, kept);
@@ -136,6 +138,7 @@ void invariant_installed(struct world *w, struct server *s, const struct tree *t
 static void established(struct world *w, struct server *s, int64_t epoch)
 {
     const struct epoch *known = journal_epoch(w, epoch);
+    cover_point(COVER_check_established);
     const struct entry *must = journal_back_to(journal_tip(w), zxid_make(epoch, 0));
     if (known)
         sim_fail(w, SIM_BROKEN, "%s leads epoch %" PRId64 ", which %s has led", s->name, epoch,
@@ -163,6 +166,7 @@ static void begins_to_serve(struct world *w, struct server *s)
 static void check_begin(struct world *w, const struct server *s, int64_t zxid)
 {
     const struct epoch *ep = journal_epoch(w, zxid_epoch(zxid));
+    cover_point(COVER_check_begin);
     if (!ep || ep->base != s->memory.applied)
         sim_fail(w, SIM_BROKEN,
                  "%s serves the beginning of epoch %" PRId64 " with a tree of 0x%" PRIx64, s->name,
@@ -173,6 +177,7 @@ static void applied(struct world *w, struct server *s)
 {
     struct entry *e = s->memory.applied;
     journal_commit(w, s, e);
+    cover_point(COVER_check_in_quorum);
     if (!in_quorum(w, e) && e == journal_tip(w))
         fail_at(w, s, "serves what no quorum has on its disks,", e->zxid);
     if (s->memory.n_steps++ % COMPARE_EVERY == 0)
@@ -191,9 +196,11 @@ void invariant_stepped(struct world *w, struct server *s)
     m->applied = entry_of(w, s, tree);
     if (serving && !was_serving)
         begins_to_serve(w, s);
+    /* A leader whose epoch is used up serves the last of it and stops in one step. */
+    if (serving || was_serving)
+        applied(w, s);
     if (!serving)
         return;
-    applied(w, s);
     int64_t zxid = node_last_committed(s->node);
     if (is_ensemble(w) && zxid_counter(zxid) == 0)
         check_begin(w, s, zxid);
@@ -205,6 +212,7 @@ static void check_ack(struct world *w, const struct server *s, int64_t zxid)
 {
     const struct memory *m = &s->memory;
     bool of_epoch = zxid_counter(zxid) == 0;
+    cover_point(of_epoch ? COVER_check_ack_epoch : COVER_check_ack);
     if (of_epoch && m->current_epoch < zxid_epoch(zxid))
         fail_at(w, s, "acknowledges an epoch that is not durable,", zxid);
     if (!of_epoch && m->durable->zxid < zxid)
@@ -215,10 +223,12 @@ void invariant_packet(struct world *w, const struct server *s, const struct zk_q
 {
     const struct memory *m = &s->memory;
     int64_t epoch = zxid_epoch(p->zxid);
+    cover(COVER_PACKET, p->type, 0);
     switch (p->type) {
     case ZAB_FOLLOWERINFO:
     case ZAB_OBSERVERINFO:
     case ZAB_LEADERINFO:
+        cover_point(COVER_check_epoch_told);
         if (m->accepted_epoch < epoch)
             fail_at(w, s, "tells an epoch that it has not accepted durably,", p->zxid);
         break;

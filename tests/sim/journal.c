@@ -153,6 +153,8 @@ static void commit_session(struct world *w, const struct entry *e)
 static void commit_one(struct world *w, struct entry *e)
 {
     const struct request *r = e->request;
+    if (r)
+        cover_point(COVER_check_real_time);
     if (r && e->zxid <= r->acked_before)
         sim_fail(w, SIM_BROKEN,
                  "client %u: #%d is committed as 0x%" PRIx64 ", but clients knew of 0x%" PRIx64

@@ -97,6 +97,13 @@ static void dump(const struct tree *t, struct buf *out)
     tree_dump_close(&d);
 }
 
+static void break_link(struct world *w, void *arg)
+{
+    struct end *end = arg;
+    if (!w->faults_off && net_is_alive(end))
+        net_cut(w, end->conn);
+}
+
 /* What the daemon's child writes to the socket. */
 void links_send_tree(struct world *w, struct end *end, const struct tree *t, size_t before)
 {
@@ -116,6 +123,10 @@ void links_send_tree(struct world *w, struct end *end, const struct tree *t, siz
     jute_write_buffer(&tree, slice_str("BenWasHere"));
     end->pub->in_flight += tree.len;
     end->sending_tree = true;
+    if (!w->faults_off && chance(w, 6)) {
+        cover_point(COVER_fault_tree_cut);
+        sim_at(w, between(w, 0, 10), break_link, end);
+    }
     net_push(w, net_other(end), tree.data, tree.len);
     sim_at(w, chance(w, 4) ? between(w, 100, 800) : between(w, 1, 50), tree_sent, end);
     buf_close(&tree);

@@ -14,6 +14,10 @@ bool logger_is_over(struct world *w, struct server *s, int rc, bool must_work, c
     if (rc < 0 && !hit && !f->squeezed)
         sim_fail(w, SIM_BROKEN, "%s: the disk works, but: %s", s->name, e->text);
     bool crash = hit && f->kind == DISK_MEM_CRASH;
+    if (hit)
+        cover_point(crash                        ? COVER_fault_disk_crash
+                    : f->kind == DISK_MEM_ENOSPC ? COVER_fault_disk_enospc
+                                                 : COVER_fault_disk_eio);
     if (crash || (rc < 0 && must_work)) {
         server_stop(w, s, crash && (w->options.script || chance(w, 2)),
                     rc < 0 ? e->text : "in between");
@@ -96,8 +100,10 @@ static int truncate_log(struct world *w, struct server *s, int64_t zxid, struct 
     if (rc == 0) {
         tree = tree_open(rng_next(&w->rng));
         rc = recover_tree(w, s, tree, &r, e);
-        if (skip)
+        if (skip) {
             tree_set_last_zxid(tree, MIN(zxid, tree_last_zxid(tree)));
+            s->log.last_zxid = tree_last_zxid(tree);
+        }
     } else if (rc == -ENODATA) {
         rc = 0;
     }

@@ -1,48 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* sim: runs of the simulator, from seeds or from a script. */
+/* sim: runs of the simulator, from seeds or from a script. The seeds of a swarm are shared out
+ * among processes; what they have covered comes together at the end. */
 #include "sim.h"
 
-#include <getopt.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     STEPS = 4000,
+    SWARM = 300, /* so many seeds must cover all that is listed */
 };
-
-static const char usage[] =
-    "usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--servers N[+OBSERVERS]]\n"
-    "           [--script FILE [--rewrite]] [--break NAME] [--trace]\n"
-    "Runs replicas in a simulated world. One seed gives one run, always.\n"
-    "exit status: 0 fine, 1 an invariant was broken, 2 crashed, 3 stalled, 4 usage\n"
-    "--break NAME breaks a promise on purpose:\n";
-
-static const struct {
-    const char *name, *text;
-} breakages[] = {{"nothing", "nothing"},
-#define BREAKAGE_TEXT(name, text) {#name, text},
-                 BREAKAGES(BREAKAGE_TEXT)
-#undef BREAKAGE_TEXT
-};
-
-static void print_usage(FILE *to)
-{
-    fputs(usage, to);
-    for (size_t i = 1; i < ARRAY_LEN(breakages); i++)
-        fprintf(to, "    %-18s %s\n", breakages[i].name, breakages[i].text);
-}
-
-static _Noreturn void say_usage(void)
-{
-    print_usage(stderr);
-    exit(SIM_USAGE);
-}
-
-static _Noreturn void help(void)
-{
-    print_usage(stdout);
-    exit(SIM_FINE);
-}
 
 static void on_crash(int sig)
 {
@@ -53,107 +22,80 @@ static void on_crash(int sig)
     _exit(SIM_CRASHED);
 }
 
-static uint64_t number(const char *text, char **end)
+static void run_seeds(struct sim_options options, const struct sim_seeds *seeds, unsigned job)
 {
-    uint64_t v = strtoull(text, end, 10);
-    if (*end == text)
-        say_usage();
-    return v;
-}
-
-static uint64_t whole_number(const char *text)
-{
-    char *end;
-    uint64_t v = number(text, &end);
-    if (*end)
-        say_usage();
-    return v;
-}
-
-static enum breakage breakage_of(const char *name)
-{
-    for (size_t i = 1; i < ARRAY_LEN(breakages); i++) {
-        if (strcmp(breakages[i].name, name) == 0)
-            return (enum breakage)i;
+    for (uint64_t seed = seeds->from + job; seed <= seeds->to; seed += seeds->jobs) {
+        options.seed = seed;
+        world_run(&options);
     }
-    say_usage();
 }
 
-struct range {
-    uint64_t from, to;
-};
-
-static struct range range_of(const char *text)
+static pid_t start_job(const struct sim_options *options, const struct sim_seeds *seeds,
+                       unsigned job, struct cover_count *counts)
 {
-    char *end;
-    struct range r;
-    r.from = number(text, &end);
-    if (*end != '-')
-        say_usage();
-    r.to = whole_number(end + 1);
-    return r;
-}
-
-static void parse_servers(const char *text, struct sim_options *o)
-{
-    char *end;
-    uint64_t voters = number(text, &end), observers = 0;
-    if (*end == '+')
-        observers = whole_number(end + 1);
-    else if (*end)
-        say_usage();
-    if (voters == 0 || voters > SERVERS_MAX || observers > SERVERS_MAX - voters)
-        say_usage();
-    o->voters = (unsigned)voters;
-    o->observers = (unsigned)observers;
-}
-
-static void parse(int argc, char **argv, struct sim_options *o, struct range *seeds)
-{
-    static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'S'},
-        {"steps", required_argument, NULL, 'n'}, {"servers", required_argument, NULL, 'v'},
-        {"break", required_argument, NULL, 'b'}, {"script", required_argument, NULL, 'f'},
-        {"trace", no_argument, NULL, 't'},       {"rewrite", no_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
-    for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        if (c == 's')
-            seeds->from = seeds->to = whole_number(optarg);
-        else if (c == 'S')
-            *seeds = range_of(optarg);
-        else if (c == 'n')
-            o->steps = whole_number(optarg);
-        else if (c == 'v')
-            parse_servers(optarg, o);
-        else if (c == 'b')
-            o->breakage = breakage_of(optarg);
-        else if (c == 'f')
-            o->script = optarg;
-        else if (c == 't')
-            o->trace = true;
-        else if (c == 'r')
-            o->rewrite = true;
-        else if (c == 'h')
-            help();
-        else
-            say_usage();
+    pid_t pid = fork();
+    if (pid == 0) {
+        coverage_begin(counts);
+        run_seeds(*options, seeds, job);
+        fflush(stdout);
+        _exit(SIM_FINE);
     }
-    if (optind < argc)
-        say_usage();
+    ensure(pid > 0);
+    return pid;
+}
+
+/* The status of the first that failed, which ends the others. */
+static int wait_for_jobs(pid_t *pids, unsigned n)
+{
+    int result = SIM_FINE, status;
+    for (pid_t pid; (pid = wait(&status)) > 0;) {
+        int code = WIFEXITED(status) ? WEXITSTATUS(status) : SIM_CRASHED;
+        for (unsigned i = 0; i < n; i++) {
+            if (pids[i] == pid)
+                pids[i] = 0;
+            else if (pids[i] > 0 && code != SIM_FINE && result == SIM_FINE)
+                kill(pids[i], SIGKILL);
+        }
+        if (result == SIM_FINE)
+            result = code;
+    }
+    return result;
+}
+
+static int run_jobs(const struct sim_options *options, const struct sim_seeds *seeds)
+{
+    size_t size = COVER_SLOTS * sizeof(struct cover_count);
+    struct cover_count *counts =
+        mmap(NULL, seeds->jobs * size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pids[64];
+    ensure(counts != MAP_FAILED);
+    for (unsigned i = 0; i < seeds->jobs; i++)
+        pids[i] = start_job(options, seeds, i, counts + (size_t)i * COVER_SLOTS);
+    int status = wait_for_jobs(pids, seeds->jobs);
+    for (unsigned i = 0; i < seeds->jobs; i++)
+        coverage_add(counts + (size_t)i * COVER_SLOTS);
+    munmap(counts, seeds->jobs * size);
+    return status;
 }
 
 int main(int argc, char **argv)
 {
     struct sim_options options = {.steps = STEPS};
-    struct range seeds = {1, 1};
-    parse(argc, argv, &options, &seeds);
+    struct sim_seeds seeds = {1, 1, 1, false};
+    int status = SIM_FINE;
+    options_parse(argc, argv, &options, &seeds);
     signal(SIGABRT, on_crash);
     signal(SIGSEGV, on_crash);
     signal(SIGBUS, on_crash);
     signal(SIGFPE, on_crash);
-    for (uint64_t seed = seeds.from; seed <= seeds.to; seed++) {
-        options.seed = seed;
-        world_run(&options);
-    }
-    return SIM_FINE;
+    if (seeds.jobs > 1)
+        status = run_jobs(&options, &seeds);
+    else
+        run_seeds(options, &seeds, 0);
+    if (seeds.coverage)
+        coverage_print(stdout);
+    bool swarm = seeds.to - seeds.from + 1 >= SWARM && !options.script && options.voters == 0;
+    if (status == SIM_FINE && swarm && !coverage_is_whole(stderr))
+        status = SIM_UNCOVERED;
+    return status;
 }

@@ -11,6 +11,8 @@ enum {
 int64_t net_delay(struct world *w)
 {
     bool late = chance(w, 300) && !(w->faults_off && is_ensemble(w));
+    if (late)
+        cover_point(COVER_fault_late);
     return late ? between(w, 100, 600) : between(w, 0, 10);
 }
 
@@ -169,6 +171,8 @@ void net_server_died(struct world *w, struct server *s, bool power_lost)
         if (chance(w, 2))
             end->conn->cut = true; /* else what is on its way arrives first */
         bool silent = power_lost && is_ensemble(w) && chance(w, 2);
+        if (silent)
+            cover_point(COVER_fault_silent);
         sim_at(w, silent ? between(w, 100, 4000) : 20 + net_delay(w), learn, other);
     }
     s->n_ends = 0;

@@ -39,10 +39,12 @@ static void connect_both(struct world *w, const struct mail *m)
 static void deliver(struct world *w, struct mail *m)
 {
     m->waits = false;
-    if (!w->faults_off && chance(w, 200))
+    if (!w->faults_off && chance(w, 200)) {
+        cover_point(COVER_fault_mail);
         set_connected(m->from, m->to, false); /* and the message is lost */
-    else
+    } else {
         post(w, m->to, m->from, &m->message);
+    }
 }
 
 static void try_to_deliver(struct world *w, void *arg)

@@ -68,6 +68,7 @@ static struct request *propose_error(struct world *w, const struct zk_txn_header
     struct model_actor who = {r->ids, h->client_id, h->zxid, h->time};
     struct buf answer = {0};
     bool written = false;
+    cover_point(COVER_check_error_txn);
     if (err == ZK_SESSIONMOVED)
         buf_printf(&answer, "%s", zk_error_name(err));
     else if (!model_session(m, h->client_id))
@@ -86,6 +87,7 @@ static struct request *propose_error(struct world *w, const struct zk_txn_header
 static void check_expiry(struct world *w, const struct model_session *s)
 {
     const struct session_seen *seen = journal_session(w, s->id);
+    cover_point(COVER_check_expiry);
     if (!is_ensemble(w) && seen && w->now_ms - seen->heard_ms < s->timeout_ms)
         sim_fail(w, SIM_BROKEN,
                  "session 0x%" PRIx64 " expires after %" PRId64 " ms, its timeout is %d",
@@ -129,6 +131,7 @@ static void propose_delete_container(struct world *w, const struct server *s,
                                      struct model *m)
 {
     char text[MODEL_PATH_MAX];
+    cover_point(COVER_check_container);
     snprintf(text, sizeof(text), "%.*s", SLICE_ARG(path));
     const struct entry *applied = journal_find(w, tree_last_zxid(node_tree(s->node)));
     bool expired = model_is_expired(&applied->after, text, h->time);
@@ -187,6 +190,7 @@ static struct entry *propose(struct world *w, struct server *s, struct slice txn
 static void check_known(struct world *w, const struct server *s, const struct entry *e,
                         struct slice txn)
 {
+    cover_point(COVER_check_known);
     if (e->prev != s->memory.log_end)
         sim_fail(w, SIM_BROKEN,
                  "%s appends zxid 0x%" PRIx64 " behind 0x%" PRIx64 ", it was proposed behind "

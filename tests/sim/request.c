@@ -140,6 +140,8 @@ static void fill_read(struct world *w, struct op *op)
         ZK_OP_sync,        ZK_OP_check,   ZK_OP_sync,          ZK_OP_sync,
     };
     op->type = types[rng_below(&w->rng, ARRAY_LEN(types))];
+    if (breaks(w, BREAK_only_exists, 1))
+        op->type = ZK_OP_exists;
     set_path(w, op, op->type == ZK_OP_exists);
     op->version = any_version(w);
     op->watch = op->type != ZK_OP_getACL && chance(w, 2);

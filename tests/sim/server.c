@@ -36,12 +36,8 @@ static struct node_config config_of(struct world *w, struct server *s)
         .version = "0",
         .conf_text = "",
         .envi_text = "",
-        .limits = node_limits_default(),
     };
-    config.snap_count = (uint32_t)between(w, 6, 60);
-    config.seed = rng_next(&w->rng);
-    if (chance(w, 4))
-        config.outstanding_max = (uint32_t)between(w, 0, 8);
+    draw_config(w, &config);
     if (!is_ensemble(w))
         return config;
     s->zab = (struct zab_config){.sid = sid_of(s),
@@ -51,7 +47,8 @@ static struct node_config config_of(struct world *w, struct server *s)
                                  .init_limit = 10,
                                  .sync_limit = 5,
                                  .config_text = slice_str(SIM_CONFIG),
-                                 .fresh_id = (int64_t)(rng_next(&w->rng) >> 1 | 1)};
+                                 .fresh_id = (int64_t)(rng_next(&w->rng) >> 1 | 1),
+                                 .counter_full = w->counter_full};
     config.ensemble = &s->zab;
     return config;
 }
@@ -67,6 +64,7 @@ static struct end *end_of(const struct node_effect *fx)
 
 static void carry_out_one(struct world *w, struct server *s, const struct node_effect *fx)
 {
+    cover(COVER_EFFECT, (int32_t)fx->type, 0);
     switch (fx->type) {
     case NODE_APPEND:
         proposals_append(w, s, fx->batch);
@@ -118,6 +116,19 @@ static void carry_out_one(struct world *w, struct server *s, const struct node_e
     }
 }
 
+/* What the core says of how it brings a learner to its history. */
+static void cover_sync(const struct node_effect *fx, bool log_was_read)
+{
+    if (fx->type != NODE_LOG || strncmp(fx->text, "learner ", 8) != 0)
+        return;
+    if (strstr(fx->text, ": DIFF from "))
+        cover_point(log_was_read ? COVER_sync_diff_log : COVER_sync_diff_memory);
+    else if (strstr(fx->text, ": TRUNC from "))
+        cover_point(log_was_read ? COVER_sync_trunc_log : COVER_sync_trunc_memory);
+    else if (strstr(fx->text, ": SNAP from "))
+        cover_point(log_was_read ? COVER_sync_snap_log : COVER_sync_snap_memory);
+}
+
 static void name_end(const struct node_event *ev)
 {
     struct end *end = ev->owner;
@@ -132,9 +143,12 @@ void server_step(struct world *w, struct server *s, struct node_event ev)
         return;
     ev.now_ms = server_clock(w, s);
     ev.wall_ms = server_wall(w, s);
+    cover(COVER_EVENT, (int32_t)ev.type, 0);
     node_step(s->node, &ev, &s->fx);
     if (ev.type == NODE_CONN_OPENED || ev.type == NODE_LINK_OPENED)
         name_end(&ev);
+    for (size_t i = 0; i < s->fx.n; i++)
+        cover_sync(&s->fx.list[i], ev.type == NODE_LOG_READ);
     for (size_t i = 0; s->up && i < s->fx.n; i++)
         carry_out_one(w, s, &s->fx.list[i]);
     if (s->up)

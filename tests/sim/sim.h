@@ -7,8 +7,12 @@
  * so that a seed gives the same run always. Whatever the run finds wrong ends the process in
  * sim_fail(), with the line that replays it.
  *
- *     main.c      options, seeds, exit codes
+ *     main.c      seeds and processes, exit codes
+ *     options.c   the command line
  *     world.c     what happens when; the trace; failing
+ *     coverage.c  what a swarm has covered, and what it must have
+ *     core.c      what goes into the consensus core and comes out of it
+ *     draw.c      what a seed draws of the configuration
  *     server.c    the shell around node_step()
  *     ends.c      what comes over a server's connections
  *     logger.c    the log and its changes of history, on the simulated disk
@@ -39,6 +43,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "coverage.h"
 #include "journal.h"
 #include "server.h"
 
@@ -51,6 +56,7 @@ enum sim_exit {
     SIM_CRASHED, /* a signal or a failed assertion */
     SIM_STALLED,
     SIM_USAGE,
+    SIM_UNCOVERED, /* a swarm did not cover what it must */
 };
 
 enum {
@@ -87,13 +93,25 @@ enum {
     B(wrong_vote, "tell in elections of a longer history than there is")                           \
     B(stop_ticks, "stop a leader's clock")                                                         \
     B(lose_touches, "tell a leader of no session that is alive on its learners")                   \
-    B(wipe_quorum, "wipe disks of more servers than may be lost")
+    B(wipe_quorum, "wipe disks of more servers than may be lost")                                  \
+    B(only_exists, "let clients read nothing but whether a node exists")
 
 enum breakage {
     BREAK_NOTHING,
 #define BREAKAGE_ENUM(name, text) BREAK_##name,
     BREAKAGES(BREAKAGE_ENUM)
 #undef BREAKAGE_ENUM
+};
+
+/* What the replica does not stand yet (--also NAME): it is in no seed until it is put right. */
+#define FINDINGS(F)                                                                                \
+    F(slow_readers, "clients that do not read for longer than their output may wait")
+
+enum finding {
+#define FINDING_ENUM(name, text) ALSO_##name,
+    FINDINGS(FINDING_ENUM)
+#undef FINDING_ENUM
+        N_FINDINGS,
 };
 
 struct sim_event {
@@ -104,6 +122,15 @@ struct sim_event {
 };
 
 /* ---- Clients ---- */
+
+/* Kinds of watches. */
+enum {
+    WATCHED_DATA = 1 << 0,
+    WATCHED_EXIST = 1 << 1,
+    WATCHED_CHILD = 1 << 2,
+    WATCHED_PERSISTENT = 1 << 3,
+    WATCHED_RECURSIVE = 1 << 4,
+};
 
 /* What a client watches: `believed` is what its session must hold, `armed` what the server has. */
 struct watched {
@@ -135,10 +162,18 @@ struct sim_options {
     uint64_t seed;
     uint64_t steps;
     enum breakage breakage;
+    bool also[N_FINDINGS];
     unsigned voters, observers; /* 0: as the seed says */
     bool trace;
     const char *script;
     bool rewrite; /* the script, with the trace that it gives */
+};
+
+/* Which seeds are run, and how. */
+struct sim_seeds {
+    uint64_t from, to;
+    unsigned jobs;
+    bool coverage; /* print it */
 };
 
 struct world {
@@ -156,6 +191,8 @@ struct world {
     struct server servers[SERVERS_MAX];
     unsigned n_servers, n_voters;
     struct zab_server zab_servers[SERVERS_MAX];
+    unsigned digest_bits;
+    int64_t counter_full;
     bool blocked[PLACES][PLACES]; /* nothing goes from the one to the other */
     uint64_t fault_kinds;         /* a bit each: those of this run */
     int64_t fault_every_ms;
@@ -186,6 +223,10 @@ static inline bool is_ensemble(const struct world *w)
     return w->n_servers > 1;
 }
 
+/* options.c */
+void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seeds *seeds);
+void options_print(const struct sim_options *o, FILE *to);
+
 /* world.c */
 void world_run(const struct sim_options *options);
 void world_set_servers(struct world *w, unsigned voters, unsigned observers);
@@ -200,7 +241,10 @@ bool chance(struct world *w, unsigned one_in);
 int64_t between(struct world *w, int64_t low, int64_t high);
 static inline bool breaks(struct world *w, enum breakage b, unsigned one_in)
 {
-    return w->options.breakage == b && chance(w, one_in);
+    bool now = w->options.breakage == b && chance(w, one_in);
+    if (now)
+        cover(COVER_BREAKAGE, b, 0);
+    return now;
 }
 
 /* Grow an array of `n` items so that one more fits. */
@@ -211,6 +255,10 @@ static inline bool breaks(struct world *w, enum breakage b, unsigned one_in)
             (array) = mem_realloc((array), (cap) * sizeof(*(array)));                              \
         }                                                                                          \
     } while (0)
+
+/* draw.c */
+void draw_config(struct world *w, struct node_config *c);
+void draw_world(struct world *w);
 
 /* server.c */
 void server_start(struct world *w, void *server);

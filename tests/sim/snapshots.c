@@ -32,13 +32,20 @@ static void done(struct world *w, struct server *s)
 }
 
 /* The child is killed, if there is one: it has written nothing. */
-void snapshot_cancel(struct world *w, struct server *s)
+static void forget(struct world *w, struct server *s)
 {
     if (!s->snapshot)
         return;
     tree_close(s->snapshot);
     s->snapshot = NULL;
     done(w, s);
+}
+
+void snapshot_cancel(struct world *w, struct server *s)
+{
+    if (s->snapshot)
+        cover_point(COVER_snapshot_cancelled);
+    forget(w, s);
 }
 
 static void write_snapshot(struct world *w, void *arg)
@@ -54,8 +61,10 @@ static void write_snapshot(struct world *w, void *arg)
     w->n_snapshots++;
     sim_trace(w, "%s: snapshot 0x%" PRIx64 " %s", s->name, (uint64_t)zxid,
               rc < 0 ? e.text : "saved");
+    if (rc == 0)
+        cover_point(COVER_snapshot_saved);
     if (!logger_is_over(w, s, rc, false, &e))
-        snapshot_cancel(w, s);
+        forget(w, s);
 }
 
 void snapshot_begin(struct world *w, struct server *s)
@@ -72,6 +81,7 @@ void snapshots_purge(struct world *w, struct server *s)
     struct err e = {0};
     if (!s->up)
         return;
+    cover_point(COVER_fault_purge);
     int rc = store_purge(&s->store, (unsigned)between(w, 1, 3), &e);
     sim_trace(w, "%s: purge: %d files %s", s->name, rc, rc < 0 ? e.text : "");
     logger_is_over(w, s, rc, false, &e);
@@ -127,7 +137,11 @@ bool recover(struct world *w, struct server *s, struct tree **tree, struct zab_h
     int rc = recover_all(w, s, *tree, &r, h, &e);
     if (flipped)
         rot_flip_back(s);
+    if (flipped)
+        cover_point(rc == 0 ? COVER_fault_rot_survived : COVER_fault_rot_refused);
     if (rc == 0) {
+        if (r.torn_tail)
+            cover_point(COVER_fault_torn);
         sim_trace(w, "%s: starts at zxid 0x%" PRIx64 ", snapshot 0x%" PRIx64 "%s%s", s->name,
                   (uint64_t)r.last_zxid, (uint64_t)r.snapshot_zxid,
                   r.torn_tail ? ", cut a torn tail, " : "", r.note);

@@ -7,14 +7,6 @@
  * for what this client watches. */
 #include "sim.h"
 
-enum {
-    DATA = 1 << 0,
-    EXIST = 1 << 1,
-    CHILD = 1 << 2,
-    PERSISTENT = 1 << 3,
-    RECURSIVE = 1 << 4,
-};
-
 static struct watched *watched_at(struct client *c, const char *path)
 {
     for (size_t i = 0; i < c->n_watched; i++) {
@@ -39,7 +31,7 @@ void watchcheck_greeted(struct client *c)
 void watchcheck_expired(struct client *c)
 {
     for (size_t i = 0; i < c->n_watched; i++)
-        c->watched[i].believed &= PERSISTENT | RECURSIVE;
+        c->watched[i].believed &= WATCHED_PERSISTENT | WATCHED_RECURSIVE;
 }
 
 /* ---- Events ---- */
@@ -49,11 +41,11 @@ static unsigned ended_by(enum zk_event_type type)
 {
     switch (type) {
     case ZK_EVENT_CHILDREN_CHANGED:
-        return CHILD;
+        return WATCHED_CHILD;
     case ZK_EVENT_DELETED:
-        return DATA | EXIST | CHILD;
+        return WATCHED_DATA | WATCHED_EXIST | WATCHED_CHILD;
     default:
-        return DATA | EXIST;
+        return WATCHED_DATA | WATCHED_EXIST;
     }
 }
 
@@ -85,13 +77,19 @@ static bool fire(struct client *c, const struct model_event *ev)
     for (size_t i = 0; i < c->n_watched; i++) {
         struct watched *at = &c->watched[i];
         bool here = strcmp(at->path, ev->path) == 0;
-        if (here && (at->armed & (ended | PERSISTENT)))
+        for (unsigned kind = WATCHED_DATA; here && kind <= WATCHED_PERSISTENT; kind <<= 1) {
+            if (!(at->armed & (ended | WATCHED_PERSISTENT) & kind))
+                continue;
             told = true;
+            cover(COVER_WATCH, (int32_t)ev->type, (int32_t)kind);
+        }
         if (here)
             at->armed &= ~ended;
-        if ((at->armed & RECURSIVE) && ev->type != ZK_EVENT_CHILDREN_CHANGED &&
-            (here || model_is_below(ev->path, at->path)))
+        if ((at->armed & WATCHED_RECURSIVE) && ev->type != ZK_EVENT_CHILDREN_CHANGED &&
+            (here || model_is_below(ev->path, at->path))) {
             told = true;
+            cover(COVER_WATCH, (int32_t)ev->type, WATCHED_RECURSIVE);
+        }
     }
     return told && model_allows(&ev->acl, c->ids, ZK_PERM_READ);
 }
@@ -161,15 +159,16 @@ static unsigned kinds_of_type(int32_t type)
 {
     switch (type) {
     case ZK_WATCHER_CHILDREN:
-        return CHILD;
+        return WATCHED_CHILD;
     case ZK_WATCHER_DATA:
-        return DATA | EXIST;
+        return WATCHED_DATA | WATCHED_EXIST;
     case ZK_WATCHER_PERSISTENT:
-        return PERSISTENT;
+        return WATCHED_PERSISTENT;
     case ZK_WATCHER_PERSISTENT_RECURSIVE:
-        return RECURSIVE;
+        return WATCHED_RECURSIVE;
     default:
-        return DATA | EXIST | CHILD | PERSISTENT | RECURSIVE;
+        return WATCHED_DATA | WATCHED_EXIST | WATCHED_CHILD | WATCHED_PERSISTENT |
+               WATCHED_RECURSIVE;
     }
 }
 
@@ -177,6 +176,7 @@ static void removed(struct world *w, struct client *c, const struct request *r, 
 {
     struct watched *at = watched_at(c, r->op.path);
     unsigned kinds = kinds_of_type(r->op.mode);
+    cover_point(COVER_check_watch_removed);
     int32_t must = at->armed & kinds ? ZK_OK : ZK_NOWATCHER;
     if (err != must)
         sim_fail(w, SIM_BROKEN, "client %u: #%d removeWatches %s is answered %s, must be %s",
@@ -198,17 +198,17 @@ void watchcheck_answered(struct world *w, struct conn *conn, const struct reques
         if (err != ZK_OK)
             sim_fail(w, SIM_BROKEN, "client %u: #%d addWatch: %s", c->index, r->xid,
                      zk_error_name(err));
-        kind = r->op.mode == ZK_WATCH_PERSISTENT ? PERSISTENT : RECURSIVE;
+        kind = r->op.mode == ZK_WATCH_PERSISTENT ? WATCHED_PERSISTENT : WATCHED_RECURSIVE;
         break;
     case ZK_OP_exists:
-        kind = err == ZK_NONODE ? EXIST : err == ZK_OK ? DATA : 0;
+        kind = err == ZK_NONODE ? WATCHED_EXIST : err == ZK_OK ? WATCHED_DATA : 0;
         break;
     case ZK_OP_getData:
-        kind = err == ZK_OK ? DATA : 0;
+        kind = err == ZK_OK ? WATCHED_DATA : 0;
         break;
     case ZK_OP_getChildren:
     case ZK_OP_getChildren2:
-        kind = err == ZK_OK ? CHILD : 0;
+        kind = err == ZK_OK ? WATCHED_CHILD : 0;
         break;
     }
     if (kind == 0 || (!r->op.watch && r->op.type != ZK_OP_addWatch))
@@ -235,8 +235,8 @@ static void each_reset(struct world *w, struct conn *conn, struct slice frame, i
     struct zk_request_header h;
     zk_request_header_read(&in, &h);
     struct reset what = {.relative_zxid = jute_read_long(&in)};
-    unsigned end = h.type == ZK_OP_setWatches2 ? RECURSIVE : CHILD;
-    for (what.kind = DATA; what.kind <= end; what.kind <<= 1) {
+    unsigned end = h.type == ZK_OP_setWatches2 ? WATCHED_RECURSIVE : WATCHED_CHILD;
+    for (what.kind = WATCHED_DATA; what.kind <= end; what.kind <<= 1) {
         for (int32_t n = jute_read_int(&in); n > 0 && jute_ok(&in); n--) {
             struct slice path = jute_read_buffer(&in);
             snprintf(what.path, sizeof(what.path), "%.*s", SLICE_ARG(path));
@@ -282,11 +282,11 @@ void watchcheck_all_reset(struct world *w, struct conn *conn)
 static int missed(const struct model_node *n, const struct reset *what)
 {
     switch (what->kind) {
-    case DATA:
+    case WATCHED_DATA:
         return !n ? ZK_EVENT_DELETED : n->mzxid > what->relative_zxid ? ZK_EVENT_DATA_CHANGED : 0;
-    case EXIST:
+    case WATCHED_EXIST:
         return n ? ZK_EVENT_CREATED : 0;
-    case CHILD:
+    case WATCHED_CHILD:
         return !n                               ? ZK_EVENT_DELETED
                : n->pzxid > what->relative_zxid ? ZK_EVENT_CHILDREN_CHANGED
                                                 : 0;
@@ -300,6 +300,8 @@ static void reset(struct world *w, struct conn *conn, const struct reset *what, 
     struct client *c = conn->client;
     const struct model_node *n = model_find(&journal_at(w, zxid)->after, what->path);
     int type = missed(n, what);
+    cover_point(COVER_check_watch_reset);
+    cover(COVER_MISSED, type, (int32_t)what->kind);
     if (type != 0 && (!n || model_allows(&n->acl, c->ids, ZK_PERM_READ)))
         take_one(w, conn, (enum zk_event_type)type, what->path, zxid, false);
     else

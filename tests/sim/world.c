@@ -97,20 +97,7 @@ void world_dump(void)
     uint64_t first = w->n_lines > SIM_LINES ? w->n_lines - SIM_LINES : 0;
     for (uint64_t i = first; !w->options.trace && i < w->n_lines; i++)
         fprintf(stderr, "%s\n", w->lines[i % SIM_LINES]);
-    fprintf(stderr, "replay: sim --seed %" PRIu64 " --steps %" PRIu64, w->options.seed,
-            w->options.steps);
-    static const char *const names[] = {"nothing",
-#define BREAKAGE_NAME(name, text) #name,
-                                        BREAKAGES(BREAKAGE_NAME)
-#undef BREAKAGE_NAME
-    };
-    if (w->options.voters > 0)
-        fprintf(stderr, " --servers %u+%u", w->options.voters, w->options.observers);
-    if (w->options.breakage != BREAK_NOTHING)
-        fprintf(stderr, " --break %s", names[w->options.breakage]);
-    if (w->options.script)
-        fprintf(stderr, " --script %s", w->options.script);
-    fprintf(stderr, " --trace\n");
+    options_print(&w->options, stderr);
 }
 
 void sim_fail(struct world *w, enum sim_exit code, const char *fmt, ...)
@@ -136,6 +123,11 @@ void world_set_servers(struct world *w, unsigned voters, unsigned observers)
     w->n_servers = voters + observers;
     for (unsigned i = 0; i < w->n_servers; i++)
         w->zab_servers[i] = (struct zab_server){i + 1, i >= voters, 1, 0};
+    if (!is_ensemble(w))
+        cover_point(COVER_single);
+    if (observers > 0)
+        cover_point(COVER_observers);
+    draw_world(w);
     if (is_ensemble(w))
         journal_set_config(w);
     for (unsigned i = 0; i < w->n_servers; i++)

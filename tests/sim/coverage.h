@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a swarm has covered, over all of its seeds. What is listed here and never happened is a
+ * failure of the swarm: a generator that has stopped to make something, or a check that has
+ * nothing to look at, says so itself. */
+#ifndef SIM_COVERAGE_H
+#define SIM_COVERAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* What is counted with one number, or with two. */
+enum cover_kind {
+    COVER_POINT = 1,   /* enum cover_point */
+    COVER_ANSWER,      /* enum zk_op, enum zk_error */
+    COVER_PART,        /* of a multi: enum zk_op, whether the multi was done */
+    COVER_EVENT,       /* enum node_event_type */
+    COVER_EFFECT,      /* enum node_effect_type */
+    COVER_CORE_EVENT,  /* enum zab_event_type */
+    COVER_CORE_EFFECT, /* enum zab_effect_type */
+    COVER_PACKET,      /* enum zab_packet_type */
+    COVER_PHASE,       /* enum zab_phase: from, to */
+    COVER_WATCH,       /* enum zk_event_type, kind of the watch */
+    COVER_MISSED,      /* the same: told when it was set again */
+    COVER_SESSION,     /* enum client_state */
+    COVER_BREAKAGE,    /* enum breakage */
+};
+
+#define COVER_POINTS(P)                                                                            \
+    P(fault_cut, "fault: a client's connection is cut")                                            \
+    P(fault_power, "fault: the power fails")                                                       \
+    P(fault_kill, "fault: the process ends")                                                       \
+    P(fault_several, "fault: several machines at once")                                            \
+    P(fault_disk_crash, "fault: a crash in the middle of work on the disk")                        \
+    P(fault_disk_eio, "fault: an operation of the disk fails")                                     \
+    P(fault_disk_enospc, "fault: an operation of the disk has no space")                           \
+    P(fault_disk_full, "fault: the disk is full")                                                  \
+    P(fault_disk_slow, "fault: the disk is slow")                                                  \
+    P(fault_disk_lost, "fault: a disk is lost")                                                    \
+    P(fault_torn, "fault: recovery cuts a torn tail")                                              \
+    P(fault_rot_refused, "fault: a bit turns over, and the replica does not start")                \
+    P(fault_rot_survived, "fault: a bit turns over, and the replica starts with all")              \
+    P(fault_clock, "fault: a clock is turned")                                                     \
+    P(fault_pause, "fault: a process stands still")                                                \
+    P(fault_purge, "fault: a purge")                                                               \
+    P(fault_isolate, "fault: a server is isolated")                                                \
+    P(fault_one_way, "fault: one way between two servers is blocked")                              \
+    P(fault_both_ways, "fault: two servers are apart")                                             \
+    P(fault_split, "fault: the network is split")                                                  \
+    P(fault_bridge, "fault: the network is split, and one server sees both sides")                 \
+    P(fault_unblock, "fault: the network is whole again")                                          \
+    P(fault_links, "fault: links are cut")                                                         \
+    P(fault_tree_cut, "fault: a link breaks while a tree goes over it")                            \
+    P(fault_mail, "fault: an election message is lost")                                            \
+    P(fault_late, "fault: bytes come very late")                                                   \
+    P(fault_silent, "fault: a machine dies and its peers learn it late")                           \
+    P(sync_diff_memory, "sync: DIFF from memory")                                                  \
+    P(sync_diff_log, "sync: DIFF from the log")                                                    \
+    P(sync_trunc_memory, "sync: TRUNC from memory")                                                \
+    P(sync_trunc_log, "sync: TRUNC from the log")                                                  \
+    P(sync_snap_memory, "sync: SNAP, the log was not asked")                                       \
+    P(sync_snap_log, "sync: SNAP, the log was no help")                                            \
+    P(single, "a single replica")                                                                  \
+    P(observers, "an ensemble with observers")                                                     \
+    P(snapshot_saved, "a snapshot is saved")                                                       \
+    P(snapshot_cancelled, "a snapshot is given up")                                                \
+    P(read_paused, "a connection is paused")                                                       \
+    P(check_granted, "check: a session that is granted")                                           \
+    P(check_refused, "check: a session that is refused")                                           \
+    P(check_written, "check: the answer to a write")                                               \
+    P(check_refusal, "check: a refused write")                                                     \
+    P(check_read, "check: a read")                                                                 \
+    P(check_newest, "check: a read or sync that may not be stale")                                 \
+    P(check_error_txn, "check: a refusal that was proposed")                                       \
+    P(check_expiry, "check: a session's expiry")                                                   \
+    P(check_container, "check: a container or TTL node that is due")                               \
+    P(check_tree, "check: a tree against the model")                                               \
+    P(check_digest, "check: a tree's bytes against those of the others")                           \
+    P(check_known, "check: what a learner appends")                                                \
+    P(check_started, "check: what a start finds")                                                  \
+    P(check_took_back, "check: what is taken back is not committed")                               \
+    P(check_established, "check: a leader's initial history")                                      \
+    P(check_begin, "check: the tree at the beginning of an epoch")                                 \
+    P(check_in_quorum, "check: what is served is on a quorum's disks")                             \
+    P(check_ack, "check: what is acknowledged is durable")                                         \
+    P(check_ack_epoch, "check: an epoch that is acknowledged is durable")                          \
+    P(check_epoch_told, "check: an epoch that is told is durable")                                 \
+    P(check_real_time, "check: a write comes behind what was known")                               \
+    P(check_watch_reset, "check: watches that are set again")                                      \
+    P(check_watch_removed, "check: a watch that is removed")                                       \
+    P(check_calm, "check: nothing happens while all is well")
+
+enum cover_point {
+#define COVER_POINT_ENUM(name, text) COVER_##name,
+    COVER_POINTS(COVER_POINT_ENUM)
+#undef COVER_POINT_ENUM
+};
+
+/* How often each was covered. */
+struct cover_count {
+    enum cover_kind kind; /* 0: this place is free */
+    int32_t a, b;
+    uint64_t n;
+};
+
+enum {
+    COVER_SLOTS = 1024,
+};
+
+/* Where to count from now on; room for COVER_SLOTS, all zero to begin with. */
+void coverage_begin(struct cover_count *counts);
+void coverage_add(const struct cover_count *counts);
+void cover(enum cover_kind kind, int32_t a, int32_t b);
+static inline void cover_point(enum cover_point p)
+{
+    cover(COVER_POINT, p, 0);
+}
+
+/* The table. */
+void coverage_print(FILE *to);
+
+/* False if something that is listed was not covered; it is named. */
+bool coverage_is_whole(FILE *to);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a seed draws of the configuration: bounds, often so small that little data comes to what
+ * lies behind them. In a script all of it is as in production. */
+#include "sim.h"
+
+static size_t small(struct world *w, size_t most, size_t usual)
+{
+    return chance(w, 2) ? (size_t)between(w, 0, (int64_t)most) : usual;
+}
+
+/* What a learner is sent in one go must fit into what may wait for it, as it does in production.
+ * The largest tree of a run and what is proposed while it is sent are less than 64 KiB. */
+static void draw_link_bounds(struct world *w, struct node_limits *l)
+{
+    if (!chance(w, 2))
+        return;
+    l->history_max = (size_t)between(w, 0, 8000);
+    l->log_read_max = (size_t)between(w, 0, 16000);
+    l->log_read_min = (size_t)between(w, 0, 4000);
+    if (chance(w, 2))
+        l->link_unsent_max = 128 << 10;
+}
+
+/* For one life of a server. */
+static void draw_limits(struct world *w, struct node_limits *l)
+{
+    draw_link_bounds(w, l);
+    l->held_max = small(w, 4000, l->held_max);
+    l->in_flight_max = small(w, 2000, l->in_flight_max);
+    l->batch_keep_max = small(w, 500, l->batch_keep_max);
+    l->link_held_max = small(w, 2000, l->link_held_max);
+    l->close_paths_max = small(w, 60, l->close_paths_max);
+    l->containers_per_check = 1 + small(w, 3, l->containers_per_check);
+    if (chance(w, 2))
+        l->repair_every_ms = between(w, 1, 5000);
+}
+
+void draw_config(struct world *w, struct node_config *c)
+{
+    c->limits = node_limits_default();
+    draw_limits(w, &c->limits);
+    c->limits.digest_bits = w->digest_bits;
+    c->snap_count = (uint32_t)between(w, 6, 60);
+    c->seed = rng_next(&w->rng);
+    if (chance(w, 4))
+        c->outstanding_max = (uint32_t)between(w, 0, 8);
+    if (w->options.also[ALSO_slow_readers] && chance(w, 4))
+        c->output_max = (size_t)between(w, 400, 6000);
+}
+
+/* What all servers of a run have alike. */
+void draw_world(struct world *w)
+{
+    w->digest_bits = node_limits_default().digest_bits;
+    if (chance(w, 2))
+        w->digest_bits = (unsigned)between(w, 1, 5);
+    w->counter_full = chance(w, 4) ? between(w, 5, 200) : 0;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The command line: what is run, and the line that runs it again. */
+#include "sim.h"
+
+#include <getopt.h>
+
+static const char usage[] =
+    "usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--servers N[+OBSERVERS]]\n"
+    "           [--script FILE [--rewrite]] [--break NAME] [--trace]\n"
+    "           [--also NAME]... [--jobs N] [--coverage]\n"
+    "Runs replicas in a simulated world. One seed gives one run, always.\n"
+    "exit status: 0 fine, 1 an invariant was broken, 2 crashed, 3 stalled, 4 usage\n"
+    "        5 a swarm of many seeds does not cover all that it should\n"
+    "--coverage prints what was covered.\n"
+    "--break NAME breaks a promise on purpose:\n";
+
+static const struct {
+    const char *name, *text;
+} breakages[] = {{"nothing", "nothing"},
+#define BREAKAGE_TEXT(name, text) {#name, text},
+                 BREAKAGES(BREAKAGE_TEXT)
+#undef BREAKAGE_TEXT
+};
+
+static const struct {
+    const char *name, *text;
+} findings[] = {
+#define FINDING_TEXT(name, text) {#name, text},
+    FINDINGS(FINDING_TEXT)
+#undef FINDING_TEXT
+};
+
+static void print_usage(FILE *to)
+{
+    fputs(usage, to);
+    for (size_t i = 1; i < ARRAY_LEN(breakages); i++)
+        fprintf(to, "    %-18s %s\n", breakages[i].name, breakages[i].text);
+    fputs("--also NAME does what the replica is known not to stand yet:\n", to);
+    for (size_t i = 0; i < ARRAY_LEN(findings); i++)
+        fprintf(to, "  + %-18s %s\n", findings[i].name, findings[i].text);
+}
+
+static _Noreturn void say_usage(void)
+{
+    print_usage(stderr);
+    exit(SIM_USAGE);
+}
+
+static _Noreturn void help(void)
+{
+    print_usage(stdout);
+    exit(SIM_FINE);
+}
+
+static uint64_t number(const char *text, char **end)
+{
+    uint64_t v = strtoull(text, end, 10);
+    if (*end == text)
+        say_usage();
+    return v;
+}
+
+static uint64_t whole_number(const char *text)
+{
+    char *end;
+    uint64_t v = number(text, &end);
+    if (*end)
+        say_usage();
+    return v;
+}
+
+static enum breakage breakage_of(const char *name)
+{
+    for (size_t i = 1; i < ARRAY_LEN(breakages); i++) {
+        if (strcmp(breakages[i].name, name) == 0)
+            return (enum breakage)i;
+    }
+    say_usage();
+}
+
+static void also(struct sim_options *o, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(findings); i++) {
+        if (strcmp(findings[i].name, name) == 0) {
+            o->also[i] = true;
+            return;
+        }
+    }
+    say_usage();
+}
+
+static void range_of(const char *text, struct sim_seeds *seeds)
+{
+    char *end;
+    seeds->from = number(text, &end);
+    if (*end != '-')
+        say_usage();
+    seeds->to = whole_number(end + 1);
+}
+
+static void parse_servers(const char *text, struct sim_options *o)
+{
+    char *end;
+    uint64_t voters = number(text, &end), observers = 0;
+    if (*end == '+')
+        observers = whole_number(end + 1);
+    else if (*end)
+        say_usage();
+    if (voters == 0 || voters > SERVERS_MAX || observers > SERVERS_MAX - voters)
+        say_usage();
+    o->voters = (unsigned)voters;
+    o->observers = (unsigned)observers;
+}
+
+void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seeds *seeds)
+{
+    static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seeds", required_argument, NULL, 'S'},
+                                          {"steps", required_argument, NULL, 'n'},
+                                          {"servers", required_argument, NULL, 'v'},
+                                          {"break", required_argument, NULL, 'b'},
+                                          {"script", required_argument, NULL, 'f'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"rewrite", no_argument, NULL, 'r'},
+                                          {"also", required_argument, NULL, 'a'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"coverage", no_argument, NULL, 'c'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+        if (c == 's')
+            seeds->from = seeds->to = whole_number(optarg);
+        else if (c == 'S')
+            range_of(optarg, seeds);
+        else if (c == 'j')
+            seeds->jobs = (unsigned)MIN(MAX(whole_number(optarg), 1u), 64u);
+        else if (c == 'c')
+            seeds->coverage = true;
+        else if (c == 'a')
+            also(o, optarg);
+        else if (c == 'n')
+            o->steps = whole_number(optarg);
+        else if (c == 'v')
+            parse_servers(optarg, o);
+        else if (c == 'b')
+            o->breakage = breakage_of(optarg);
+        else if (c == 'f')
+            o->script = optarg;
+        else if (c == 't')
+            o->trace = true;
+        else if (c == 'r')
+            o->rewrite = true;
+        else if (c == 'h')
+            help();
+        else
+            say_usage();
+    }
+    if (optind < argc)
+        say_usage();
+}
+
+/* The line that runs it again. */
+void options_print(const struct sim_options *o, FILE *to)
+{
+    fprintf(to, "replay: sim --seed %" PRIu64 " --steps %" PRIu64, o->seed, o->steps);
+    if (o->voters > 0)
+        fprintf(to, " --servers %u+%u", o->voters, o->observers);
+    if (o->breakage != BREAK_NOTHING)
+        fprintf(to, " --break %s", breakages[o->breakage].name);
+    for (size_t i = 0; i < ARRAY_LEN(findings); i++) {
+        if (o->also[i])
+            fprintf(to, " --also %s", findings[i].name);
+    }
+    if (o->script)
+        fprintf(to, " --script %s", o->script);
+    fprintf(to, " --trace\n");
+}
