@@ -19,13 +19,23 @@ static void string_text(struct jute_reader *r, struct buf *out)
     buf_printf(out, "%.*s", SLICE_ARG(s));
 }
 
+static void padded_text(struct slice s, struct buf *out)
+{
+    int len = s.len;
+    while (len > 0 && s.data[len - 1] == '~')
+        len--;
+    buf_printf(out, "'%.*s'", len, (const char *)s.data);
+    if (len < s.len)
+        buf_printf(out, "+%d", s.len - len);
+}
+
 static void data_text(struct jute_reader *r, struct buf *out)
 {
     struct slice s = jute_read_buffer(r);
     if (slice_is_null(s))
         buf_printf(out, "null");
     else
-        buf_printf(out, "'%.*s'", SLICE_ARG(s));
+        padded_text(s, out);
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -38,7 +48,7 @@ static int by_bytes(const void *a, const void *b)
 /* As a set: in the order of their names. */
 static void strings_text(struct jute_reader *r, struct buf *out)
 {
-    struct slice names[256];
+    struct slice names[1024];
     int32_t n = jute_read_int(r);
     for (int32_t i = 0; i < n && i < (int32_t)ARRAY_LEN(names); i++)
         names[i] = jute_read_buffer(r);

@@ -127,7 +127,7 @@ static void check_granted(struct world *w, struct conn *conn, const struct zk_co
     const struct client *c = conn->client;
     const struct session_seen *seen = journal_session(w, r->session_id);
     int32_t timeout_ms =
-        MIN(MAX(c->session.config.timeout_ms, SIM_TIMEOUT_MIN_MS), SIM_TIMEOUT_MAX_MS);
+        MIN(MAX(c->session.config.timeout_ms, w->times.timeout_min_ms), w->times.timeout_max_ms);
     if (r->timeout != timeout_ms)
         sim_fail(w, SIM_BROKEN, "client %u: asked for %d ms, got %d", c->index,
                  c->session.config.timeout_ms, r->timeout);

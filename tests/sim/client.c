@@ -198,7 +198,7 @@ static void act(struct world *w, void *arg)
         client_end(w, c, chance(w, 2));
     else if (!c->running && chance(w, 4))
         start_again(w, c);
-    sim_at(w, between(w, 1, is_ensemble(w) ? 80 : 30), act, c);
+    sim_at(w, between(w, 1, is_ensemble(w) ? scaled(w, 80) : 30), act, c);
 }
 
 static void act_first(struct world *w, struct client *c)
@@ -211,14 +211,17 @@ static void act_first(struct world *w, struct client *c)
 void client_start(struct world *w, struct client *c, unsigned index)
 {
     static const unsigned who[] = {0, MODEL_ALICE, MODEL_BOB, MODEL_ALICE | MODEL_BOB, 0};
-    *c = (struct client){
-        .index = index, .ids = who[index], .running = true, .acting = c->acting, .only = c->only};
+    *c = (struct client){.index = index,
+                         .ids = who[index % ARRAY_LEN(who)],
+                         .running = true,
+                         .acting = c->acting,
+                         .only = c->only};
     c->tick_at = INT64_MAX;
-    int64_t least_ms = is_ensemble(w) ? SIM_TIMEOUT_MAX_MS / 3 : SIM_TIMEOUT_MIN_MS / 2;
+    int64_t least_ms = is_ensemble(w) ? w->times.timeout_max_ms / 3 : w->times.timeout_min_ms / 2;
     struct session_config config = {
         .n_hosts = c->only ? 1 : w->n_servers,
-        .timeout_ms = (int)between(w, least_ms, SIM_TIMEOUT_MAX_MS * 3 / 2),
-        .request_timeout_ms = 4 * SIM_PATIENCE_MS,
+        .timeout_ms = (int)between(w, least_ms, w->times.timeout_max_ms * 3 / 2),
+        .request_timeout_ms = 4 * (int)w->times.patience_ms,
     };
     config.seed = rng_next(&w->rng);
     session_init(&c->session, &config);

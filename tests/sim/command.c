@@ -59,7 +59,7 @@ static bool ask(struct world *w, unsigned index, char *op, const char *path, con
 static bool ask_many(struct world *w, unsigned index, unsigned count)
 {
     char create[] = "create";
-    int64_t deadline = w->now_ms + SIM_PATIENCE_MS;
+    int64_t deadline = w->now_ms + w->times.patience_ms;
     for (unsigned i = 0; i < count; i++) {
         ask(w, index, create, "/s", "2");
         while (w->clients[index].n_waiting > 0 && w->now_ms < deadline)

@@ -35,10 +35,7 @@ static void znode_text(const struct tree *tree, const struct znode *z, struct bu
 static void node_text(const struct model *m, const struct model_node *n, struct buf *out)
 {
     buf_printf(out, "OK ");
-    if (n->data_len < 0)
-        buf_printf(out, "null");
-    else
-        buf_printf(out, "'%.*s'", n->data_len, n->data);
+    model_data_text(n, out);
     model_stat_text(m, n, out);
     buf_printf(out, "OK ");
     model_acl_text(&n->acl, false, out);
@@ -80,6 +77,8 @@ void compare_tree(struct world *w, const struct tree *tree, const struct entry *
     const struct model *m = &e->after;
     bool committed = journal_is_committed(w, e);
     cover_point(committed ? COVER_check_digest : COVER_check_tree);
+    if (m->n_nodes > 100)
+        cover_point(COVER_crowd);
     for (size_t i = 0; i < m->n_nodes; i++)
         compare_node(w, tree, m, &m->nodes[i], what);
     if (tree_count(tree) != m->n_nodes + 1)

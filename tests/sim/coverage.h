@@ -42,6 +42,10 @@ enum cover_kind {
     P(fault_rot_survived, "fault: a bit turns over, and the replica starts with all")              \
     P(fault_clock, "fault: a clock is turned")                                                     \
     P(fault_pause, "fault: a process stands still")                                                \
+    P(fault_stall_disk, "fault: a disk stands still")                                              \
+    P(fault_stall_loop, "fault: a loop is busy")                                                   \
+    P(fault_stall_tree, "fault: a tree is slow")                                                   \
+    P(fault_stall_all, "fault: disk, loop and tree stand still")                                   \
     P(fault_purge, "fault: a purge")                                                               \
     P(fault_isolate, "fault: a server is isolated")                                                \
     P(fault_one_way, "fault: one way between two servers is blocked")                              \
@@ -60,6 +64,10 @@ enum cover_kind {
     P(sync_trunc_log, "sync: TRUNC from the log")                                                  \
     P(sync_snap_memory, "sync: SNAP, the log was not asked")                                       \
     P(sync_snap_log, "sync: SNAP, the log was no help")                                            \
+    P(times_production, "tickTime, initLimit and syncLimit of ZooKeeper's sample file")            \
+    P(many_clients, "more than five clients")                                                      \
+    P(crowd, "more than a hundred nodes")                                                          \
+    P(large_data, "more than a thousand bytes of data")                                            \
     P(single, "a single replica")                                                                  \
     P(observers, "an ensemble with observers")                                                     \
     P(snapshot_saved, "a snapshot is saved")                                                       \

@@ -18,7 +18,7 @@ static void draw_link_bounds(struct world *w, struct node_limits *l)
     l->log_read_max = (size_t)between(w, 0, 16000);
     l->log_read_min = (size_t)between(w, 0, 4000);
     if (chance(w, 2))
-        l->link_unsent_max = 128 << 10;
+        l->link_unsent_max = (128 << 10) + (size_t)w->crowd * (300 + w->pad_max);
 }
 
 /* For one life of a server. */
@@ -48,9 +48,37 @@ void draw_config(struct world *w, struct node_config *c)
         c->output_max = (size_t)between(w, 400, 6000);
 }
 
-/* What all servers of a run have alike. */
+/* ZooKeeper's sample configuration, and others: a tick, initLimit, syncLimit, the wait for a better
+ * vote, and what the loop needs for each event. */
+static void draw_times(struct world *w)
+{
+    static const struct times all[] = {
+        {.tick_ms = 200, .init_limit = 10, .sync_limit = 5, .finalize_ms = 200},
+        {.tick_ms = 200, .init_limit = 10, .sync_limit = 5, .finalize_ms = 200, .step_us = 100},
+        {.tick_ms = 200, .init_limit = 10, .sync_limit = 5, .finalize_ms = 20, .step_us = 20},
+        {.tick_ms = 2000, .init_limit = 10, .sync_limit = 5, .finalize_ms = 200, .step_us = 50},
+        {.tick_ms = 2000, .init_limit = 10, .sync_limit = 5, .finalize_ms = 200, .step_us = 1000},
+        {.tick_ms = 500, .init_limit = 5, .sync_limit = 3, .finalize_ms = 200, .step_us = 500},
+    };
+    struct times *t = &w->times;
+    *t = all[w->options.script ? 0 : rng_below(&w->rng, ARRAY_LEN(all))];
+    if (!is_ensemble(w))
+        *t = (struct times){
+            .tick_ms = SIM_TICK_MS / 2, .sync_limit = 5, .step_us = chance(w, 2) ? 50 : 0};
+    int unit_ms = is_ensemble(w) ? t->tick_ms : SIM_TICK_MS;
+    t->timeout_min_ms = unit_ms * 3 / 2;
+    t->timeout_max_ms = unit_ms * 15;
+    t->patience_ms = 9000 + 2 * (int64_t)(t->init_limit + t->sync_limit) * unit_ms;
+    if (!is_ensemble(w))
+        t->patience_ms = 15000;
+}
+
+/* What all servers of a run have alike, and how much its clients do. */
 void draw_world(struct world *w)
 {
+    draw_times(w);
+    w->crowd = chance(w, 12) ? 200 : 50;
+    w->pad_max = chance(w, 4) ? (unsigned)between(w, 1, 8000) : 0;
     w->digest_bits = node_limits_default().digest_bits;
     if (chance(w, 2))
         w->digest_bits = (unsigned)between(w, 1, 5);

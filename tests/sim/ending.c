@@ -4,10 +4,6 @@
  * all. */
 #include "sim.h"
 
-enum {
-    CALM_MS = 2 * SIM_TIMEOUT_MAX_MS / 3,
-};
-
 static bool is_settled(const struct world *w, const struct server *s)
 {
     return s->up && node_is_serving(s->node) && s->n_orders == 0 &&
@@ -52,12 +48,12 @@ static bool all_gone(const struct world *w)
 
 static bool is_calm_for_long(const struct world *w)
 {
-    return w->now_ms - w->calm_since_ms >= CALM_MS;
+    return w->now_ms - w->calm_since_ms >= 2 * w->times.timeout_max_ms / 3;
 }
 
 void wait_for(struct world *w, bool (*done)(const struct world *w), const char *what)
 {
-    int64_t deadline = w->now_ms + SIM_PATIENCE_MS;
+    int64_t deadline = w->now_ms + w->times.patience_ms;
     while (!done(w)) {
         if (!sim_step(w) || w->now_ms > deadline)
             sim_fail(w, SIM_STALLED, "nothing goes wrong any more, but: %s", what);
@@ -95,7 +91,7 @@ static void stay_calm(struct world *w)
 {
     if (!is_ensemble(w))
         return;
-    int64_t deadline = w->now_ms + 2 * SIM_TIMEOUT_MAX_MS;
+    int64_t deadline = w->now_ms + 2 * w->times.timeout_max_ms;
     while (w->now_ms < deadline && sim_step(w))
         continue;
     wait_for(w, only_live_sessions, "sessions of clients that are gone do not end");

@@ -57,13 +57,13 @@ static void squeeze(struct world *w, struct server *s)
     sim_trace(w, "%s: its disk is full", s->name);
     s->faults.squeezed = true;
     disk_mem_set_capacity(s->disk, (uint64_t)between(w, 0, 30000));
-    sim_at(w, between(w, 50, 1500), faults_give_room, s);
+    sim_at(w, between(w, 50, scaled(w, 1500)), faults_give_room, s);
 }
 
 static void slow_down(struct world *w, struct server *s)
 {
     cover_point(COVER_fault_disk_slow);
-    s->faults.slow_ms = chance(w, 2) ? between(w, 20, 300) : 0;
+    s->faults.slow_ms = chance(w, 2) ? between(w, 20, scaled(w, 300)) : 0;
     sim_trace(w, "%s: its disk takes %" PRId64 " ms longer", s->name, s->faults.slow_ms);
 }
 
@@ -135,7 +135,8 @@ void faults_pause(struct world *w, struct server *s, int64_t ms)
 
 static void stand_still(struct world *w, struct server *s)
 {
-    faults_pause(w, s, chance(w, 2) ? between(w, 10, 500) : between(w, 500, 4000));
+    faults_pause(w, s,
+                 chance(w, 2) ? between(w, 10, scaled(w, 500)) : between(w, 500, scaled(w, 4000)));
 }
 
 static void stop_several(struct world *w, struct server *s)
@@ -244,6 +245,7 @@ void faults_heal(struct world *w)
         faults_clear(s);
         faults_give_room(w, s);
         s->faults.slow_ms = 0;
+        stall_end(w, s);
         s->held = false;
         if (!s->up && !s->starting)
             server_start(w, s);
@@ -273,6 +275,8 @@ static const struct fault {
     {turn_clock, 3, false},  {slow_down, 5, false},  {snapshots_purge, 5, false},
     {partition, 9, true},    {unblock, 6, true},     {cut_links, 4, true},
     {stop_several, 3, true}, {stand_still, 4, true}, {faults_wipe, 4, true},
+    {stall_disk, 3, true},   {stall_loop, 2, true},  {stall_tree, 3, true},
+    {stall_all, 1, true},
 };
 
 /* What is cut may always be connected again, and some connection of a client break. */
@@ -296,7 +300,7 @@ static void go_wrong(struct world *w, void *arg)
         dice -= weight_of(w, i);
     if (w->now_ms > 0)
         faults[i].happen(w, any_server(w));
-    sim_at(w, between(w, 1, w->fault_every_ms), go_wrong, arg);
+    sim_at(w, between(w, 1, scaled(w, w->fault_every_ms)), go_wrong, arg);
 }
 
 /* Each seed has some kinds of faults only, and its own pace, so that each kind has runs in which

@@ -82,8 +82,13 @@ void links_send(struct world *w, struct end *end, size_t len)
 static void tree_sent(struct world *w, void *arg)
 {
     struct end *end = arg;
+    int64_t left_ms = w->faults_off ? 0 : end->tree_until_ms - w->now_ms;
     if (!net_is_alive(end))
         return;
+    if (left_ms > 0) {
+        sim_at(w, MIN(left_ms, scaled(w, 100)), tree_sent, end);
+        return;
+    }
     end->tree_sent_due = true;
     server_turn_soon(w, end->server);
 }
@@ -127,7 +132,13 @@ void links_send_tree(struct world *w, struct end *end, const struct tree *t, siz
         cover_point(COVER_fault_tree_cut);
         sim_at(w, between(w, 0, 10), break_link, end);
     }
+    int64_t ms = s->faults.tree_ms > 0 ? s->faults.tree_ms
+                 : chance(w, 4)        ? between(w, 100, 800)
+                                       : between(w, 1, 50);
+    if (s->faults.tree_ms > 0)
+        net_crawl(net_other(end), ms);
+    end->tree_until_ms = w->now_ms + ms;
     net_push(w, net_other(end), tree.data, tree.len);
-    sim_at(w, chance(w, 4) ? between(w, 100, 800) : between(w, 1, 50), tree_sent, end);
+    sim_at(w, s->faults.tree_ms > 0 ? 1 : ms, tree_sent, end);
     buf_close(&tree);
 }

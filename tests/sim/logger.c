@@ -28,21 +28,59 @@ bool logger_is_over(struct world *w, struct server *s, int rc, bool must_work, c
     return false;
 }
 
+/* The disk, or the process, stands still: look again later. */
+static bool is_stalled(struct world *w, struct server *s,
+                       void (*again)(struct world *w, void *server))
+{
+    int64_t ms = MAX(s->paused_until_ms, s->disk_until_ms) - w->now_ms;
+    if (ms > 0)
+        sim_at(w, w->options.script ? ms : MIN(ms, scaled(w, 100)), again, s);
+    return ms > 0;
+}
+
 /* ---- Epochs ---- */
 
-void logger_save_epoch(struct world *w, struct server *s, const char *name, int64_t epoch)
+static bool save_epoch(struct world *w, struct server *s, const char *name, int64_t epoch)
 {
     struct err e = {0};
     if (!breaks(w, BREAK_unsaved_epoch, 4)) {
         int rc = store_epoch_write(&s->store, name, epoch, &e);
         if (logger_is_over(w, s, rc, true, &e))
-            return;
+            return false;
     }
     if (strcmp(name, "acceptedEpoch") == 0)
         s->memory.accepted_epoch = epoch;
     else if (strcmp(name, "currentEpoch") == 0)
         s->memory.current_epoch = epoch;
     server_later(s, &(struct node_event){.type = NODE_EPOCH_SAVED});
+    return true;
+}
+
+static void save_epoch_now(struct world *w, void *arg)
+{
+    struct server *s = arg;
+    const char *name = s->epoch_name;
+    if (!s->up || !name)
+        return;
+    if (is_stalled(w, s, save_epoch_now))
+        return;
+    s->epoch_name = NULL;
+    if (save_epoch(w, s, name, s->epoch))
+        server_turn_soon(w, s);
+}
+
+/* At once, as if the loop waited for it, or when the disk comes to it. */
+void logger_save_epoch(struct world *w, struct server *s, const char *name, int64_t epoch)
+{
+    bool stalled = w->now_ms < s->disk_until_ms;
+    if (!stalled && (w->options.script || chance(w, 2))) {
+        save_epoch(w, s, name, epoch);
+        return;
+    }
+    ensure(!s->epoch_name);
+    s->epoch_name = name;
+    s->epoch = epoch;
+    sim_at(w, s->faults.slow_ms + between(w, 0, 15), save_epoch_now, s);
 }
 
 /* ---- The log ---- */
@@ -178,9 +216,8 @@ static void run(struct world *w, void *arg)
     s->log_busy = false;
     if (!s->up || s->n_orders == 0)
         return;
-    if (w->now_ms < s->paused_until_ms) {
+    if (is_stalled(w, s, run)) {
         s->log_busy = true;
-        sim_at(w, s->paused_until_ms - w->now_ms, run, s);
         return;
     }
     size_t n = chance(w, 4) ? (size_t)between(w, 1, (int64_t)s->n_orders) : s->n_orders;

@@ -133,6 +133,16 @@ bool model_is_of_session(int64_t owner)
 
 /* What the Stat of a node shows: its cversion counts creations and removals of children, and of
  * owners it shows sessions only. */
+void model_data_text(const struct model_node *n, struct buf *out)
+{
+    if (n->data_len < 0)
+        buf_printf(out, "null");
+    else
+        buf_printf(out, "'%.*s'", n->data_len, n->data);
+    if (n->pad > 0)
+        buf_printf(out, "+%d", n->pad);
+}
+
 void model_stat_text(const struct model *m, const struct model_node *n, struct buf *out)
 {
     int32_t children = model_children(m, n->path);
@@ -141,7 +151,7 @@ void model_stat_text(const struct model *m, const struct model_node *n, struct b
                " v=%d cv=%d av=%d owner=0x%" PRIx64 " len=%d children=%d}",
                (uint64_t)n->czxid, (uint64_t)n->mzxid, (uint64_t)n->pzxid, n->ctime, n->mtime,
                n->version, 2 * n->creations - children, n->aversion,
-               model_is_of_session(n->owner) ? (uint64_t)n->owner : 0, MAX(n->data_len, 0),
+               model_is_of_session(n->owner) ? (uint64_t)n->owner : 0, MAX(n->data_len, 0) + n->pad,
                children);
 }
 

@@ -34,6 +34,7 @@ struct model_node {
     char path[MODEL_PATH_MAX];
     char data[MODEL_DATA_MAX];
     int data_len; /* -1: null */
+    int pad;      /* so many '~' more */
     struct model_acl acl;
     int64_t czxid, mzxid, pzxid, ctime, mtime, owner;
     int32_t version, aversion;
@@ -68,6 +69,7 @@ struct op {
     char path[MODEL_PATH_MAX];
     char data[MODEL_DATA_MAX];
     int data_len;
+    int pad;
     int32_t version;
     int32_t mode; /* of a create or of a watch */
     int64_t ttl_ms;
@@ -115,6 +117,7 @@ bool model_is_path(const char *path, bool sequential);
 bool model_is_of_session(int64_t owner);
 bool model_allows(const struct model_acl *acl, unsigned ids, int32_t perms);
 void model_stat_text(const struct model *m, const struct model_node *n, struct buf *out);
+void model_data_text(const struct model_node *n, struct buf *out);
 void model_acl_text(const struct model_acl *acl, bool masked, struct buf *out);
 struct model_node *model_add(struct model *m, const char *path);
 void model_remove(struct model *m, struct model_node *n);

@@ -9,7 +9,7 @@ static int by_name(const void *a, const void *b)
 
 static void read_children(const struct model *m, const struct model_node *n, struct buf *answer)
 {
-    const char *names[256];
+    const char *names[1024];
     size_t count = 0, len = strcmp(n->path, "/") == 0 ? 0 : strlen(n->path);
     for (size_t i = 0; i < m->n_nodes; i++) {
         const char *path = m->nodes[i].path;
@@ -58,10 +58,7 @@ static int32_t read_node(const struct model *m, const struct request *r, struct 
         return ZK_NOAUTH;
     switch (r->op.type) {
     case ZK_OP_getData:
-        if (n->data_len < 0)
-            buf_printf(answer, "null");
-        else
-            buf_printf(answer, "'%.*s'", n->data_len, n->data);
+        model_data_text(n, answer);
         model_stat_text(m, n, answer);
         break;
     case ZK_OP_exists:

@@ -111,6 +111,7 @@ static int32_t write_create(struct model *m, const struct op *op, const struct m
     struct model_node *n = model_add(m, path);
     n->acl = acl;
     n->data_len = op->data_len;
+    n->pad = op->pad;
     memcpy(n->data, op->data, sizeof(n->data));
     n->czxid = n->mzxid = n->pzxid = who->zxid;
     n->ctime = n->mtime = who->time;
@@ -170,6 +171,7 @@ static int32_t write_set_data(struct model *m, const struct op *op, const struct
     n->mzxid = who->zxid;
     n->mtime = who->time;
     n->data_len = op->data_len;
+    n->pad = op->pad;
     memcpy(n->data, op->data, sizeof(n->data));
     model_event(m, ZK_EVENT_DATA_CHANGED, n);
     model_stat_text(m, n, answer);

@@ -6,6 +6,7 @@
 
 enum {
     CLOSE_WAIT_MS = 2000, /* for a peer to take the last bytes */
+    CRAWL_PIECES = 16,
 };
 
 int64_t net_delay(struct world *w)
@@ -173,7 +174,7 @@ void net_server_died(struct world *w, struct server *s, bool power_lost)
         bool silent = power_lost && is_ensemble(w) && chance(w, 2);
         if (silent)
             cover_point(COVER_fault_silent);
-        sim_at(w, silent ? between(w, 100, 4000) : 20 + net_delay(w), learn, other);
+        sim_at(w, silent ? between(w, 100, scaled(w, 4000)) : 20 + net_delay(w), learn, other);
     }
     s->n_ends = 0;
 }
@@ -223,6 +224,26 @@ static void arrived(struct world *w, struct end *from, size_t n)
     server_turn_soon(w, from->server);
 }
 
+/* What is sent to it takes so long, piece by piece. */
+void net_crawl(struct end *to, int64_t ms)
+{
+    to->in.crawl_left = CRAWL_PIECES;
+    to->in.crawl_ms = MAX(ms / CRAWL_PIECES, 1);
+}
+
+/* How much of it arrives now; and in how long the next. */
+static size_t take_piece(struct world *w, struct pipe *p, int64_t *next_ms)
+{
+    if (w->faults_off)
+        p->crawl_left = 0;
+    if (p->crawl_left == 0) {
+        *next_ms = -1;
+        return piece(w, p->bytes.len);
+    }
+    *next_ms = p->crawl_ms;
+    return MAX(p->bytes.len / p->crawl_left--, 1);
+}
+
 static void arrive(struct world *w, void *arg)
 {
     struct end *end = arg;
@@ -231,13 +252,18 @@ static void arrive(struct world *w, void *arg)
     if (conn->cut || !net_is_alive(end) || end->in.bytes.len == 0)
         return;
     bool blocked = net_is_blocked(w, net_other(end), end);
-    size_t n = blocked ? 0 : piece(w, end->in.bytes.len);
+    int64_t next_ms = -1;
+    size_t n = blocked ? 0 : take_piece(w, &end->in, &next_ms);
     struct buf bytes = {0};
     buf_append(&bytes, end->in.bytes.data, n);
     buf_consume(&end->in.bytes, n);
     if (end->in.bytes.len > 0) {
         end->in.moving = true;
-        sim_at(w, blocked ? between(w, 20, 60) : net_delay(w), arrive, end);
+        sim_at(w,
+               blocked        ? between(w, 20, 60)
+               : next_ms >= 0 ? next_ms
+                              : net_delay(w),
+               arrive, end);
     }
     if (net_other(end)->server)
         arrived(w, net_other(end), n);

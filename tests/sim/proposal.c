@@ -120,7 +120,7 @@ static void propose_session(struct world *w, const struct zk_txn_header *h, int3
 {
     if (model_session(m, h->client_id))
         sim_fail(w, SIM_BROKEN, "session 0x%" PRIx64 " is there already", (uint64_t)h->client_id);
-    if (timeout_ms < SIM_TIMEOUT_MIN_MS || timeout_ms > SIM_TIMEOUT_MAX_MS)
+    if (timeout_ms < w->times.timeout_min_ms || timeout_ms > w->times.timeout_max_ms)
         sim_fail(w, SIM_BROKEN, "session 0x%" PRIx64 " has a timeout of %d ms",
                  (uint64_t)h->client_id, timeout_ms);
     model_open_session(m, h->client_id, timeout_ms);
@@ -134,7 +134,8 @@ static void propose_delete_container(struct world *w, const struct server *s,
     cover_point(COVER_check_container);
     snprintf(text, sizeof(text), "%.*s", SLICE_ARG(path));
     const struct entry *applied = journal_find(w, tree_last_zxid(node_tree(s->node)));
-    bool expired = model_is_expired(&applied->after, text, h->time);
+    bool expired =
+        model_is_expired(&applied->after, text, h->time) || !w->options.also[ALSO_early_ttl];
     if (!expired || !model_delete_container(m, text, h->zxid))
         sim_fail(w, SIM_BROKEN, "zxid 0x%" PRIx64 " removes %s, which is not due for it",
                  (uint64_t)h->zxid, text);

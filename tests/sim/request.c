@@ -46,6 +46,10 @@ static void set_data(struct world *w, struct op *op)
     op->data_len = (int)between(w, 0, MODEL_DATA_MAX);
     for (int i = 0; i < op->data_len; i++)
         op->data[i] = (char)between(w, 'a', 'z');
+    if (w->pad_max > 0 && chance(w, 6))
+        op->pad = (int)between(w, 1, w->pad_max);
+    if (op->pad > 1000)
+        cover_point(COVER_large_data);
 }
 
 static struct model_acl any_acl(struct world *w)
@@ -95,7 +99,7 @@ static void fill_change(struct world *w, struct op *op, bool in_multi)
 {
     set_path(w, op, false);
     op->version = any_version(w);
-    bool crowded = journal_tip(w)->after.n_nodes > 50;
+    bool crowded = journal_tip(w)->after.n_nodes > w->crowd;
     switch (crowded ? 0 : between(w, 0, in_multi ? 5 : 6)) {
     case 0:
     case 1:
@@ -224,9 +228,16 @@ static void write_acl(struct buf *out, const struct model_acl *acl)
     }
 }
 
-static struct slice op_data(const struct op *op)
+static void write_data(struct buf *out, const struct op *op)
 {
-    return op->data_len < 0 ? SLICE_NULL : slice_of(op->data, (size_t)op->data_len);
+    size_t len = (size_t)MAX(op->data_len, 0), pad = (size_t)op->pad;
+    if (op->data_len < 0) {
+        jute_write_buffer(out, SLICE_NULL);
+        return;
+    }
+    jute_write_int(out, (int32_t)(len + pad));
+    buf_append(out, op->data, len);
+    memset(buf_extend(out, pad), '~', pad);
 }
 
 static void write_op(struct buf *out, const struct op *op)
@@ -237,7 +248,7 @@ static void write_op(struct buf *out, const struct op *op)
     case ZK_OP_create2:
     case ZK_OP_createContainer:
     case ZK_OP_createTTL:
-        jute_write_buffer(out, op_data(op));
+        write_data(out, op);
         write_acl(out, &op->acl);
         jute_write_int(out, op->mode);
         if (op->type == ZK_OP_createTTL)
@@ -248,7 +259,7 @@ static void write_op(struct buf *out, const struct op *op)
         jute_write_int(out, op->version);
         break;
     case ZK_OP_setData:
-        jute_write_buffer(out, op_data(op));
+        write_data(out, op);
         jute_write_int(out, op->version);
         break;
     case ZK_OP_setACL:

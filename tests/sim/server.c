@@ -22,15 +22,15 @@ static struct node_config config_of(struct world *w, struct server *s)
 {
     struct node_config config = {
         .server_id = 1 + s->index * 30 + s->life % 30,
-        .tick_ms = is_ensemble(w) ? SIM_ENSEMBLE_TICK_MS : SIM_TICK_MS,
-        .min_session_timeout_ms = SIM_TIMEOUT_MIN_MS,
-        .max_session_timeout_ms = SIM_TIMEOUT_MAX_MS,
+        .tick_ms = w->times.tick_ms,
+        .min_session_timeout_ms = w->times.timeout_min_ms,
+        .max_session_timeout_ms = w->times.timeout_max_ms,
         .packet_max = ZK_PACKET_MAX,
         .outstanding_max = 1000,
         .watches_max = 10000,
         .output_max = 1 << 20,
-        .handshake_ms = 1000,
-        .container_check_ms = 300,
+        .handshake_ms = (int)scaled(w, 1000),
+        .container_check_ms = (int)scaled(w, 300),
         .extended_types = true,
         .four_letter = "*",
         .version = "0",
@@ -44,11 +44,12 @@ static struct node_config config_of(struct world *w, struct server *s)
                                  .servers = w->zab_servers,
                                  .n_servers = w->n_servers,
                                  .tick_ms = config.tick_ms,
-                                 .init_limit = 10,
-                                 .sync_limit = 5,
+                                 .init_limit = w->times.init_limit,
+                                 .sync_limit = w->times.sync_limit,
+                                 .finalize_ms = w->times.finalize_ms,
+                                 .counter_full = w->counter_full,
                                  .config_text = slice_str(SIM_CONFIG),
-                                 .fresh_id = (int64_t)(rng_next(&w->rng) >> 1 | 1),
-                                 .counter_full = w->counter_full};
+                                 .fresh_id = (int64_t)(rng_next(&w->rng) >> 1 | 1)};
     config.ensemble = &s->zab;
     return config;
 }
@@ -145,6 +146,7 @@ void server_step(struct world *w, struct server *s, struct node_event ev)
     ev.wall_ms = server_wall(w, s);
     cover(COVER_EVENT, (int32_t)ev.type, 0);
     node_step(s->node, &ev, &s->fx);
+    stall_cost(w, s);
     if (ev.type == NODE_CONN_OPENED || ev.type == NODE_LINK_OPENED)
         name_end(&ev);
     for (size_t i = 0; i < s->fx.n; i++)
@@ -200,7 +202,7 @@ static void end_turn(struct world *w, struct server *s)
 static void take_turn(struct world *w, struct server *s)
 {
     if (breaks(w, BREAK_hasty_clock, 300) && !is_ensemble(w))
-        s->ahead_ms += SIM_TIMEOUT_MIN_MS;
+        s->ahead_ms += w->times.timeout_min_ms;
     if (chance(w, 2))
         tell_persisted(w, s);
     ends_attend(w, s);
@@ -225,10 +227,13 @@ static void turn(struct world *w, void *arg)
     if (!s->up || w->now_ms < s->next_turn_ms)
         return;
     s->next_turn_ms = INT64_MAX;
-    if (w->now_ms < s->paused_until_ms)
-        server_turn_by(w, s, s->paused_until_ms);
-    else
+    int64_t until_ms = MAX(s->paused_until_ms, s->busy_until_ms);
+    if (w->now_ms < until_ms) {
+        server_turn_by(w, s, until_ms);
+    } else {
         take_turn(w, s);
+        stall_charge(w, s);
+    }
 }
 
 void server_turn_by(struct world *w, struct server *s, int64_t at_ms)
@@ -248,7 +253,7 @@ void server_turn_soon(struct world *w, struct server *s)
 static void tick(struct world *w, void *arg)
 {
     struct server *s = arg;
-    int64_t ms = is_ensemble(w) ? SIM_ENSEMBLE_TICK_MS / 10 : SIM_TICK_MS;
+    int64_t ms = is_ensemble(w) ? w->times.tick_ms / 10 : w->times.tick_ms;
     s->ticking = s->up;
     if (!s->up)
         return;
@@ -302,7 +307,8 @@ void server_stop(struct world *w, struct server *s, bool power_lost, const char 
         return;
     sim_trace(w, "%s: %s (%s)", s->name, power_lost ? "the power fails" : "the process ends", why);
     s->up = false;
-    s->paused_until_ms = 0;
+    s->paused_until_ms = s->busy_until_ms = s->spent_us = 0;
+    s->epoch_name = NULL;
     w->n_crashes++;
     reads_died(w, s);
     node_close(s->node);
@@ -322,7 +328,7 @@ void server_stop(struct world *w, struct server *s, bool power_lost, const char 
     net_server_died(w, s, power_lost);
     peers_died(w, s);
     s->leader_sid = 0;
-    plan_start(w, s, between(w, 1, chance(w, 4) ? 3000 : 200));
+    plan_start(w, s, between(w, 1, chance(w, 4) ? scaled(w, 3000) : 200));
 }
 
 void server_open(struct world *w, struct server *s, unsigned index)

@@ -12,7 +12,7 @@
 
 enum {
     SERVERS_MAX = 8,
-    CLIENTS_MAX = 5,
+    CLIENTS_MAX = 24,
     PLACES = SERVERS_MAX + CLIENTS_MAX, /* of the network: servers, then clients */
 };
 
@@ -26,7 +26,9 @@ struct entry;
 
 struct pipe {
     struct buf bytes;
-    bool moving; /* a delivery is on its way */
+    bool moving;         /* a delivery is on its way */
+    unsigned crawl_left; /* so many pieces come slowly, */
+    int64_t crawl_ms;    /* each after so long */
 };
 
 /* One side of a connection. */
@@ -43,6 +45,7 @@ struct end {
     bool closing;      /* NODE_CLOSE was said: send what is left, then close */
     bool left;         /* no side of this connection any more */
     bool sending_tree; /* what the node has to send comes behind it */
+    int64_t tree_until_ms;
 };
 
 /* A request on its way on one connection, or setWatches (without `request`). */
@@ -109,6 +112,7 @@ struct faults {
     uint64_t hits_at; /* the disk's operation that meets it */
     bool squeezed;    /* the disk is full */
     int64_t slow_ms;  /* how long each sync takes at least */
+    int64_t tree_ms;  /* how long a tree takes that it sends; 0: as usual */
     char *flipped;    /* the file with a bad bit, or NULL */
     uint64_t flipped_at;
     uint8_t flipped_bit;
@@ -151,7 +155,10 @@ struct server {
     int64_t ahead_ms; /* how wrong its clock is, */
     int64_t drift;    /* and by how many thousandths it is too fast */
     int64_t wall_ahead_ms;
-    int64_t paused_until_ms;
+    int64_t paused_until_ms; /* the whole process, */
+    int64_t busy_until_ms;   /* its loop, */
+    int64_t disk_until_ms;   /* or its disk */
+    int64_t spent_us;        /* of the loop's time, in this turn */
     struct node *node;
     struct node_effects fx;
     struct zab_config zab;
@@ -168,6 +175,8 @@ struct server {
     struct log_order *orders;
     size_t n_orders, cap_orders;
     bool log_busy;
+    const char *epoch_name; /* that is being saved, or NULL */
+    int64_t epoch;
     bool mute;                   /* for mute_log */
     int64_t synced;              /* what is said to be durable, */
     int64_t persisted;           /* what the node was told of it, */

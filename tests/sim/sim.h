@@ -33,7 +33,7 @@
  *     invariant.c what holds between the replicas at every step
  *     check.c     answers against the model
  *     watchcheck.c  watch events against the model
- *     faults.c, rot.c   what goes wrong
+ *     faults.c, stalls.c, rot.c   what goes wrong
  *     ending.c    how a run ends
  *     script.c, command.c   requests and faults from a file, for a trace that is kept */
 #ifndef SIM_H
@@ -60,11 +60,7 @@ enum sim_exit {
 };
 
 enum {
-    SIM_TICK_MS = 100,
-    SIM_ENSEMBLE_TICK_MS = 200,
-    SIM_TIMEOUT_MIN_MS = 300,
-    SIM_TIMEOUT_MAX_MS = 3000,
-    SIM_PATIENCE_MS = 15000, /* when all is well, everything is done within this */
+    SIM_TICK_MS = 200, /* other times of the simulator are for this one, see scaled() */
     SIM_PIPELINE = 16,
     SIM_LINES = 64, /* of the trace that a failure shows */
 };
@@ -105,7 +101,8 @@ enum breakage {
 
 /* What the replica does not stand yet (--also NAME): it is in no seed until it is put right. */
 #define FINDINGS(F)                                                                                \
-    F(slow_readers, "clients that do not read for longer than their output may wait")
+    F(slow_readers, "clients that do not read for longer than their output may wait")              \
+    F(early_ttl, "a TTL node that is made again while the removal of the last one is on its way")
 
 enum finding {
 #define FINDING_ENUM(name, text) ALSO_##name,
@@ -119,6 +116,14 @@ struct sim_event {
     uint64_t seq;
     void (*happen)(struct world *w, void *arg);
     void *arg;
+};
+
+/* What a seed has drawn for all of its servers. */
+struct times {
+    int tick_ms, init_limit, sync_limit, finalize_ms;
+    int timeout_min_ms, timeout_max_ms; /* of sessions */
+    int64_t patience_ms;                /* when all is well, everything is done within this */
+    int64_t step_us;                    /* of the loop, for each event */
 };
 
 /* ---- Clients ---- */
@@ -191,7 +196,10 @@ struct world {
     struct server servers[SERVERS_MAX];
     unsigned n_servers, n_voters;
     struct zab_server zab_servers[SERVERS_MAX];
+    struct times times;
     unsigned digest_bits;
+    unsigned crowd;   /* with so many nodes clients only delete */
+    unsigned pad_max; /* bytes of large data */
     int64_t counter_full;
     bool blocked[PLACES][PLACES]; /* nothing goes from the one to the other */
     uint64_t fault_kinds;         /* a bit each: those of this run */
@@ -226,6 +234,17 @@ static inline bool is_ensemble(const struct world *w)
 /* options.c */
 void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seeds *seeds);
 void options_print(const struct sim_options *o, FILE *to);
+
+/* A time of the run in proportion to its ticks. */
+static inline int64_t scaled(const struct world *w, int64_t ms)
+{
+    return is_ensemble(w) ? MAX(ms * w->times.tick_ms / SIM_TICK_MS, 1) : ms;
+}
+
+static inline int64_t sync_limit_ms(const struct world *w)
+{
+    return (int64_t)w->times.sync_limit * w->times.tick_ms;
+}
 
 /* world.c */
 void world_run(const struct sim_options *options);
@@ -300,6 +319,7 @@ struct conn *net_link(struct world *w, struct server *learner, struct server *le
 bool net_is_blocked(const struct world *w, const struct end *from, const struct end *to);
 struct end *net_other(struct end *end);
 bool net_is_alive(const struct end *end);
+void net_crawl(struct end *to, int64_t ms);
 void net_push(struct world *w, struct end *to, const void *data, size_t len);
 void net_send(struct world *w, struct end *end);
 void net_node_closes(struct world *w, struct end *end);
@@ -393,6 +413,15 @@ void faults_block(struct world *w, unsigned from, unsigned to);
 void faults_isolate(struct world *w, unsigned place);
 void faults_pause(struct world *w, struct server *s, int64_t ms);
 void faults_wipe(struct world *w, struct server *s);
+
+/* stalls.c */
+void stall_disk(struct world *w, struct server *s);
+void stall_loop(struct world *w, struct server *s);
+void stall_tree(struct world *w, struct server *s);
+void stall_all(struct world *w, struct server *s);
+void stall_cost(struct world *w, struct server *s);
+void stall_charge(struct world *w, struct server *s);
+void stall_end(struct world *w, struct server *s);
 
 /* rot.c */
 bool rot_flip_bit(struct world *w, struct server *s);

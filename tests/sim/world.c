@@ -178,11 +178,15 @@ static void world_close(struct world *w)
 static void run_randomly(struct world *w)
 {
     choose_servers(w);
-    w->n_clients = 2 + (unsigned)rng_below(&w->rng, CLIENTS_MAX - 1);
+    w->n_clients = (unsigned)between(w, 2, chance(w, 8) ? CLIENTS_MAX : 5);
     for (unsigned i = 0; i < w->n_servers; i++)
         server_start(w, &w->servers[i]);
     for (unsigned i = 0; i < w->n_clients; i++)
         client_start(w, &w->clients[i], i);
+    if (w->n_clients > 5)
+        cover_point(COVER_many_clients);
+    if (is_ensemble(w) && w->times.tick_ms == 2000)
+        cover_point(COVER_times_production);
     faults_begin(w);
     for (uint64_t i = 0; i < w->options.steps * w->n_servers; i++)
         sim_step(w);
