@@ -99,6 +99,8 @@ struct node_config {
     bool extended_types;       /* extendedTypesEnabled: TTL nodes */
     bool leader_is_reserved;   /* leaderServes=no: while it leads it takes no clients */
     bool read_only_mode;       /* readonlymode.enabled: serve reads while there is no quorum */
+    bool digest_disabled;      /* DigestAuthenticationProvider.enabled=false */
+    const char *digest_alg;    /* DigestAuthenticationProvider.digestAlg for OpenSSL; NULL: SHA1 */
     const char *super_digest;  /* DigestAuthenticationProvider.superDigest, or NULL */
     const char *super_x509;    /* X509AuthenticationProvider.superUser, or NULL */
     const char *four_letter;   /* 4lw.commands.whitelist: "srvr, stat" or "*" */

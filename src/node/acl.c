@@ -54,17 +54,20 @@ struct jute_vector auth_ids(const struct node_conn *c)
     return (struct jute_vector){c->n_auth, buf_slice(&c->auth)};
 }
 
-/* "user:password" -> "user:base64(sha1(user:password))" */
-static bool digest_of(struct slice auth, struct buf *out)
+/* "user:password" -> "user:base64(sha1(user:password))". Without a colon all of it is the user, as
+ * with ZooKeeper. */
+static bool digest_of(const char *algorithm, struct slice auth, struct buf *out)
 {
-    uint8_t sha[EVP_MAX_MD_SIZE];
-    unsigned len;
-    const uint8_t *colon = auth.len > 0 ? memchr(auth.data, ':', (size_t)auth.len) : NULL;
-    if (!colon || !EVP_Digest(auth.data, (size_t)auth.len, sha, &len, EVP_sha1(), NULL))
+    uint8_t hash[EVP_MAX_MD_SIZE];
+    size_t len;
+    if (auth.len < 0 ||
+        !EVP_Q_digest(NULL, algorithm, NULL, auth.data, (size_t)auth.len, hash, &len))
         return false;
-    buf_append(out, auth.data, (size_t)(colon - auth.data) + 1);
+    const uint8_t *colon = auth.len > 0 ? memchr(auth.data, ':', (size_t)auth.len) : NULL;
+    buf_append(out, auth.data, colon ? (size_t)(colon - auth.data) : (size_t)auth.len);
+    buf_append(out, ":", 1);
     uint8_t base64[(EVP_MAX_MD_SIZE + 2) / 3 * 4 + 1];
-    int n = EVP_EncodeBlock(base64, sha, (int)len);
+    int n = EVP_EncodeBlock(base64, hash, (int)len);
     buf_append(out, base64, (size_t)n);
     return true;
 }
@@ -103,7 +106,8 @@ int32_t auth_add(struct node *n, struct node_conn *c, struct slice scheme, struc
     if (slice_eq_str(scheme, "x509"))
         return has_scheme(&have, "x509") ? ZK_OK : ZK_AUTHFAILED;
     struct buf digest = {0};
-    bool ok = slice_eq_str(scheme, "digest") && digest_of(auth, &digest);
+    bool ok = slice_eq_str(scheme, "digest") && !n->config.digest_disabled &&
+              digest_of(n->config.digest_alg ? n->config.digest_alg : "SHA1", auth, &digest);
     if (ok && n->config.super_digest && same_secret(buf_slice(&digest), n->config.super_digest))
         ok = auth_append(c, "super", SLICE_EMPTY);
     ok = ok && auth_append(c, "digest", buf_slice(&digest));
@@ -195,14 +199,14 @@ bool acl_allows(const struct node *n, const struct jute_vector *ids, const struc
     return has_scheme(ids, "super");
 }
 
-static bool is_valid_id(const struct zk_id *id)
+static bool is_valid_id(const struct node *n, const struct zk_id *id)
 {
     uint8_t addr[16];
     size_t size;
     unsigned bits;
     if (slice_eq_str(id->scheme, "ip"))
         return parse_ip(id->id, addr, &size, &bits);
-    if (slice_eq_str(id->scheme, "digest")) {
+    if (slice_eq_str(id->scheme, "digest") && !n->config.digest_disabled) {
         const uint8_t *colon = id->id.len > 0 ? memchr(id->id.data, ':', (size_t)id->id.len) : NULL;
         return colon && !memchr(colon + 1, ':', (size_t)(id->id.data + id->id.len - colon - 1));
     }
@@ -245,7 +249,8 @@ static bool acl_append_auth(const struct jute_vector *ids, struct jute_builder *
 
 /* Append the ACL as it is to be stored: a vector with its count. Its limits are on what "auth"
  * grows to, too. */
-int32_t acl_fixup(const struct jute_vector *ids, const struct jute_vector *acl, struct buf *out)
+int32_t acl_fixup(const struct node *n, const struct jute_vector *ids,
+                  const struct jute_vector *acl, struct buf *out)
 {
     if (acl->count <= 0 || acl->count > ACL_ENTRIES_MAX)
         return ZK_INVALIDACL;
@@ -255,7 +260,7 @@ int32_t acl_fixup(const struct jute_vector *ids, const struct jute_vector *acl, 
         struct zk_acl a;
         zk_acl_read(&it, &a);
         bool ok = slice_eq_str(a.id.scheme, "auth") ? acl_append_auth(ids, &vb, a.perms)
-                                                    : is_valid_id(&a.id);
+                                                    : is_valid_id(n, &a.id);
         if (!ok)
             return ZK_INVALIDACL;
         if (!slice_eq_str(a.id.scheme, "auth"))

@@ -206,6 +206,26 @@ static void say_wchc(struct node *n, struct buf *out)
     buf_printf(out, "\n");
 }
 
+/* By the watch: the session that has it, under each of its paths. */
+static void say_wchp(struct node *n, struct buf *out)
+{
+    LIST_FOR_EACH (c, &n->conns, struct node_conn, link) {
+        const struct watch *w = NULL;
+        while (c->session && out->len <= FOUR_LETTER_MAX &&
+               (w = watcher_next(&c->watcher, w)) != NULL)
+            buf_printf(out, "%.*s\n\t0x%" PRIx64 "\n", SLICE_ARG(watch_path(w)),
+                       (uint64_t)c->session->id);
+    }
+    buf_printf(out, "\n");
+}
+
+/* They need what zabd does not have: sizes of directories, trace masks, the sum over the tree. */
+static void say_missing(struct node *n, struct buf *out)
+{
+    (void)n;
+    buf_printf(out, "zabd does not have this command.\n");
+}
+
 static void say_ephemerals(struct node *n, const struct session *s, struct buf *out)
 {
     const struct znode *z = tree_first_ephemeral(n->tree, s->id);
@@ -255,15 +275,16 @@ static const struct four_letter {
     bool always; /* also while there is no quorum */
     void (*say)(struct node *n, struct buf *out);
 } words[] = {
-    {"conf", true, say_conf},  {"cons", false, say_cons}, {"crst", false, say_crst},
-    {"dump", false, say_dump}, {"envi", true, say_envi},  {"isro", true, say_isro},
-    {"mntr", false, say_mntr}, {"ruok", true, say_ruok},  {"srst", false, say_srst},
-    {"srvr", false, say_srvr}, {"stat", false, say_stat}, {"wchc", false, say_wchc},
-    {"wchs", false, say_wchs},
+    {"conf", true, say_conf},    {"cons", false, say_cons},   {"crst", false, say_crst},
+    {"dirs", true, say_missing}, {"dump", false, say_dump},   {"envi", true, say_envi},
+    {"gtmk", true, say_missing}, {"hash", true, say_missing}, {"isro", true, say_isro},
+    {"mntr", false, say_mntr},   {"ruok", true, say_ruok},    {"srst", false, say_srst},
+    {"srvr", false, say_srvr},   {"stat", false, say_stat},   {"stmk", true, say_missing},
+    {"wchc", false, say_wchc},   {"wchp", false, say_wchp},   {"wchs", false, say_wchs},
 };
 
 /* Is the word in a list like "srvr, stat", or the list "*"? */
-static bool is_allowed(const char *list, const char *word)
+static bool is_in(const char *list, const char *word)
 {
     while (*list) {
         list += strspn(list, ", \t");
@@ -275,9 +296,16 @@ static bool is_allowed(const char *list, const char *word)
     return false;
 }
 
+/* Clients and zkServer.sh use two of them themselves: FourLetterCommands.isEnabled(). */
+static bool is_allowed(const struct node *n, const char *word)
+{
+    return strcmp(word, "srvr") == 0 || (n->config.read_only_mode && strcmp(word, "isro") == 0) ||
+           is_in(n->config.four_letter, word);
+}
+
 static void answer(struct node *n, const struct four_letter *w, struct buf *out)
 {
-    if (!is_allowed(n->config.four_letter, w->word))
+    if (!is_allowed(n, w->word))
         buf_printf(out, "%s is not executed because it is not in the whitelist.\n", w->word);
     else if (!n->serving && !n->read_only && !w->always)
         buf_printf(out, "This ZooKeeper instance is not currently serving requests\n");

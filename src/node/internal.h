@@ -441,7 +441,8 @@ bool tracker_password_ok(int64_t id, struct slice password);
 /* acl.c */
 bool acl_allows(const struct node *n, const struct jute_vector *ids, const struct jute_vector *acl,
                 int32_t perms);
-int32_t acl_fixup(const struct jute_vector *ids, const struct jute_vector *acl, struct buf *out);
+int32_t acl_fixup(const struct node *n, const struct jute_vector *ids,
+                  const struct jute_vector *acl, struct buf *out);
 struct jute_vector acl_encoded(const struct buf *encoded);
 struct jute_vector auth_ids(const struct node_conn *c);
 void acl_mask_digests(const struct jute_vector *acl, struct buf *out);

@@ -50,7 +50,8 @@ static void read_create(struct jute_reader *r, int32_t op, struct zk_create_ttl_
     *q = (struct zk_create_ttl_request){plain.path, plain.data, plain.acl, plain.flags, -1};
 }
 
-/* What the flags mean (CreateMode, EphemeralType), and whether they go with the operation. */
+/* What the flags mean (CreateMode, EphemeralType). As with ZooKeeper they are checked alone:
+ * whether a container or a TTL node is made is a matter of the operation. */
 static int32_t check_mode(struct node *n, const struct requester *who, int32_t op,
                           struct create *cr)
 {
@@ -60,17 +61,15 @@ static int32_t check_mode(struct node *n, const struct requester *who, int32_t o
         return ZK_BADARGUMENTS;
     if (ttl && !n->config.extended_types)
         return ZK_UNIMPLEMENTED;
-    if (ttl != (op == ZK_OP_createTTL) || (mode == ZK_CONTAINER) != (op == ZK_OP_createContainer))
-        return ZK_BADARGUMENTS;
-    if (ttl && (cr->q.ttl <= 0 || cr->q.ttl >= 1ll << 40))
+    if (ttl != (op == ZK_OP_createTTL) || (ttl && (cr->q.ttl <= 0 || cr->q.ttl >= 1ll << 40)))
         return ZK_BADARGUMENTS;
     cr->ephemeral = mode == ZK_EPHEMERAL || mode == ZK_EPHEMERAL_SEQUENTIAL;
     cr->sequential = mode == ZK_PERSISTENT_SEQUENTIAL || mode == ZK_EPHEMERAL_SEQUENTIAL ||
                      mode == ZK_PERSISTENT_SEQUENTIAL_TTL;
-    cr->owner = ttl                    ? ephemeral_owner_of_ttl(cr->q.ttl)
-                : mode == ZK_CONTAINER ? INT64_MIN
-                : cr->ephemeral        ? who->session_id
-                                       : 0;
+    cr->owner = ttl                           ? ephemeral_owner_of_ttl(cr->q.ttl)
+                : op == ZK_OP_createContainer ? INT64_MIN
+                : cr->ephemeral               ? who->session_id
+                                              : 0;
     return ZK_OK;
 }
 
@@ -121,7 +120,7 @@ static int32_t prepare_create(struct node *n, const struct requester *who, int64
     if (zk_path_check(cr.q.path, cr.sequential))
         return ZK_BADARGUMENTS;
     buf_reset(&n->acl_scratch);
-    err = acl_fixup(&who->ids, &cr.q.acl, &n->acl_scratch);
+    err = acl_fixup(n, &who->ids, &cr.q.acl, &n->acl_scratch);
     if (err != ZK_OK)
         return err;
     if (slice_eq_str(cr.q.path, "/") && !cr.sequential)
@@ -256,7 +255,7 @@ static int32_t prepare_set_acl(struct node *n, const struct requester *who, int6
     if (zk_path_check(q.path, false))
         return ZK_BADARGUMENTS;
     buf_reset(&n->acl_scratch);
-    int32_t err = acl_fixup(&who->ids, &q.acl, &n->acl_scratch);
+    int32_t err = acl_fixup(n, &who->ids, &q.acl, &n->acl_scratch);
     if (err != ZK_OK)
         return err;
     if (!view_get(n, q.path, &node))

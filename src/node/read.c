@@ -148,22 +148,6 @@ static int32_t read_sync(struct jute_reader *r, struct buf *out)
     return ZK_OK;
 }
 
-/* A check outside of a multi changes nothing, so that it is a read (ZOOKEEPER-2623). */
-static int32_t read_check(struct node *n, struct node_conn *c, struct jute_reader *r)
-{
-    struct zk_path_version q;
-    const struct znode *z;
-    struct zk_stat stat;
-    zk_path_version_read(r, &q);
-    if (!jute_ok(r))
-        return ZK_MARSHALLINGERROR;
-    int32_t err = find_readable(n, c, q.path, ZK_PERM_READ, &z);
-    if (err != ZK_OK)
-        return err;
-    znode_stat(z, &stat);
-    return q.version == -1 || q.version == stat.version ? ZK_OK : ZK_BADVERSION;
-}
-
 /* AuthUtil.getClientInfos: a digest's user without its hash. */
 static int32_t read_who_am_i(struct node_conn *c, struct buf *out)
 {
@@ -227,7 +211,6 @@ bool read_is_known(int32_t op)
     case ZK_OP_getAllChildrenNumber:
     case ZK_OP_getEphemerals:
     case ZK_OP_sync:
-    case ZK_OP_check:
     case ZK_OP_whoAmI:
     case ZK_OP_multiRead:
     case ZK_OP_setWatches:
@@ -264,8 +247,6 @@ int32_t read_execute(struct node *n, struct node_conn *c, int32_t op, struct sli
         return read_ephemerals(n, c, &r, out);
     case ZK_OP_sync:
         return read_sync(&r, out);
-    case ZK_OP_check:
-        return read_check(n, c, &r);
     case ZK_OP_whoAmI:
         return read_who_am_i(c, out);
     case ZK_OP_multiRead:

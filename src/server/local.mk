@@ -8,6 +8,7 @@ zabd_SOURCES = \
 	%D%/stream_tls.c %D%/secure.h %D%/secure.c \
 	%D%/child.h %D%/child.c %D%/tree_sender.c %D%/snapshotter.h %D%/snapshotter.c \
 	%D%/logthread.h %D%/logthread.c %D%/history.h %D%/history.c
+zabd_CPPFLAGS = $(AM_CPPFLAGS) -DBUILD_DATE='"$(BUILD_DATE)"'
 zabd_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)
 zabd_LDADD = \
 	libnode.a libzab.a libstore.a libtree.a libjute.a libzabtls.a liblog.a libutil.a \

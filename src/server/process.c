@@ -35,7 +35,9 @@ char *process_envi_text(const struct config *c)
     gethostname(host, sizeof(host) - 1);
     if (!getcwd(cwd, sizeof(cwd)))
         cwd[0] = '\0';
-    buf_printf(&b, "host.name=%s\nos.name=%s\nos.arch=%s\nos.version=%s\nuser.dir=%s\nconfig=%s\n",
+    buf_printf(&b,
+               "host.name=%s\njava.version=none\nos.name=%s\nos.arch=%s\nos.version=%s\nuser.dir=%"
+               "s\nconfig=%s\n",
                host, u.sysname, u.machine, u.release, cwd, c->path);
     *buf_extend(&b, 1) = '\0';
     return (char *)b.data;

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define ZK_LEVEL "3.9.3" /* the ZooKeeper whose behaviour this is */
-#define VERSION_TEXT ZK_LEVEL "-zabd-" PACKAGE_VERSION
+#define VERSION_TEXT ZK_LEVEL "-zabd-" PACKAGE_VERSION ", built on " BUILD_DATE
 
 enum {
     TICK_MS = 100,

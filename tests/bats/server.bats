@@ -241,7 +241,7 @@ zookeeper"
     start_server "$NAME"
     zabctl -s "127.0.0.1:$SERVER_PORT" create /a 12345
     run -0 word srvr
-    assert_line --index 0 --regexp '^Zookeeper version: [0-9.]+-zabd-[0-9.]+$'
+    assert_line --index 0 --regexp '^Zookeeper version: [0-9.]+-zabd-[0-9.]+, built on [-0-9]+ [0-9:]+ UTC$'
     assert_line --regexp '^Latency min/avg/max: [0-9]+/[0-9.]+/[0-9]+$'
     assert_line --regexp '^Received: [0-9]+$'
     assert_line --regexp '^Zxid: 0x[0-9a-f]+$'

@@ -13,7 +13,7 @@ complain() {
 }
 
 # What the pure archives may take from outside: memory, strings, and formatting into memory.
-allowed='abort|calloc|free|malloc|realloc|memchr|memcmp|memcpy|memmove|memrchr|memset|bcmp|strchr|strrchr|strcmp|strncmp|strlen|strspn|strcspn|strtoul|strtol|strtoll|__isoc23_strto.*|snprintf|vsnprintf|__snprintf_chk|__vsnprintf_chk|__memcpy_chk|__memmove_chk|__strcpy_chk|fprintf|__fprintf_chk|stderr|qsort|bsearch|inet_pton|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|CRYPTO_memcmp|EVP_Digest|EVP_sha1|EVP_EncodeBlock|__ctype_b_loc|__tls_get_addr'
+allowed='abort|calloc|free|malloc|realloc|memchr|memcmp|memcpy|memmove|memrchr|memset|bcmp|strchr|strrchr|strcmp|strncmp|strlen|strspn|strcspn|strtoul|strtol|strtoll|__isoc23_strto.*|snprintf|vsnprintf|__snprintf_chk|__vsnprintf_chk|__memcpy_chk|__memmove_chk|__strcpy_chk|fprintf|__fprintf_chk|stderr|qsort|bsearch|inet_pton|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|CRYPTO_memcmp|EVP_Q_digest|EVP_EncodeBlock|__ctype_b_loc|__tls_get_addr'
 sanitizer='__(a|t|ub|l)san_.*|__sanitizer_.*|__interceptor.*|__asan.*|__tsan.*|__gcov.*|llvm_gcov.*|__llvm.*'
 own=$(nm --defined-only libutil.a libjute.a libtree.a libzab.a libstore.a libnode.a 2>/dev/null |
     awk 'NF == 3 && $2 ~ /[A-Z]/ {print $3}' | sort -u)

@@ -318,6 +318,48 @@ static void creates_are_refused_with_a_reason(void **state)
     }
 }
 
+/* The flags are checked alone; whether a container is made is a matter of the operation. */
+static void the_operation_makes_containers_not_the_flags(void **state)
+{
+    static const struct {
+        int32_t op;
+        int32_t mode;
+        int64_t ttl_ms;
+        const char *answer;
+        int64_t owner; /* 1: the session */
+    } cases[] = {
+        {ZK_OP_create, ZK_CONTAINER, 0, "OK", 0},
+        {ZK_OP_create2, ZK_CONTAINER, 0, "OK", 0},
+        {ZK_OP_createContainer, ZK_PERSISTENT, 0, "OK", INT64_MIN},
+        {ZK_OP_createContainer, ZK_EPHEMERAL, 0, "OK", INT64_MIN},
+        {ZK_OP_createContainer, ZK_CONTAINER, 0, "OK", INT64_MIN},
+        {ZK_OP_create, ZK_EPHEMERAL, 0, "OK", 1},
+        {ZK_OP_createContainer, ZK_PERSISTENT_TTL, 0, "BADARGUMENTS", 0},
+        {ZK_OP_create, ZK_PERSISTENT_TTL, 0, "BADARGUMENTS", 0},
+        {ZK_OP_createTTL, ZK_PERSISTENT, 5, "BADARGUMENTS", 0},
+        {ZK_OP_createTTL, ZK_PERSISTENT, -1, "BADARGUMENTS", 0},
+        {ZK_OP_createTTL, ZK_CONTAINER, 5, "BADARGUMENTS", 0},
+    };
+    struct rig *rig = *state;
+    struct test_client *c = client_open(rig);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char path[8];
+        snprintf(path, sizeof(path), "/%zu", i);
+        write_create(ask(c, cases[i].op), path, "", cases[i].mode);
+        if (cases[i].op == ZK_OP_createTTL)
+            jute_write_long(&c->frame, cases[i].ttl_ms);
+        frame_send(rig, c);
+        assert_non_null(strstr(said(c), cases[i].answer));
+        const struct znode *z = tree_find(node_tree(rig->node), slice_str(path));
+        assert_true((z != NULL) == (strcmp(cases[i].answer, "OK") == 0));
+        struct zk_stat_persisted stat = {0};
+        if (z)
+            znode_stat_persisted(z, &stat);
+        assert_true(cases[i].owner == 1 ? stat.ephemeral_owner > 1
+                                        : stat.ephemeral_owner == cases[i].owner);
+    }
+}
+
 static void times_to_live_have_limits(void **state)
 {
     static const struct {
@@ -563,9 +605,7 @@ static void reads_answer_or_say_why_not(void **state)
     do_path(rig, c, ZK_OP_getAllChildrenNumber, "/a");
     do_path(rig, c, ZK_OP_getEphemerals, "/a");
     do_path(rig, c, ZK_OP_getEphemerals, "/b");
-    do_versioned(rig, c, ZK_OP_check, "/a", 0);
-    do_versioned(rig, c, ZK_OP_check, "/a", 1);
-    assert_said(c, "#5@4 OK 2\n#6@4 OK /a/z\n#7@4 OK\n#8@4 OK\n#9@4 BADVERSION");
+    assert_said(c, "#5@4 OK 2\n#6@4 OK /a/z\n#7@4 OK");
     c->xid = 0;
     do_read(rig, c, ZK_OP_getData, "/no", false);
     do_read(rig, c, ZK_OP_exists, "/no", false);
@@ -573,9 +613,7 @@ static void reads_answer_or_say_why_not(void **state)
     do_read(rig, c, ZK_OP_getChildren2, "/no", false);
     do_path(rig, c, ZK_OP_getACL, "/no");
     do_path(rig, c, ZK_OP_getAllChildrenNumber, "/no");
-    do_versioned(rig, c, ZK_OP_check, "/no", -1);
-    assert_said(c, "#1@4 NONODE\n#2@4 NONODE\n#3@4 NONODE\n#4@4 NONODE\n#5@4 NONODE\n#6@4 NONODE\n"
-                   "#7@4 NONODE");
+    assert_said(c, "#1@4 NONODE\n#2@4 NONODE\n#3@4 NONODE\n#4@4 NONODE\n#5@4 NONODE\n#6@4 NONODE");
 }
 
 /* ---- Order ---- */
@@ -805,6 +843,7 @@ int main(void)
         NODE_TEST(creates_answer_with_what_they_made),
         NODE_TEST(sequence_numbers_count_creations),
         NODE_TEST(creates_are_refused_with_a_reason),
+        NODE_TEST(the_operation_makes_containers_not_the_flags),
         NODE_TEST(times_to_live_have_limits),
         NODE_TEST(deletes_check_version_and_children),
         NODE_TEST(data_and_acl_have_versions_of_their_own),

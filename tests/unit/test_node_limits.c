@@ -68,6 +68,8 @@ static void every_word_has_an_answer(void **state)
         {"stat", "10.0.0.1:4000"},
         {"wchc", "\t/e"},
         {"wchs", "1 connections"},
+        {"wchp", "/e\n\t0x"},
+        {"hash", "does not have"},
         {"crst", "reset"},
         {"srst", "reset"},
     };
@@ -91,6 +93,43 @@ static void every_word_has_an_answer(void **state)
         buf_reset(&w->bytes);
     }
     rig_close(&rig);
+}
+
+static void word_is(struct rig *rig, const char *word, const char *answer)
+{
+    rig->n_clients = 0;
+    struct test_client *w = client_at(rig, "10.0.0.9:1");
+    client_bytes(rig, w, word, 4);
+    *buf_extend(&w->bytes, 1) = '\0';
+    assert_string_equal((char *)w->bytes.data, answer);
+    w->closed = false;
+    client_gone(rig, w);
+    buf_reset(&w->bytes);
+}
+
+/* zkServer.sh asks srvr, and clients of a read-only server isro, whatever the list says. */
+static void clients_own_words_are_always_allowed(void **state)
+{
+    static const char refused[] = " is not executed because it is not in the whitelist.\n";
+    struct node_config config = test_config();
+    (void)state;
+    for (int read_only_mode = 0; read_only_mode <= 1; read_only_mode++) {
+        struct rig rig;
+        char isro[128], wchp[128];
+        config.four_letter = "ruok";
+        config.read_only_mode = read_only_mode;
+        rig_open_with(&rig, &config);
+        snprintf(isro, sizeof(isro), "isro%s", refused);
+        snprintf(wchp, sizeof(wchp), "wchp%s", refused);
+        word_is(&rig, "ruok", "imok");
+        word_is(&rig, "isro", read_only_mode ? "rw" : isro);
+        word_is(&rig, "wchp", wchp);
+        rig.n_clients = 0;
+        struct test_client *w = client_at(&rig, "10.0.0.9:1");
+        client_bytes(&rig, w, "srvr", 4);
+        assert_memory_equal(w->bytes.data, "Zookeeper version: ", 19);
+        rig_close(&rig);
+    }
 }
 
 /* ---- Frames ---- */
@@ -132,28 +171,13 @@ static void a_bad_length_closes_a_session_s_connection(void **state)
 static void a_record_that_is_cut_off_is_an_error(void **state)
 {
     static const int32_t ops[] = {
-        ZK_OP_create,
-        ZK_OP_create2,
-        ZK_OP_createContainer,
-        ZK_OP_createTTL,
-        ZK_OP_delete,
-        ZK_OP_setData,
-        ZK_OP_setACL,
-        ZK_OP_check,
-        ZK_OP_exists,
-        ZK_OP_getData,
-        ZK_OP_getChildren,
-        ZK_OP_getChildren2,
-        ZK_OP_getACL,
-        ZK_OP_sync,
-        ZK_OP_addWatch,
-        ZK_OP_removeWatches,
-        ZK_OP_checkWatches,
-        ZK_OP_getEphemerals,
-        ZK_OP_getAllChildrenNumber,
-        ZK_OP_multi,
-        ZK_OP_multiRead,
-        ZK_OP_setWatches,
+        ZK_OP_create,       ZK_OP_create2,       ZK_OP_createContainer,
+        ZK_OP_createTTL,    ZK_OP_delete,        ZK_OP_setData,
+        ZK_OP_setACL,       ZK_OP_exists,        ZK_OP_getData,
+        ZK_OP_getChildren,  ZK_OP_getChildren2,  ZK_OP_getACL,
+        ZK_OP_sync,         ZK_OP_addWatch,      ZK_OP_removeWatches,
+        ZK_OP_checkWatches, ZK_OP_getEphemerals, ZK_OP_getAllChildrenNumber,
+        ZK_OP_multi,        ZK_OP_multiRead,     ZK_OP_setWatches,
         ZK_OP_setWatches2,
     };
     struct rig *rig = *state;
@@ -179,6 +203,9 @@ static void an_unknown_operation_closes_the_connection(void **state)
     ask(c, 4711);
     frame_send(rig, c);
     assert_said(c, "#1@1 UNIMPLEMENTED\nclosed");
+    c = client_open(rig); /* a check is one of multi only (ZOOKEEPER-2623) */
+    do_versioned(rig, c, ZK_OP_check, "/", -1);
+    assert_said(c, "#1@2 UNIMPLEMENTED\nclosed");
 }
 
 static void a_multi_with_anything_else_in_it_is_refused_whole(void **state)
@@ -579,6 +606,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         NODE_TEST(words_on_the_list_are_answered),
         NODE_TEST(words_that_are_not_on_the_list_are_not_carried_out),
+        cmocka_unit_test(clients_own_words_are_always_allowed),
         cmocka_unit_test(every_word_has_an_answer),
         NODE_TEST(the_first_frame_must_be_a_session),
         NODE_TEST(a_bad_length_closes_a_session_s_connection),

@@ -200,6 +200,48 @@ static void addresses_are_identities(void **state)
     assert_said(there, "#1@4 NOAUTH");
 }
 
+/* As with ZooKeeper, whose hash is over all of it. */
+static void a_digest_without_a_colon_is_a_user(void **state)
+{
+    struct rig *rig = *state;
+    struct test_client *c = client_open(rig);
+    do_auth(rig, c, "digest", "blah");
+    do_create_acl(rig, c, "/mine", ZK_PERM_ALL, "auth", "");
+    do_create_acl(rig, c, "/a", ZK_PERM_ALL, "digest", "blah:W/H9kn37hnlJai5s8Ay+UMHIcUU=");
+    do_auth(rig, c, "digest", "");
+    do_versioned(rig, c, ZK_OP_setData, "/a", -1);
+    do_path(rig, c, ZK_OP_getACL, "/mine");
+    assert_said(c, "#-4@1 OK\n#1@2 OK /mine\n#2@3 OK /a\n#-4@3 OK\n"
+                   "#3@4 OK {c3 m4 p3 v1 cv0 av0 len3 kids0}\n"
+                   "#4@4 OK 31:digest:blah:W/H9kn37hnlJai5s8Ay+UMHIcUU= "
+                   "{c2 m2 p2 v0 cv0 av0 len1 kids0}");
+}
+
+static void digests_may_be_of_another_kind_or_off(void **state)
+{
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    config.digest_alg = "SHA-256";
+    rig_open_with(&rig, &config);
+    struct test_client *c = client_open(&rig);
+    /* of alice:secret, by sha256sum */
+    do_auth(&rig, c, "digest", "alice:secret");
+    do_create_acl(&rig, c, "/a", ZK_PERM_ALL, "digest",
+                  "alice:PRHcR5wI47NodzED1kdmwuQgzjlyeTL88tj02dWZvlk=");
+    do_versioned(&rig, c, ZK_OP_setData, "/a", -1);
+    assert_said(c, "#-4@1 OK\n#1@2 OK /a\n#2@3 OK {c2 m3 p2 v1 cv0 av0 len3 kids0}");
+    rig_close(&rig);
+
+    config.digest_disabled = true;
+    rig_open_with(&rig, &config);
+    c = client_open(&rig);
+    do_create_acl(&rig, c, "/a", ZK_PERM_ALL, "digest", "a:b");
+    do_auth(&rig, c, "digest", "alice:secret");
+    assert_said(c, "#1@1 INVALIDACL\n#-4@1 AUTHFAILED\nclosed");
+    rig_close(&rig);
+}
+
 static void the_super_digest_may_do_all(void **state)
 {
     struct node_config config = test_config();
@@ -251,7 +293,7 @@ static void an_unknown_scheme_closes_the_connection(void **state)
     struct test_client *c = client_open(rig), *d = client_open(rig);
     do_auth(rig, c, "kerberos", "ticket");
     assert_said(c, "#-4@2 AUTHFAILED\nclosed");
-    do_auth(rig, d, "digest", "no-colon");
+    do_auth(rig, d, "x509", "CN=me");
     assert_said(d, "#-4@2 AUTHFAILED\nclosed");
 }
 
@@ -284,6 +326,8 @@ int main(void)
         NODE_TEST(digests_open_what_they_closed),
         NODE_TEST(hashes_are_shown_to_admins_only),
         NODE_TEST(addresses_are_identities),
+        NODE_TEST(a_digest_without_a_colon_is_a_user),
+        cmocka_unit_test(digests_may_be_of_another_kind_or_off),
         cmocka_unit_test(the_super_digest_may_do_all),
         cmocka_unit_test(the_certificate_is_an_identity),
         NODE_TEST(an_unknown_scheme_closes_the_connection),
