@@ -5,6 +5,7 @@
 
 enum {
     TXN_HEADER_SIZE = 32,
+    MULTI_HEAD = 4096, /* more than what is around the operations */
 };
 
 bool propose_is_known(int32_t op)
@@ -81,6 +82,12 @@ static void multi_skip(struct jute_reader *r, int32_t op)
     }
 }
 
+/* "auth" in ACLs makes more of a multi than the packet was. */
+static size_t multi_max(const struct node *n)
+{
+    return MIN(2 * (size_t)n->config.packet_max, (size_t)TXN_SIZE_MAX - MULTI_HEAD);
+}
+
 /* Count the operations and see that the request is well formed, before anything is recorded. */
 static int32_t multi_count(struct slice body)
 {
@@ -116,7 +123,7 @@ static int32_t prepare_multi(struct node *n, const struct requester *who, struct
         jute_write_int(out, 0);
         size_t start = out->len;
         err = prepare_op(n, who, n->last_proposed + 1, mh.type, &r, out);
-        if (err == ZK_OK && out->len - vb.start > 2 * (size_t)n->config.packet_max)
+        if (err == ZK_OK && out->len - vb.start > multi_max(n))
             err = ZK_MARSHALLINGERROR;
         if (err != ZK_OK)
             break;

@@ -14,7 +14,7 @@ static void say_ensemble(const struct config *c, struct buf *out)
                "quorumPort=%d\npeerType=%d\nmembership: \n",
                c->init_limit, c->sync_limit, a->election_port, a->quorum_port,
                c->own->zab.observer);
-    ensemble_text(&c->ensemble, 0, out);
+    ensemble_text(&c->ensemble, c->version, out);
     buf_printf(out, "\n");
 }
 
@@ -40,16 +40,15 @@ static void say_rest(const struct config *c, struct buf *out)
     }
 }
 
-void conf_text(const struct config *c, struct buf *out)
+void conf_text(const struct config *c, int client_port, struct buf *out)
 {
     buf_printf(out,
-               "clientPort=%" PRId64 "\nsecureClientPort=%" PRId64 "\ndataDir=%s/version-2\n"
+               "clientPort=%d\nsecureClientPort=%" PRId64 "\ndataDir=%s/version-2\n"
                "dataLogDir=%s/version-2\ntickTime=%" PRId64 "\nmaxClientCnxns=%" PRId64 "\n"
                "minSessionTimeout=%" PRId64 "\nmaxSessionTimeout=%" PRId64
                "\nclientPortListenBacklog=%" PRId64 "\nserverId=%" PRId64 "\n",
-               c->client_port ? c->client_port : -1,
-               c->secure_client_port ? c->secure_client_port : -1, c->data_dir,
-               c->log_dir ? c->log_dir : c->data_dir, c->tick_ms, c->max_client_conns,
+               client_port ? client_port : -1, c->secure_client_port ? c->secure_client_port : -1,
+               c->data_dir, c->log_dir ? c->log_dir : c->data_dir, c->tick_ms, c->max_client_conns,
                c->min_session_timeout_ms, c->max_session_timeout_ms, c->backlog,
                c->own ? c->own->zab.sid : 0);
     if (c->own)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One table says for each key its kind, bounds, default and meaning; parsing, --help-config and
- * the word "conf" all go by it. */
+/* From zoo.cfg to struct config: each key as its line of the table says. */
 #include "config.h"
 
 #include <errno.h>
@@ -8,198 +7,48 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <openssl/evp.h>
+
+#include "config_keys.h"
+#include "properties.h"
 #include "zab/log.h"
 #include "zab/protocol.h"
 
-enum kind { INTEGER, BOOLEAN, STRING };
-
-struct key {
-    const char *name;
-    enum kind kind;
-    size_t offset;
-    int64_t min, max;
-    const char *default_value; /* NULL: none */
-    const char *help;
+enum {
+    PURGE_RETAIN_MIN = 3,
+    PACKET_MAX = 60 << 20, /* what a packet becomes has to fit into a transaction */
 };
 
-#define AT(member) offsetof(struct config, member)
+/* ---- Values ---- */
 
-#define TEXT(name, member, value, help)                                                            \
-    {                                                                                              \
-        name, STRING, AT(member), 0, 0, value, help                                                \
-    }
-#define FLAG(name, member, value, help)                                                            \
-    {                                                                                              \
-        name, BOOLEAN, AT(member), 0, 0, value, help                                               \
-    }
-
-/* Once for the client ports, once for connections between servers. */
-#define TLS_KEYS(p, of, where, verify_client)                                                      \
-    TEXT(p "keyStore.location", of.key_path, NULL,                                                 \
-         where ": file of this server's certificate, its chain and its private key"),              \
-        TEXT(p "keyStore.type", of.key_type, NULL,                                                 \
-             "PEM or PKCS12; default: by the file's extension, .pem or .p12"),                     \
-        TEXT(p "keyStore.password", of.key_password, NULL,                                         \
-             "password of that file, if it has one"),                                              \
-        TEXT(p "keyStore.passwordPath", of.key_password_path, NULL,                                \
-             "file of that password, which goes before the password"),                             \
-        TEXT(p "trustStore.location", of.trust_path, NULL,                                         \
-             where ": file of the certificates that are trusted, most often of authorities"),      \
-        TEXT(p "trustStore.type", of.trust_type, NULL, "as " p "keyStore.type"),                   \
-        TEXT(p "trustStore.password", of.trust_password, NULL, "as " p "keyStore.password"),       \
-        TEXT(p "trustStore.passwordPath", of.trust_password_path, NULL,                            \
-             "as " p "keyStore.passwordPath"),                                                     \
-        TEXT(p "clientAuth", of.client_auth, "need",                                               \
-             where ": whether who connects needs a certificate: need, want or none"),              \
-        FLAG(p "hostnameVerification", of.verify_name, "yes",                                      \
-             where ": a certificate must be for the host that is connected to"),                   \
-        FLAG(p "clientHostnameVerification", of.verify_client_name, verify_client,                 \
-             where                                                                                 \
-             ": and that of who connects, for its address, or between servers for a host of the "  \
-             "server lines"),                                                                      \
-        TEXT(p "protocol", of.protocol, NULL,                                                      \
-             "TLSv1.2 for that alone; default: TLSv1.3, with which 1.2 is allowed too"),           \
-        TEXT(p "enabledProtocols", of.enabled_protocols, NULL,                                     \
-             "list that goes before " p "protocol"),                                               \
-        TEXT(p "ciphersuites", of.ciphers, NULL,                                                   \
-             "list of the suites that are allowed; default: OpenSSL's"),                           \
-        FLAG(p "crl", of.crl, "no",                                                                \
-             "refuse what is revoked by the lists (PEM) in the trust store, one for each "         \
-             "authority"),                                                                         \
-        FLAG(p "ocsp", of.ocsp, "no", "not supported: yes is an error"),                           \
-    {                                                                                              \
-        p "handshakeDetectionTimeoutMillis", INTEGER, AT(of.handshake_ms), 1, INT32_MAX, "5000",   \
-            where ": milliseconds for a handshake, or the byte that shows that there is none"      \
-    }
-
-static const struct key keys[] = {
-    {"dataDir", STRING, AT(data_dir), 0, 0, NULL, "directory of the snapshots; needed"},
-    {"dataLogDir", STRING, AT(log_dir), 0, 0, NULL, "directory of the log; default: dataDir"},
-    {"clientPort", INTEGER, AT(client_port), 1, 65535, CLIENT_PORT,
-     "TCP port for clients; that of this server's server line goes before the default"},
-    {"clientPortAddress", STRING, AT(client_address), 0, 0, NULL,
-     "address to listen on; default: all"},
-    {"secureClientPort", INTEGER, AT(secure_client_port), 1, 65535, NULL,
-     "TCP port for clients that speak TLS; that of this server's server line is the same thing. "
-     "With it and without clientPort there is no other"},
-    {"secureClientPortAddress", STRING, AT(secure_client_address), 0, 0, NULL,
-     "address of that; default: all"},
-    {"client.portUnification", BOOLEAN, AT(client_unified), 0, 0, "no",
-     "TLS is spoken on clientPort too, with clients that begin with it"},
-    {"clientPortListenBacklog", INTEGER, AT(backlog), -1, 65535, "-1",
-     "connections that may wait to be accepted; -1: the system's maximum"},
-    {"tickTime", INTEGER, AT(tick_ms), 1, INT32_MAX / 20, "3000",
-     "milliseconds of a tick, the unit of the session timeouts and of the limits below"},
-    {"initLimit", INTEGER, AT(init_limit), 1, 100000, "10",
-     "ticks in which a server must have connected to its leader and taken over its state"},
-    {"syncLimit", INTEGER, AT(sync_limit), 1, 100000, "5",
-     "ticks of silence after which a server and its leader part"},
-    {"peerType", STRING, AT(peer_type), 0, 0, NULL,
-     "participant or observer; what this server's server line says goes before it"},
-    {"quorumListenOnAllIPs", BOOLEAN, AT(listen_on_all), 0, 0, "no",
-     "listen for other servers on all addresses, not only on that of this server's line"},
-    {"electionPortBindRetry", INTEGER, AT(bind_retry), 0, INT32_MAX, "3",
-     "times to try to listen for other servers, a second apart; 0: until it works"},
-    {"quorumCnxnTimeoutMs", INTEGER, AT(quorum_timeout_ms), -1, INT32_MAX, "-1",
-     "milliseconds for a connection to another server to be made, and to begin to speak; -1: "
-     "syncLimit ticks"},
-    {"minSessionTimeout", INTEGER, AT(min_session_timeout_ms), -1, INT32_MAX, "-1",
-     "milliseconds; -1: two ticks"},
-    {"maxSessionTimeout", INTEGER, AT(max_session_timeout_ms), -1, INT32_MAX, "-1",
-     "milliseconds; -1: twenty ticks"},
-    {"maxClientCnxns", INTEGER, AT(max_client_conns), 0, INT32_MAX, "60",
-     "connections of one address; 0: no limit"},
-    {"maxCnxns", INTEGER, AT(max_conns), 0, INT32_MAX, "0", "connections in all; 0: no limit"},
-    {"jute.maxbuffer", INTEGER, AT(packet_max), 1024, 16 << 20, "1048575",
-     "bytes of a packet, and so of a node's data"},
-    {"globalOutstandingLimit", INTEGER, AT(outstanding_max), 1, INT32_MAX, "1000",
-     "requests that may wait for the log before clients are slowed down"},
-    {"preAllocSize", INTEGER, AT(prealloc_kib), 64, 16 << 20, "65536",
-     "KiB that a log file is made longer by at a time"},
-    {"snapCount", INTEGER, AT(snap_count), 2, INT32_MAX, "100000",
-     "transactions between two snapshots; more while the log since is small beside the tree"},
-    {"autopurge.snapRetainCount", INTEGER, AT(purge_retain), 3, INT32_MAX, "3",
-     "snapshots to keep, with the logs that they need"},
-    {"autopurge.purgeInterval", INTEGER, AT(purge_hours), 0, 24 * 365, "1",
-     "hours between two purges, which also follow every tenth snapshot; 0: never"},
-    {"forceSync", BOOLEAN, AT(force_sync), 0, 0, "yes",
-     "wait for the disk before a write is answered; \"no\" loses writes when power fails"},
-    {"fsync.warningthresholdms", INTEGER, AT(fsync_warning_ms), 0, INT32_MAX, "1000",
-     "milliseconds of one sync of the log that are worth a warning"},
-    {"4lw.commands.whitelist", STRING, AT(four_letter), 0, 0, "srvr",
-     "four-letter words that are answered, separated by commas; \"*\": all"},
-    {"skipACL", BOOLEAN, AT(skip_acl), 0, 0, "no", "everybody may do everything"},
-    {"enforceQuota", BOOLEAN, AT(enforce_quota), 0, 0, "no", "refuse writes beyond a quota"},
-    {"extendedTypesEnabled", BOOLEAN, AT(extended_types), 0, 0, "no", "allow TTL nodes"},
-    {"leaderServes", BOOLEAN, AT(leader_serves), 0, 0, "yes",
-     "the leader takes client connections; \"no\" leaves it to followers and observers"},
-    {"readonlymode.enabled", BOOLEAN, AT(read_only_mode), 0, 0, "no",
-     "while there is no quorum, serve reads to clients that ask for that"},
-    {"znode.container.checkIntervalMs", INTEGER, AT(container_check_ms), 100, INT32_MAX, "60000",
-     "milliseconds between two looks for empty containers and old TTL nodes"},
-    {"DigestAuthenticationProvider.superDigest", STRING, AT(super_digest), 0, 0, NULL,
-     "user:base64(sha1(user:password)) of who may do everything"},
-    {"X509AuthenticationProvider.superUser", STRING, AT(super_x509), 0, 0, NULL,
-     "name of the certificate, as in ACLs, of who may do everything"},
-    {"tcpKeepAlive", BOOLEAN, AT(keep_alive), 0, 0, "no", "keep-alive on client connections"},
-    {"sslQuorum", BOOLEAN, AT(quorum_secure), 0, 0, "no", "servers speak TLS with each other"},
-    {"portUnification", BOOLEAN, AT(quorum_unified), 0, 0, "no",
-     "both TLS and plain connections of other servers are taken, to change from one to the other"},
-    {"client.certReload", BOOLEAN, AT(client_reload), 0, 0, "no",
-     "read the stores of the client ports again when they have changed"},
-    {"sslQuorumReloadCertFiles", BOOLEAN, AT(quorum_reload), 0, 0, "no",
-     "read the stores for connections between servers again when they have changed"},
-    TLS_KEYS("ssl.", tls, "client ports", "no"),
-    TLS_KEYS("ssl.quorum.", quorum_tls, "between servers", "yes"),
-    {"zab.handshakeTimeout", INTEGER, AT(handshake_ms), 100, INT32_MAX, "10000",
-     "milliseconds for a new connection to open a session"},
-    {"zab.maxWatches", INTEGER, AT(max_watches), 1, INT32_MAX, "1000000",
-     "watches of one connection"},
-    {"zab.maxOutput", INTEGER, AT(max_output), 1 << 20, 1 << 30, "67108864",
-     "bytes that may wait for a client that does not read"},
-    {"zab.reservedSpace", INTEGER, AT(reserved_kib), 64, 1 << 30, "1024",
-     "KiB of the log's disk that are kept free: with less, reads go on and writes are refused"},
-    {"zab.logLevel", STRING, AT(log_level), 0, 0, "info", "error, warn, info or debug"},
-};
-
-/* Keys of ZooKeeper that need no answer here: what they ask for is so already. */
-static const char *const accepted[] = {"admin.enableServer", "authProvider.x509",
-                                       "serverCnxnFactory"};
-
-void config_print_keys(bool roff)
+/* A decimal number, or as Java's Integer.decode has it (0x, 0X, # and 0 in front), of 32 bits; or
+ * one of 64 bits that a key of its own allows. */
+static bool parse_number(const char *text, bool decode, int64_t *v)
 {
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        const struct key *k = &keys[i];
-        const char *value = k->default_value ? k->default_value : "";
-        printf(roff ? ".TP\n.B %s=%s\n%s.\n" : "%s=%s\n    %s\n", k->name, value, k->help);
+    const char *digits = text + (*text == '-' || *text == '+');
+    int base = 10;
+    if (decode && (*digits == '#' || strncasecmp(digits, "0x", 2) == 0)) {
+        digits += *digits == '#' ? 1 : 2;
+        base = 16;
+    } else if (decode && *digits == '0' && digits[1]) {
+        base = 8;
     }
-}
-
-static const struct key *key_find(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        if (strcmp(keys[i].name, name) == 0)
-            return &keys[i];
-    }
-    return NULL;
-}
-
-static bool is_accepted(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(accepted); i++) {
-        if (strcmp(accepted[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int set_integer(struct config *c, const struct key *k, const char *value, const char *where,
-                       struct err *e)
-{
     char *end;
     errno = 0;
-    int64_t v = strtoll(value, &end, 10);
-    if (errno || end == value || *end || v < k->min || v > k->max)
+    *v = strtoll(digits, &end, base);
+    bool starts =
+        (*digits >= '0' && *digits <= '9') || (base == 16 && strchr("abcdefABCDEF", *digits));
+    if (errno || !*digits || !starts || *end)
+        return false;
+    *v = *text == '-' ? -*v : *v;
+    return *v >= INT32_MIN && *v <= INT32_MAX;
+}
+
+static int set_integer(struct config *c, const struct config_key *k, const char *value,
+                       const char *where, struct err *e)
+{
+    int64_t v;
+    if (!parse_number(value, false, &v) || v < k->min || v > k->max)
         return err_set(e, -EINVAL,
                        "%s: %s: \"%s\" is not a whole number from %" PRId64 " to %" PRId64, where,
                        k->name, value, k->min, k->max);
@@ -207,18 +56,42 @@ static int set_integer(struct config *c, const struct key *k, const char *value,
     return 0;
 }
 
-static int set_boolean(struct config *c, const struct key *k, const char *value, const char *where,
-                       struct err *e)
+/* A system property, of which ZooKeeper takes the default if it is no number. */
+static int set_property(struct config *c, const struct config_key *k, const char *value,
+                        const char *where)
 {
-    bool yes = strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0;
-    if (!yes && strcasecmp(value, "no") != 0 && strcasecmp(value, "false") != 0)
-        return err_set(e, -EINVAL, "%s: %s: \"%s\" is neither yes nor no", where, k->name, value);
-    *(bool *)((char *)c + k->offset) = yes;
+    int64_t given, v;
+    bool number = parse_number(value, true, &given);
+    if (!number)
+        ensure(parse_number(k->default_value, false, &given));
+    v = MIN(MAX(given, k->min), k->max);
+    if (!number || v != given)
+        log_warn("%s: %s: \"%s\" is not a whole number from %" PRId64 " to %" PRId64 "; %" PRId64
+                 " is taken",
+                 where, k->name, value, k->min, k->max, v);
+    *(int64_t *)((char *)c + k->offset) = v;
     return 0;
 }
 
-static int set_string(struct config *c, const struct key *k, const char *value, const char *where,
-                      struct err *e)
+static int set_boolean(struct config *c, const struct config_key *k, const char *value,
+                       const char *where, struct err *e)
+{
+    bool yes = strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0;
+    bool no = strcasecmp(value, "no") == 0 || strcasecmp(value, "false") == 0;
+    if (k->kind == BOOLEAN && !yes && !no)
+        return err_set(e, -EINVAL, "%s: %s: \"%s\" is neither yes nor no", where, k->name, value);
+    bool on = k->kind == ONLY_YES    ? strcmp(value, "yes") == 0
+              : k->kind == UNLESS_NO ? strcmp(value, "no") != 0
+                                     : yes;
+    if ((!yes && !no) || on != yes)
+        log_warn("%s: %s: \"%s\" means \"%s\" here, as with ZooKeeper", where, k->name, value,
+                 on ? "yes" : "no");
+    *(bool *)((char *)c + k->offset) = on;
+    return 0;
+}
+
+static int set_string(struct config *c, const struct config_key *k, const char *value,
+                      const char *where, struct err *e)
 {
     char **at = (char **)((char *)c + k->offset);
     if (!*value)
@@ -228,82 +101,54 @@ static int set_string(struct config *c, const struct key *k, const char *value, 
     return 0;
 }
 
-static int set_key(struct config *c, const struct key *k, const char *value, const char *where,
-                   struct err *e)
+static int set_key(struct config *c, const struct config_key *k, const char *value,
+                   const char *where, struct err *e)
 {
     switch (k->kind) {
     case INTEGER:
         return set_integer(c, k, value, where, e);
-    case BOOLEAN:
-        return set_boolean(c, k, value, where, e);
-    default:
+    case PROPERTY:
+        return set_property(c, k, value, where);
+    case STRING:
         return set_string(c, k, value, where, e);
+    default:
+        return set_boolean(c, k, value, where, e);
     }
 }
 
-static char *trim(char *s)
+/* ---- Keys of ZooKeeper's that mean nothing here ---- */
+
+/* A class of ZooKeeper's that does what is built in. */
+static bool is_built_in(const char *value)
 {
-    while (*s == ' ' || *s == '\t')
-        s++;
-    size_t len = strlen(s);
-    while (len > 0 && strchr(" \t\r\n", s[len - 1]))
-        s[--len] = '\0';
-    return s;
-}
-
-/* ---- The lines of the ensemble ---- */
-
-/* A weight or group line. It may come before the server lines that it speaks of. */
-struct config_line {
-    char *where;
-    char *name;
-    char *value;
-};
-
-static bool starts_with(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
-static bool is_of_ensemble(const char *name)
-{
-    return starts_with(name, "server.") || starts_with(name, "weight.") ||
-           starts_with(name, "group.");
-}
-
-static int parse_ensemble_line(struct config *c, const char *where, const char *name,
-                               const char *value, struct err *e)
-{
-    if (starts_with(name, "server."))
-        return ensemble_add(&c->ensemble, where, strchr(name, '.') + 1, value, e);
-    c->later = mem_realloc(c->later, (c->n_later + 1) * sizeof(*c->later));
-    c->later[c->n_later++] =
-        (struct config_line){mem_strdup(where), mem_strdup(name), mem_strdup(value)};
-    return 0;
-}
-
-static int apply_later_lines(struct config *c, struct err *e)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < c->n_later; i++) {
-        const struct config_line *l = &c->later[i];
-        const char *id = strchr(l->name, '.') + 1;
-        rc = starts_with(l->name, "weight.")
-                 ? ensemble_set_weight(&c->ensemble, l->where, id, l->value, e)
-                 : ensemble_set_group(&c->ensemble, l->where, id, l->value, e);
+    static const char *const classes[] = {"X509", "Digest", "IP"};
+    static const char package[] = "org.apache.zookeeper.server.auth.";
+    if (strncmp(value, package, strlen(package)) != 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%sAuthenticationProvider", classes[i]);
+        if (strcmp(value + strlen(package), name) == 0)
+            return true;
     }
-    return rc;
+    return false;
 }
 
-static void drop_later_lines(struct config *c)
+static int pass_over(struct config *c, const struct config_key *k, const char *name,
+                     const char *value, const char *where, struct err *e)
 {
-    for (size_t i = 0; i < c->n_later; i++) {
-        free(c->later[i].where);
-        free(c->later[i].name);
-        free(c->later[i].value);
-    }
-    free(c->later);
+    if (k->kind == MISSING && strcasecmp(value, "false") != 0)
+        log_warn("%s: %s is passed over: %s", where, name, k->help);
+    else if (k->kind == NOTHING)
+        buf_printf(&c->pointless, " %s", name);
+    if (k->kind != REFUSED || (k->default_value && strcasecmp(value, k->default_value) == 0) ||
+        (strcmp(k->name, "authProvider.*") == 0 && is_built_in(value)))
+        return 0;
+    return err_set(e, -ENOTSUP, "%s: %s=%s: %s; remove the line if that is what you want", where,
+                   name, value, k->help);
 }
+
+/* ---- The file ---- */
 
 /* Passwords, and what stands for one. */
 static bool is_secret(const char *name)
@@ -312,49 +157,115 @@ static bool is_secret(const char *name)
     return dot && (strcmp(dot, ".password") == 0 || strcmp(dot, ".superDigest") == 0);
 }
 
-static int parse_line(struct config *c, char *line, unsigned line_no, struct err *e)
+static bool starts_with(const char *s, const char *prefix)
 {
-    char where[300];
-    snprintf(where, sizeof(where), "%s:%u", c->path, line_no);
-    line = trim(line);
-    if (*line == '\0' || *line == '#' || *line == '!')
-        return 0;
-    char *sep = strpbrk(line, "=:");
-    if (!sep)
-        return err_set(e, -EINVAL, "%s: \"%s\" is not of the form key=value", where, line);
-    *sep = '\0';
-    const char *name = trim(line), *value = trim(sep + 1);
-    const struct key *k = key_find(name);
-    if (k) {
-        if (!is_secret(name))
-            buf_printf(&c->text, "%s=%s\n", name, value);
-        return set_key(c, k, value, where, e);
-    }
-    if (is_of_ensemble(name)) {
-        buf_printf(&c->text, "%s=%s\n", name, value);
-        return parse_ensemble_line(c, where, name, value, e);
-    }
-    if (!is_accepted(name))
-        log_warn("%s: unknown key \"%s\" is ignored", where, name);
-    return 0;
+    return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-static int parse_file(struct config *c, FILE *f, struct err *e)
+bool config_is_of_ensemble(const char *name)
 {
-    char *line = NULL;
-    size_t cap = 0;
-    unsigned line_no = 0;
-    int rc = 0;
-    while (rc == 0 && getline(&line, &cap, f) >= 0)
-        rc = parse_line(c, line, ++line_no, e);
-    if (rc == 0 && ferror(f))
-        rc = err_set(e, -EIO, "%s: cannot be read", c->path);
-    free(line);
-    return rc;
+    return starts_with(name, "server.") || starts_with(name, "weight.") ||
+           starts_with(name, "group.");
+}
+
+void config_where(const char *path, const struct property *p, char where[CONFIG_WHERE_MAX])
+{
+    snprintf(where, CONFIG_WHERE_MAX, "%s:%u", path, p->line);
+    if (p->was_line > 0)
+        log_warn("%s: %s is set in line %u too; the last one counts", where, p->key, p->was_line);
+}
+
+void config_add_text(struct config *c, const char *name, const char *value)
+{
+    if (!is_secret(name))
+        buf_printf(&c->text, "%s=%s\n", name, value);
+}
+
+static void say_unknown(const char *where, const char *name)
+{
+    const char *nearest = config_nearest_key(name);
+    log_warn("%s: unknown key \"%s\" is ignored%s%s%s", where, name,
+             nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+}
+
+/* Java's name of a system property is taken for the key. */
+static const struct config_key *find_key(const char **name)
+{
+    static const char prefix[] = "zookeeper.";
+    const char *short_name = *name + strlen(prefix);
+    const struct config_key *k = config_find_key(*name);
+    if (!k && starts_with(*name, prefix) && (k = config_find_key(short_name)) != NULL)
+        *name = short_name;
+    return k;
+}
+
+static int take_property(struct config *c, const struct property *p, struct err *e)
+{
+    char where[CONFIG_WHERE_MAX];
+    const char *name = p->key;
+    config_where(c->path, p, where);
+    if (config_is_of_ensemble(name))
+        return 0; /* see config_take_servers() */
+    const struct config_key *k = find_key(&name);
+    if (!k) {
+        say_unknown(where, name);
+        return 0;
+    }
+    if (k->kind == ONLY_YES && name != p->key) { /* what opens all doors must be said as it is */
+        log_warn("%s: %s does nothing, with ZooKeeper neither; the key is %s", where, p->key, name);
+        return 0;
+    }
+    if (k->kind >= NOTHING)
+        return pass_over(c, k, name, p->value, where, e);
+    config_add_text(c, name, p->value);
+    return set_key(c, k, p->value, where, e);
+}
+
+/* "[::1]" and "::1" are the same address. */
+static void strip_brackets(char *address)
+{
+    size_t len = address ? strlen(address) : 0;
+    if (len > 2 && address[0] == '[' && address[len - 1] == ']') {
+        memmove(address, address + 1, len - 2);
+        address[len - 2] = '\0';
+    }
+}
+
+/* What ZooKeeper corrects, too. */
+static void correct(struct config *c)
+{
+    if (c->purge_retain < PURGE_RETAIN_MIN) {
+        log_warn("%s: autopurge.snapRetainCount %" PRId64 " is too few; %d is taken", c->path,
+                 c->purge_retain, PURGE_RETAIN_MIN);
+        c->purge_retain = PURGE_RETAIN_MIN;
+    }
+    if (c->packet_max > PACKET_MAX) {
+        log_warn("%s: jute.maxbuffer %" PRId64 " is more than can be served; %d is taken", c->path,
+                 c->packet_max, PACKET_MAX);
+        c->packet_max = PACKET_MAX;
+    }
+    c->purge_hours = MAX(c->purge_hours, 0);
+    c->max_client_conns = MAX(c->max_client_conns, 0);
+    c->max_conns = MAX(c->max_conns, 0);
+    strip_brackets(c->client_address);
+    strip_brackets(c->secure_client_address);
+}
+
+static int check_digest(const struct config *c, struct err *e)
+{
+    uint8_t hash[EVP_MAX_MD_SIZE];
+    size_t len;
+    if (EVP_Q_digest(NULL, c->digest_alg, NULL, "", 0, hash, &len))
+        return 0;
+    return err_set(e, -EINVAL,
+                   "%s: DigestAuthenticationProvider.digestAlg: OpenSSL knows no hash \"%s\"; name "
+                   "one such as SHA1, SHA-256 or SHA3-256",
+                   c->path, c->digest_alg);
 }
 
 static int check(struct config *c, struct err *e)
 {
+    correct(c);
     if (!c->data_dir)
         return err_set(e, -EINVAL, "%s: dataDir is not set; name the directory for the data",
                        c->path);
@@ -372,43 +283,46 @@ static int check(struct config *c, struct err *e)
                        c->path, c->log_level);
     if (c->quorum_timeout_ms <= 0)
         c->quorum_timeout_ms = c->sync_limit * c->tick_ms;
-    return config_check_ensemble(c, e);
+    int rc = check_digest(c, e);
+    return rc ? rc : config_check_ensemble(c, e);
 }
 
 static void set_defaults(struct config *c)
 {
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+    for (size_t i = 0; i < config_n_keys; i++) {
         struct err e;
-        if (keys[i].default_value &&
-            set_key(c, &keys[i], keys[i].default_value, "default", &e) != 0)
+        if (config_keys[i].kind < NOTHING && config_keys[i].default_value &&
+            set_key(c, &config_keys[i], config_keys[i].default_value, "default", &e) != 0)
             ensure(!"a default is within its bounds");
     }
 }
 
 int config_load(struct config *c, const char *path, struct err *e)
 {
+    struct properties file;
     *c = (struct config){.path = mem_strdup(path)};
     set_defaults(c);
-    c->client_port = 0; /* until it is known that no line has one */
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return err_set(e, -errno, "%s: %s; name a configuration file that can be read", path,
-                       strerror(errno));
-    int rc = parse_file(c, f, e);
-    fclose(f);
+    c->client_port = CLIENT_PORT_UNSET;
+    int rc = properties_load(&file, path, e);
+    for (size_t i = 0; rc == 0 && i < file.n; i++)
+        rc = take_property(c, &file.list[i], e);
     if (rc == 0)
-        rc = apply_later_lines(c, e);
+        rc = config_take_servers(c, &file, e);
+    properties_close(&file);
+    if (c->pointless.len > 0)
+        log_info("%s: these keys mean nothing here:%.*s", path,
+                 SLICE_ARG(buf_slice(&c->pointless)));
     return rc ? rc : check(c, e);
 }
 
 void config_close(struct config *c)
 {
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        if (keys[i].kind == STRING)
-            free(*(char **)((char *)c + keys[i].offset));
+    for (size_t i = 0; i < config_n_keys; i++) {
+        if (config_keys[i].kind == STRING)
+            free(*(char **)((char *)c + config_keys[i].offset));
     }
-    drop_later_lines(c);
     ensemble_close(&c->ensemble);
     free(c->path);
     buf_close(&c->text);
+    buf_close(&c->pointless);
 }

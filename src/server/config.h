@@ -29,7 +29,8 @@ struct config {
     int64_t tick_ms;
     char *data_dir;
     char *log_dir;
-    int64_t client_port; /* 0: none, only with a secure one */
+    int64_t client_port;  /* 0: none, only with a secure one */
+    bool client_port_any; /* clientPort=0: any that is free */
     char *client_address;
     int64_t secure_client_port; /* 0: none */
     char *secure_client_address;
@@ -61,6 +62,8 @@ struct config {
     bool leader_serves;
     bool keep_alive;
     char *four_letter;
+    bool digest_enabled;
+    char *digest_alg;
     char *super_digest;
     char *super_x509;
     int64_t max_watches;
@@ -73,12 +76,14 @@ struct config {
     int64_t quorum_timeout_ms;
     int64_t bind_retry;
     bool listen_on_all;
+    bool standalone; /* one participant is a single replica */
+    char *dynamic_path;
     char *peer_type;
     struct ensemble ensemble;
     const struct ensemble_server *own; /* this server's line, NULL for a single replica */
-    struct config_line *later;         /* weight and group lines, until the file is read */
-    size_t n_later;
-    struct buf text; /* what was set, for the word "conf" */
+    int64_t version;                   /* of the server lines, as ZooKeeper's reconfig counts */
+    struct buf text;                   /* what was set, for the word "conf" */
+    struct buf pointless;              /* the names of keys that mean nothing here */
 };
 
 /* Read and check the file. Unknown keys are logged as warnings with their line; the first wrong
@@ -86,11 +91,26 @@ struct config {
 int config_load(struct config *c, const char *path, struct err *e);
 void config_close(struct config *c);
 
-/* Part of loading: the server lines, once all has been read. */
+/* Is the directory one of an ensemble, and the configuration that of a single replica? The server
+ * would go on alone, with what the others believe to be theirs. */
+int config_check_directory(const struct config *c, struct err *e);
+
+/* Parts of loading: the server lines, from the file or from that of dynamicConfigFile, and what
+ * they mean, once all has been read. */
+struct properties;
+struct property;
+enum {
+    CONFIG_WHERE_MAX = 300,
+    CLIENT_PORT_UNSET = -1, /* while it is not known yet whether anything says it */
+};
+int config_take_servers(struct config *c, const struct properties *file, struct err *e);
 int config_check_ensemble(struct config *c, struct err *e);
+bool config_is_of_ensemble(const char *name);
+void config_where(const char *path, const struct property *p, char where[CONFIG_WHERE_MAX]);
+void config_add_text(struct config *c, const char *name, const char *value);
 
 /* The answer to "conf". */
-void conf_text(const struct config *c, struct buf *out);
+void conf_text(const struct config *c, int client_port, struct buf *out);
 
 /* All keys with their defaults, for --help-config, or for the man page. */
 void config_print_keys(bool roff);

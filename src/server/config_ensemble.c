@@ -48,7 +48,7 @@ static int take_port(const struct config *c, const char *key, int64_t *port, cha
                        "%s: %s %" PRId64 " is not the client port %" PRId64 " of server.%" PRId64
                        "; remove one of the two",
                        c->path, key, *port, line_port, line->zab.sid);
-    if (*port == 0)
+    if (*port <= 0 && line_port > 0)
         *port = line_port;
     if (line_host && !*address)
         *address = mem_strdup(line_host);
@@ -68,53 +68,72 @@ static int take_client_ports(struct config *c, const struct ensemble_server *lin
     if (rc == 0 && c->secure_client_port == 0 && c->secure_client_address)
         rc = err_set(e, -EINVAL, "%s: secureClientPortAddress is set, but no secureClientPort",
                      c->path);
-    if (c->client_port == 0 && (c->secure_client_port == 0 || c->client_unified))
-        c->client_port = atoi(CLIENT_PORT);
+    c->client_port_any = c->client_port == 0;
+    if (c->client_port == CLIENT_PORT_UNSET)
+        c->client_port = c->secure_client_port == 0 || c->client_unified ? atoi(CLIENT_PORT) : 0;
     return rc;
 }
 
-static int check_servers(const struct config *c, struct err *e)
+static size_t count_participants(const struct config *c)
 {
     size_t participants = 0;
-    bool grouped = false;
-    for (size_t i = 0; i < c->ensemble.n; i++) {
+    for (size_t i = 0; i < c->ensemble.n; i++)
         participants += !c->ensemble.servers[i].zab.observer;
+    return participants;
+}
+
+static int check_groups(const struct config *c, struct err *e)
+{
+    bool grouped = false;
+    for (size_t i = 0; i < c->ensemble.n; i++)
         grouped = grouped || c->ensemble.servers[i].zab.group != 0;
-    }
-    if (participants < 2)
-        return err_set(e, -EINVAL,
-                       "%s: observers need two participants or more; only %zu of the server lines "
-                       "%s one",
-                       c->path, participants, participants == 1 ? "is" : "are");
     for (size_t i = 0; grouped && i < c->ensemble.n; i++) {
         const struct zab_server *s = &c->ensemble.servers[i].zab;
         if (!s->observer && s->group == 0)
             return err_set(e, -EINVAL, "%s: server.%" PRId64 " is in no group; put it into one",
                            c->path, s->sid);
     }
+    return 0;
+}
+
+/* Do the lines make an ensemble, as ZooKeeper has it? */
+static int check_servers(const struct config *c, bool *is_ensemble, struct err *e)
+{
+    size_t participants = count_participants(c);
+    bool alone = participants == 1 && c->standalone;
+    *is_ensemble = participants > 0 && !alone;
+    if (c->ensemble.n == 0 && !c->standalone)
+        return err_set(
+            e, -EINVAL,
+            "%s: standaloneEnabled=false, but there is no server line; add them, or name "
+            "their file with dynamicConfigFile",
+            c->path);
+    if (c->ensemble.n > participants && !*is_ensemble)
+        return err_set(e, -EINVAL,
+                       "%s: observers need two participants or more; only %zu of the server lines "
+                       "%s one",
+                       c->path, participants, participants == 1 ? "is" : "are");
+    if (c->ensemble.n > 0 && !*is_ensemble)
+        log_warn("%s: one server line is no ensemble; this is a single replica", c->path);
     if (participants == 2)
         log_warn("%s: two servers need each other; three go on when one fails", c->path);
-    return 0;
+    return check_groups(c, e);
 }
 
 int config_check_ensemble(struct config *c, struct err *e)
 {
+    bool is_ensemble;
     if (c->peer_type && strcasecmp(c->peer_type, "participant") != 0 &&
         strcasecmp(c->peer_type, "observer") != 0)
         return err_set(e, -EINVAL, "%s: peerType: \"%s\" is neither participant nor observer",
                        c->path, c->peer_type);
-    if (c->ensemble.n < 2) {
-        const struct ensemble_server *line = c->ensemble.n > 0 ? &c->ensemble.servers[0] : NULL;
-        if (line)
-            log_warn("%s: one server line is no ensemble; this is a single replica", c->path);
-        return take_client_ports(c, line, e);
-    }
-    int rc = check_servers(c, e);
-    if (rc == 0)
+    int rc = check_servers(c, &is_ensemble, e);
+    if (rc == 0 && is_ensemble)
         rc = read_own_id(c, e);
+    const struct ensemble_server *line = c->ensemble.n == 1 ? &c->ensemble.servers[0] : c->own;
     if (rc == 0)
-        rc = take_client_ports(c, c->own, e);
-    if (rc == 0 && c->peer_type &&
+        rc = take_client_ports(c, line, e);
+    if (rc == 0 && c->own && c->peer_type &&
         (strcasecmp(c->peer_type, "observer") == 0) != c->own->zab.observer)
         log_warn("%s: peerType %s is not what server.%" PRId64 " says; the server line is followed",
                  c->path, c->peer_type, c->own->zab.sid);

@@ -2,7 +2,8 @@
 sbin_PROGRAMS += zabd
 zabd_SOURCES = \
 	%D%/main.c %D%/server.h %D%/server.c %D%/net.c %D%/config.h %D%/config.c %D%/conf.c \
-	%D%/config_ensemble.c %D%/process.h %D%/process.c \
+	%D%/config_keys.h %D%/config_keys.c %D%/config_dynamic.c %D%/config_directory.c \
+	%D%/properties.h %D%/properties.c %D%/config_ensemble.c %D%/process.h %D%/process.c \
 	%D%/ensemble.h %D%/ensemble.c %D%/greeting.h %D%/greeting.c %D%/peers.h %D%/peers.c \
 	%D%/links.h %D%/links.c %D%/dial.h %D%/dial.c %D%/stream.h %D%/stream.c \
 	%D%/stream_tls.c %D%/secure.h %D%/secure.c \

@@ -35,6 +35,8 @@ static int run(const char *path, bool check_only)
     struct secure secure;
     struct err e;
     int rc = config_load(&config, path, &e);
+    if (rc == 0)
+        rc = config_check_directory(&config, &e);
     if (rc == 0 && !check_only) {
         log_set_level((enum log_level)log_level_parse(config.log_level));
         log_info("zabd %s starts with %s", PACKAGE_VERSION, path);

@@ -254,7 +254,7 @@ static int set_ensemble(struct server *s, struct node_config *nc, struct err *e)
     const struct config *c = s->config;
     for (size_t i = 0; i < c->ensemble.n; i++)
         s->zab_servers[i] = c->ensemble.servers[i].zab;
-    ensemble_text(&c->ensemble, 0, &s->ensemble_text);
+    ensemble_text(&c->ensemble, c->version, &s->ensemble_text);
     s->ensemble = (struct zab_config){
         .sid = c->own->zab.sid,
         .servers = s->zab_servers,
@@ -264,6 +264,7 @@ static int set_ensemble(struct server *s, struct node_config *nc, struct err *e)
         .sync_limit = (int)c->sync_limit,
         .config_text = buf_slice(&s->ensemble_text),
         .fresh_id = fresh_id(),
+        .config_version = c->version,
     };
     nc->server_id = c->own->zab.sid;
     nc->ensemble = &s->ensemble;
@@ -278,7 +279,7 @@ static int open_node(struct server *s, struct tree *tree, int64_t log_base, stru
     if (getrandom(&seed, sizeof(seed), 0) < 0)
         log_warn("no random numbers for hash keys: %s", strerror(errno));
     s->envi_text = process_envi_text(c);
-    conf_text(c, &s->conf_text);
+    conf_text(c, s->client_port, &s->conf_text);
     *buf_extend(&s->conf_text, 1) = '\0';
     struct node_config nc = {
         .server_id = 1,
@@ -300,6 +301,8 @@ static int open_node(struct server *s, struct tree *tree, int64_t log_base, stru
         .extended_types = c->extended_types,
         .read_only_mode = c->read_only_mode,
         .leader_is_reserved = c->own && !c->leader_serves,
+        .digest_disabled = !c->digest_enabled,
+        .digest_alg = c->digest_alg,
         .super_digest = c->super_digest,
         .super_x509 = c->super_x509,
         .four_letter = c->four_letter,
@@ -379,8 +382,8 @@ static void say_what_it_serves(const struct server *s)
 {
     const struct config *c = s->config;
     char plain[32] = "", secure[32] = "";
-    if (c->client_port > 0)
-        snprintf(plain, sizeof(plain), "%" PRId64, c->client_port);
+    if (s->client_port > 0)
+        snprintf(plain, sizeof(plain), "%d", s->client_port);
     if (c->secure_client_port > 0)
         snprintf(secure, sizeof(secure), "%s%" PRId64 " (TLS)", *plain ? " and " : "",
                  c->secure_client_port);

@@ -48,6 +48,7 @@ struct server {
     struct history history;
     struct secure secure;
     struct list listeners;
+    int client_port;     /* that is listened to; 0: none */
     struct peers *peers; /* NULL: a single replica */
     struct links links;
     uv_timer_t tick;
@@ -72,6 +73,7 @@ int server_run(const struct config *config, struct err *e);
 struct listener {
     uv_tcp_t tcp;
     struct list link; /* server.listeners */
+    int port;
     struct secure_port secure;
 };
 

@@ -7,7 +7,7 @@ BATS_LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-d
 AM_BATS_LOG_DRIVER_FLAGS = --ignore-exit
 AM_TESTS_ENVIRONMENT = ZAB_BUILD='$(abs_top_builddir)'; export ZAB_BUILD;
 
-bats_tests = %D%/zabctl.bats %D%/server.bats %D%/recovery.bats %D%/interop.bats %D%/clients.bats \
+bats_tests = %D%/zabctl.bats %D%/server.bats %D%/config.bats %D%/recovery.bats %D%/interop.bats %D%/clients.bats \
 	%D%/ensemble.bats %D%/ensemble_mixed.bats \
 	%D%/ensemble_faults.bats %D%/tls.bats %D%/tls_ensemble.bats
 TESTS += $(bats_tests)

@@ -19,6 +19,7 @@ FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_seeds_LDADD = $(FUZZ_LIBS)
 
 %C%_fuzz_config_SOURCES = %D%/fuzz_config.c src/server/config.c \
+	src/server/config_keys.c src/server/config_dynamic.c src/server/properties.c \
 	src/server/config_ensemble.c src/server/ensemble.c
 %C%_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/server
 %C%_fuzz_config_LDFLAGS = $(FUZZER_LINK)

@@ -8,7 +8,7 @@ unit_tests += %D%/test_disk %D%/test_txnlog %D%/test_snapshot %D%/test_recovery
 unit_tests += %D%/test_tree %D%/test_watch %D%/test_node %D%/test_node_watch %D%/test_node_limits
 unit_tests += %D%/test_node_ensemble
 unit_tests += %D%/test_mount_node %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options
-unit_tests += %D%/test_ensemble %D%/test_tls
+unit_tests += %D%/test_ensemble %D%/test_properties %D%/test_tls
 unit_tests += %D%/test_zab_quorum %D%/test_zab_election %D%/test_zab_learner
 unit_tests += %D%/test_zab_leader %D%/test_zab_identity %D%/test_zab_cluster
 check_PROGRAMS += $(unit_tests)
@@ -26,6 +26,11 @@ TESTS += $(unit_tests)
 %C%_test_ensemble_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/server
 %C%_test_ensemble_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_ensemble_LDADD = libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_properties_SOURCES = %D%/test_properties.c src/server/properties.c
+%C%_test_properties_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/server
+%C%_test_properties_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_properties_LDADD = libutil.a $(CMOCKA_LIBS)
 
 %C%_test_session_SOURCES = %D%/test_session.c
 %C%_test_session_CFLAGS = $(UNIT_CFLAGS)
