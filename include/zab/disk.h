@@ -18,6 +18,11 @@ enum disk_open_flags {
     DISK_CREATE = 1 << 1, /* it must not be there */
 };
 
+struct disk_stat {
+    int64_t size;
+    int64_t mtime_ns;
+};
+
 struct disk_ops {
     int (*open)(struct disk *d, const char *path, unsigned flags, struct disk_file **out);
     int64_t (*size)(struct disk_file *f);
@@ -32,12 +37,18 @@ struct disk_ops {
     int (*truncate)(struct disk_file *f, uint64_t size);
     void (*close)(struct disk_file *f);
     int (*rename)(struct disk *d, const char *from, const char *to);
+    /* A second name for a file: -EEXIST if it is there. */
+    int (*link)(struct disk *d, const char *from, const char *to);
     int (*unlink)(struct disk *d, const char *path);
     int (*mkdir)(struct disk *d, const char *path); /* and its parents, durably; may be there */
+    int (*rmdir)(struct disk *d, const char *path); /* an empty one */
     int (*sync_dir)(struct disk *d, const char *path);
     /* Append each name in the directory, NUL-terminated, sorted. */
     int (*list)(struct disk *d, const char *path, struct buf *names);
     int64_t (*free_bytes)(struct disk *d, const char *path);
+    /* Of a file or a directory. */
+    int (*stat)(struct disk *d, const char *path, struct disk_stat *out);
+    int64_t (*now_s)(struct disk *d); /* wall clock, by which files have their times */
 };
 
 struct disk {
@@ -105,6 +116,26 @@ static inline int disk_unlink(struct disk *d, const char *path)
 static inline int disk_mkdir(struct disk *d, const char *path)
 {
     return d->ops->mkdir(d, path);
+}
+
+static inline int disk_link(struct disk *d, const char *from, const char *to)
+{
+    return d->ops->link(d, from, to);
+}
+
+static inline int disk_rmdir(struct disk *d, const char *path)
+{
+    return d->ops->rmdir(d, path);
+}
+
+static inline int disk_stat(struct disk *d, const char *path, struct disk_stat *out)
+{
+    return d->ops->stat(d, path, out);
+}
+
+static inline int64_t disk_now_s(struct disk *d)
+{
+    return d->ops->now_s(d);
 }
 
 static inline int disk_sync_dir(struct disk *d, const char *path)

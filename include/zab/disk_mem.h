@@ -35,8 +35,15 @@ enum disk_mem_fault {
 };
 
 /* The n-th operation from now (1: the next) meets the fault; 0: none does. All calls are
- * operations but disk_size(), disk_free_bytes() and disk_close(). */
+ * operations but disk_size(), disk_free_bytes(), disk_stat(), disk_now_s() and disk_close().
+ *
+ * A disk_sync() that fails leaves what the kernel leaves: some of the sectors are durable, and all
+ * of them count as written back. A later disk_sync() does not write them again, though reading
+ * still gives them: only writing them again does. */
 void disk_mem_fail_after(struct disk_mem *m, uint64_t n, enum disk_mem_fault fault);
+
+/* What disk_now_s() says from now on; 0 at first. */
+void disk_mem_set_time(struct disk_mem *m, int64_t seconds);
 
 /* Bytes that all files together may have; no limit at first. */
 void disk_mem_set_capacity(struct disk_mem *m, uint64_t bytes);

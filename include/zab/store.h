@@ -6,8 +6,11 @@
  *     LOGDIR/version-2/log.ZXID            transactions from ZXID on (hexadecimal)
  *     DATADIR/version-2/snapshot.ZXID.zst  the tree after ZXID, ZooKeeper's stream in a zstd frame
  *     DATADIR/version-2/acceptedEpoch, currentEpoch
- * and ours, which ZooKeeper ignores:
+ * Ours, which ZooKeeper ignores:
  *     DATADIR/version-2/ensembleId, ensembleIdProposed, decidedZxid, acceptedLoss
+ *     replaced-TIME[-N]/                   beside logs and snapshots: what a leader's history has
+ *                                          replaced, at that time in seconds since 1970
+ *     DATADIR/version-2/replacement        while that is done: what
  * Read as well: snapshot.ZXID (plain), snapshot.ZXID.gz; the content says which it is.
  *
  * Rules: bytes are fdatasynced before anybody is told; every create and rename that recovery needs
@@ -24,6 +27,7 @@ struct store {
     struct disk *disk;
     char *data_dir; /* DATADIR/version-2 */
     char *log_dir;  /* LOGDIR/version-2 */
+    bool has_peers; /* other servers have the tree too: what a refusal may advise */
 };
 
 /* Make the directories if they are not there. `data_dir` and `log_dir` as in zoo.cfg; `log_dir`
@@ -101,7 +105,8 @@ struct txnlog {
     uint64_t unsynced;  /* bytes appended since the last sync */
     uint64_t prealloc;  /* write so many zeros ahead at a time, 512 KiB at most; 0: none */
     int64_t last_zxid;
-    int failed; /* the negative errno that ended it: every later call gives it again */
+    int failed;      /* the negative errno that ended it: every later call gives it again */
+    char note[1024]; /* what an operator should know of the last truncation or installation */
 };
 
 /* Writing starts a new file, named by the first zxid, as ZooKeeper does after a start. On a
@@ -120,14 +125,15 @@ int txnlog_roll(struct txnlog *l, struct err *e);
 
 /* TRUNC: drop all behind `zxid` from the disk, durably, so that store_recover() ends at `zxid` or,
  * if that was never here, at the last zxid below it. Snapshots newer than `zxid` go too.
- * -ENODATA, and nothing is changed: no good snapshot is as old as that, so ask for a snapshot
- * instead. The log is closed first. */
+ * -ENODATA: no good snapshot is as old as that, so ask for a snapshot instead. The log is closed
+ * first.
+ *
+ * What goes, here and by txnlog_install(), is moved to replaced-TIME, a part of a log file as a log
+ * file of its own; l->note says so. A crash leaves the history before or the one after, for the
+ * next store_recover() to complete. -ENODATA and -ENOSPC change nothing, and may be tried again. */
 int txnlog_truncate(struct txnlog *l, int64_t zxid, struct err *e);
 
-/* SNAP: make the tree, as received from the leader, all that the disk remembers: drop the log
- * behind the tree's last zxid, save it as a snapshot, drop all other snapshots and the log before
- * it, since transactions may be missing in between. In this order, so that a crash leaves a
- * history that is a prefix of the old one, or the new one. */
+/* SNAP: make the tree, as received from the leader, all that the disk remembers. */
 int txnlog_install(struct txnlog *l, const struct tree *t, struct err *e);
 
 /* Reading entries of zxid > `after`, across files, in order; -1: from the first there is.
@@ -176,9 +182,10 @@ int snapshot_load(struct store *s, const char *name, struct tree *t, struct err 
 struct store_recovery {
     int64_t snapshot_zxid; /* that it started from */
     int64_t last_zxid;
-    uint64_t n_txns; /* replayed */
-    bool torn_tail;  /* bytes behind the last whole entry were cut off */
-    char note[512];  /* what an operator should know, "" if nothing */
+    uint64_t n_txns;    /* replayed */
+    bool torn_tail;     /* bytes behind the last whole entry were cut off */
+    char note[512];     /* what an operator should know, "" if nothing */
+    char replaced[512]; /* the same, of a change of history that a crash had cut short */
 };
 
 /* Load the newest good snapshot, replay the log behind it, and sync what was read: what a killed
@@ -200,6 +207,11 @@ int store_recover(struct store *s, struct tree *t, struct store_recovery *r, str
  * they need; good is one that was read to its end. May run while the log is appended to.
  * Returns how many files, or a negative errno. */
 int store_purge(struct store *s, unsigned retain, struct err *e);
+
+/* Remove what was replaced more than a day ago, and the oldest of what was replaced more than an
+ * hour ago as long as less than `wanted_bytes` are free. Returns how many directories, or a
+ * negative errno. */
+int store_purge_replaced(struct store *s, int64_t wanted_bytes, struct err *e);
 
 /* acceptedEpoch or currentEpoch: decimal text, replaced by temporary file, fsync, rename, fsync of
  * the directory. Reading gives -ENOENT if there is none. */

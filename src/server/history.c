@@ -36,6 +36,8 @@ int history_recover(struct server *s, struct tree **tree, int64_t *log_base, str
         rc = store_recover(&s->store, *tree, &r, e);
     if (rc != 0)
         return rc;
+    if (r.replaced[0])
+        log_warn("recovery: %s", r.replaced);
     if (r.note[0])
         log_warn("recovery: %s", r.note);
     if (r.torn_tail)
@@ -84,12 +86,19 @@ static void purge(uv_work_t *work)
     struct server *s = work->data;
     struct err e;
     uv_mutex_lock(&s->history.lock);
-    int n = store_purge(&s->store, (unsigned)s->config->purge_retain, &e);
-    uv_mutex_unlock(&s->history.lock);
+    int n = s->config->purge_hours > 0
+                ? store_purge(&s->store, (unsigned)s->config->purge_retain, &e)
+                : 0;
     if (n < 0)
         log_warn("purge: %s", e.text);
     else if (n > 0)
         log_info("purge: removed %d old snapshots and logs", n);
+    n = store_purge_replaced(&s->store, s->config->reserved_kib << 10, &e);
+    uv_mutex_unlock(&s->history.lock);
+    if (n < 0)
+        log_warn("purge: %s", e.text);
+    else if (n > 0)
+        log_info("purge: removed %d directories of replaced history", n);
 }
 
 static void on_purged(uv_work_t *work, int status)
@@ -101,7 +110,7 @@ static void on_purged(uv_work_t *work, int status)
 
 void history_purge(struct server *s)
 {
-    if (s->history.purging || s->config->purge_hours == 0)
+    if (s->history.purging)
         return;
     s->history.purging = true;
     s->history.purge_work.data = s;
@@ -175,6 +184,8 @@ static int truncate_log(struct txnlog *log, void *arg, struct err *e)
     else if (rc == -ENODATA)
         rc = 0;
     uv_mutex_unlock(&h->lock);
+    if (log->note[0])
+        log_warn("%s", log->note);
     h->tree = tree;
     if (rc == 0)
         uv_async_send(&h->changed);
@@ -188,6 +199,8 @@ static int install_tree(struct txnlog *log, void *arg, struct err *e)
     uv_mutex_lock(&h->lock);
     int rc = txnlog_install(log, h->incoming, e);
     uv_mutex_unlock(&h->lock);
+    if (log->note[0])
+        log_warn("%s", log->note);
     if (rc == 0)
         uv_async_send(&h->changed);
     return rc;
@@ -227,9 +240,8 @@ void history_start(struct server *s)
     uv_async_init(&s->loop, &h->changed, on_changed);
     uv_timer_init(&s->loop, &h->purge_timer);
     h->changed.data = h->purge_timer.data = s;
-    if (s->config->purge_hours > 0)
-        uv_timer_start(&h->purge_timer, on_purge_timer, FIRST_PURGE_MS,
-                       (uint64_t)s->config->purge_hours * 3600 * 1000);
+    uint64_t hours = (uint64_t)MAX(s->config->purge_hours, 1);
+    uv_timer_start(&h->purge_timer, on_purge_timer, FIRST_PURGE_MS, hours * 3600 * 1000);
 }
 
 void history_stop(struct server *s)

@@ -417,6 +417,7 @@ static int start(struct server *s, struct err *e)
     int rc = secure_open(&s->secure, s->config, e);
     if (rc == 0)
         rc = store_open(&s->store, disk_posix(), s->config->data_dir, s->config->log_dir, e);
+    s->store.has_peers = s->config->own != NULL;
     if (rc == 0)
         rc = lock_data_dir(s, e);
     if (rc == 0)

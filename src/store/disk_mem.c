@@ -1,47 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A file is two byte strings, what was written last and what is durable; a name points to two
- * files in the same way. Syncing copies the first to the second, a crash mixes them. Files that
- * no name and no open handle needs are freed when the disk is. */
-#include "zab/disk_mem.h"
+ * files in the same way. Syncing copies the sectors that were written since the last sync from the
+ * first to the second, a crash mixes them. Files that no name and no open handle needs are freed
+ * when the disk is. */
+#include "disk_mem_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-enum {
-    SECTOR = 512,
-};
-
-struct mem_file {
-    struct mem_file *next;
-    struct buf now;
-    struct buf durable;
-};
-
-struct mem_name {
-    struct mem_name *next; /* sorted by path */
-    char *path;
-    struct mem_file *now; /* NULL: no such name */
-    struct mem_file *durable;
-};
 
 struct mem_handle {
     struct disk_file base;
     struct mem_file *file;
     uint64_t boot;
     bool writable;
-};
-
-struct disk_mem {
-    struct disk base;
-    struct rng rng;
-    struct mem_file *files;
-    struct mem_name *names;
-    uint64_t boot; /* counts crashes and kills */
-    uint64_t capacity;
-    uint64_t countdown;
-    enum disk_mem_fault fault;
-    bool down;
-    struct disk_mem_counters counters;
 };
 
 static struct disk_mem *mem_of(struct disk *d)
@@ -99,6 +70,12 @@ static struct mem_name *mem_name_make(struct disk_mem *m, const char *path)
     return *slot;
 }
 
+static void mem_name_set(struct disk_mem *m, struct mem_name *n, struct mem_file *file)
+{
+    n->now = file;
+    n->changed_s = m->now_s;
+}
+
 /* The part of `path` behind `dir` and its slash, if it is a name in that directory. */
 static const char *mem_name_in(const char *path, const char *dir)
 {
@@ -123,7 +100,7 @@ static int mem_op_open(struct disk *d, const char *path, unsigned flags, struct 
         file->next = m->files;
         m->files = file;
         n = mem_name_make(m, path);
-        n->now = file;
+        mem_name_set(m, n, file);
     }
     struct mem_handle *h = mem_zalloc(sizeof(*h));
     h->base.disk = d;
@@ -157,19 +134,25 @@ static int64_t mem_op_read(struct disk_file *f, void *data, size_t len, uint64_t
     return (int64_t)len;
 }
 
-static void buf_resize(struct buf *b, size_t len)
+/* Make the file `len` bytes long, and have its sectors from byte `from` up to that be dirty. */
+static void file_resize(struct mem_file *f, size_t from, size_t len)
 {
-    size_t old = b->len;
-    if (len > old)
-        memset(buf_extend(b, len - old), 0, len - old);
-    b->len = len;
+    buf_resize(&f->now, len);
+    buf_resize(&f->dirty, sectors(len));
+    for (size_t i = from / SECTOR; i < f->dirty.len; i++)
+        f->dirty.data[i] = 1;
 }
 
-static uint64_t mem_used(const struct disk_mem *m)
+static uint64_t mem_used(struct disk_mem *m)
 {
     uint64_t used = 0;
-    for (struct mem_name *n = m->names; n; n = n->next)
-        used += n->now ? n->now->now.len : 0;
+    m->n_counts++;
+    for (struct mem_name *n = m->names; n; n = n->next) {
+        if (n->now && n->now->counted != m->n_counts)
+            used += n->now->now.len;
+        if (n->now)
+            n->now->counted = m->n_counts;
+    }
     return used;
 }
 
@@ -185,7 +168,8 @@ static int64_t mem_op_free_bytes(struct disk *d, const char *path)
 static int64_t mem_put(struct disk_file *f, const void *data, size_t len, uint64_t offset)
 {
     struct disk_mem *m = mem_of(f->disk);
-    struct buf *now = &handle_of(f)->file->now;
+    struct mem_file *file = handle_of(f)->file;
+    struct buf *now = &file->now;
     bool was_down = m->down;
     int rc = mem_begin_on(f);
     ensure(handle_of(f)->writable);
@@ -198,7 +182,9 @@ static int64_t mem_put(struct disk_file *f, const void *data, size_t len, uint64
         rc = rc < 0 ? rc : -ENOSPC;
     }
     if (done > 0 && offset + done > now->len)
-        buf_resize(now, offset + done);
+        file_resize(file, MIN(now->len, offset), offset + done);
+    for (size_t i = offset / SECTOR; done > 0 && i <= (offset + done - 1) / SECTOR; i++)
+        file->dirty.data[i] = 1;
     if (done > 0 && data)
         memcpy(now->data + offset, data, done);
     else if (done > 0)
@@ -218,29 +204,53 @@ static int mem_op_zero(struct disk_file *f, uint64_t offset, uint64_t len)
     return n < 0 ? (int)n : 0;
 }
 
-static void buf_copy(struct buf *to, const struct buf *from)
+/* A sector of `now` that `durable` is long enough for. */
+static void sector_write_back(struct mem_file *f, size_t i)
 {
-    buf_reset(to);
-    buf_append(to, from->data, from->len);
+    size_t at = i * SECTOR, end = MIN(at + SECTOR, MIN(f->now.len, f->durable.len));
+    if (at < end)
+        memcpy(f->durable.data + at, f->now.data + at, end - at);
+}
+
+/* Each sector is written back or is not, and is clean. So is the size. */
+static void file_fail_sync(struct disk_mem *m, struct mem_file *f)
+{
+    if (rng_one_in(&m->rng, 2))
+        buf_resize(&f->durable, f->now.len);
+    for (size_t i = 0; i < f->dirty.len; i++) {
+        if (f->dirty.data[i] && rng_one_in(&m->rng, 2))
+            sector_write_back(f, i);
+        f->dirty.data[i] = 0;
+    }
 }
 
 static int mem_op_sync(struct disk_file *f)
 {
+    struct disk_mem *m = mem_of(f->disk);
+    struct mem_file *file = handle_of(f)->file;
     int rc = mem_begin_on(f);
+    if (rc < 0 && handle_of(f)->boot == m->boot && !m->down)
+        file_fail_sync(m, file);
     if (rc < 0)
         return rc;
-    mem_of(f->disk)->counters.syncs++;
-    buf_copy(&handle_of(f)->file->durable, &handle_of(f)->file->now);
+    m->counters.syncs++;
+    buf_resize(&file->durable, file->now.len);
+    for (size_t i = 0; i < file->dirty.len; i++) {
+        if (file->dirty.data[i])
+            sector_write_back(file, i);
+        file->dirty.data[i] = 0;
+    }
     return 0;
 }
 
 static int mem_op_truncate(struct disk_file *f, uint64_t size)
 {
+    struct mem_file *file = handle_of(f)->file;
     int rc = mem_begin_on(f);
     if (rc < 0)
         return rc;
     ensure(handle_of(f)->writable);
-    buf_resize(&handle_of(f)->file->now, size);
+    file_resize(file, MIN(file->now.len, (size_t)size), (size_t)size);
     return 0;
 }
 
@@ -253,8 +263,24 @@ static int mem_op_rename(struct disk *d, const char *from, const char *to)
     struct mem_name *n = mem_find(m, from);
     if (!n || !n->now)
         return -ENOENT;
-    mem_name_make(m, to)->now = n->now;
-    n->now = NULL;
+    mem_name_set(m, mem_name_make(m, to), n->now);
+    mem_name_set(m, n, NULL);
+    return 0;
+}
+
+static int mem_op_link(struct disk *d, const char *from, const char *to)
+{
+    struct disk_mem *m = mem_of(d);
+    int rc = mem_begin(m);
+    if (rc < 0)
+        return rc;
+    struct mem_name *n = mem_find(m, from);
+    if (!n || !n->now)
+        return -ENOENT;
+    struct mem_name *other = mem_name_make(m, to);
+    if (other->now)
+        return -EEXIST;
+    mem_name_set(m, other, n->now);
     return 0;
 }
 
@@ -267,7 +293,7 @@ static int mem_op_unlink(struct disk *d, const char *path)
     struct mem_name *n = mem_find(m, path);
     if (!n || !n->now)
         return -ENOENT;
-    n->now = NULL;
+    mem_name_set(m, n, NULL);
     return 0;
 }
 
@@ -276,6 +302,47 @@ static int mem_op_mkdir(struct disk *d, const char *path)
 {
     (void)path;
     return mem_begin(mem_of(d));
+}
+
+/* The first name below the directory, at any depth, from `n` on. */
+static struct mem_name *mem_next_below(struct mem_name *n, const char *dir)
+{
+    size_t len = strlen(dir);
+    while (n && (!n->now || strncmp(n->path, dir, len) != 0 || n->path[len] != '/'))
+        n = n->next;
+    return n;
+}
+
+static int mem_op_rmdir(struct disk *d, const char *path)
+{
+    struct disk_mem *m = mem_of(d);
+    int rc = mem_begin(m);
+    if (rc == 0 && mem_next_below(m->names, path))
+        rc = -ENOTEMPTY;
+    return rc;
+}
+
+/* A directory changed when the last of its names did. */
+static int mem_op_stat(struct disk *d, const char *path, struct disk_stat *out)
+{
+    struct disk_mem *m = mem_of(d);
+    struct mem_name *n = mem_find(m, path);
+    *out = (struct disk_stat){0};
+    if (n && n->now) {
+        *out = (struct disk_stat){(int64_t)n->now->now.len, n->changed_s * 1000000000};
+        return 0;
+    }
+    n = mem_next_below(m->names, path);
+    if (!n)
+        return -ENOENT;
+    for (; n; n = mem_next_below(n->next, path))
+        out->mtime_ns = MAX(out->mtime_ns, n->changed_s * 1000000000);
+    return 0;
+}
+
+static int64_t mem_op_now_s(struct disk *d)
+{
+    return mem_of(d)->now_s;
 }
 
 static int mem_op_sync_dir(struct disk *d, const char *path)
@@ -298,10 +365,16 @@ static int mem_op_list(struct disk *d, const char *path, struct buf *names)
     int rc = mem_begin(m);
     if (rc < 0)
         return rc;
-    for (struct mem_name *n = m->names; n; n = n->next) {
-        const char *name = mem_name_in(n->path, path);
-        if (name && n->now)
-            buf_append(names, name, strlen(name) + 1);
+    size_t len = strlen(path) + 1, last = 0, last_len = 0;
+    for (struct mem_name *n = m->names; (n = mem_next_below(n, path)); n = n->next) {
+        const char *name = n->path + len;
+        size_t name_len = strcspn(name, "/");
+        if (name_len == last_len && memcmp(names->data + last, name, name_len) == 0)
+            continue; /* another one of that directory */
+        last = names->len;
+        last_len = name_len;
+        buf_append(names, name, name_len);
+        *buf_extend(names, 1) = '\0';
     }
     return 0;
 }
@@ -316,11 +389,15 @@ static const struct disk_ops mem_ops = {
     .truncate = mem_op_truncate,
     .close = mem_op_close,
     .rename = mem_op_rename,
+    .link = mem_op_link,
     .unlink = mem_op_unlink,
     .mkdir = mem_op_mkdir,
+    .rmdir = mem_op_rmdir,
     .sync_dir = mem_op_sync_dir,
     .list = mem_op_list,
     .free_bytes = mem_op_free_bytes,
+    .stat = mem_op_stat,
+    .now_s = mem_op_now_s,
 };
 
 struct disk_mem *disk_mem_open(uint64_t seed)
@@ -343,6 +420,7 @@ void disk_mem_close(struct disk_mem *m)
         next = f->next;
         buf_close(&f->now);
         buf_close(&f->durable);
+        buf_close(&f->dirty);
         free(f);
     }
     free(m);
@@ -353,80 +431,15 @@ struct disk *disk_mem_disk(struct disk_mem *m)
     return &m->base;
 }
 
-/* ---- Losing power ---- */
-
-enum fate {
-    FATE_LOST,
-    FATE_KEPT,
-    FATE_REORDERED, /* each sector for itself */
-    FATE_CUT_OFF,   /* a first part; its last sector is garbage */
-};
-
-/* Sector `at` of what the file will be: from `now` or from `durable`. Both have `len` bytes. */
-static void crash_sector(struct disk_mem *m, struct mem_file *f, size_t at, enum fate *fate)
-{
-    size_t len = MIN((size_t)SECTOR, f->now.len - at);
-    uint8_t *now = f->now.data + at, *durable = f->durable.data + at;
-    if (memcmp(now, durable, len) == 0)
-        return;
-    bool garbage = *fate == FATE_CUT_OFF && rng_one_in(&m->rng, 8);
-    bool keep = *fate == FATE_KEPT || *fate == FATE_CUT_OFF ||
-                (*fate == FATE_REORDERED && rng_one_in(&m->rng, 2));
-    for (size_t i = 0; garbage && i < len; i++) {
-        if (now[i] != durable[i])
-            now[i] = (uint8_t)rng_next(&m->rng);
-    }
-    if (garbage)
-        *fate = FATE_LOST;
-    if (!keep)
-        memcpy(now, durable, len);
-}
-
-static void crash_file(struct disk_mem *m, struct mem_file *f)
-{
-    enum fate fate = (enum fate)rng_below(&m->rng, 4);
-    size_t size = fate == FATE_KEPT || (fate != FATE_LOST && rng_one_in(&m->rng, 2))
-                      ? f->now.len
-                      : f->durable.len;
-    size_t len = MAX(f->now.len, f->durable.len);
-    /* A size that was cut and then lost brings the old bytes back. */
-    if (f->now.len < len)
-        buf_append(&f->now, f->durable.data + f->now.len, len - f->now.len);
-    buf_resize(&f->durable, len);
-    for (size_t at = 0; at < len; at += SECTOR)
-        crash_sector(m, f, at, &fate);
-    buf_resize(&f->now, size);
-    buf_copy(&f->durable, &f->now);
-}
-
-static void mem_restart(struct disk_mem *m)
-{
-    m->boot++;
-    m->down = false;
-    m->countdown = 0;
-}
-
-void disk_mem_crash(struct disk_mem *m)
-{
-    for (struct mem_name *n = m->names; n; n = n->next) {
-        if (n->now != n->durable && rng_one_in(&m->rng, 2))
-            n->now = n->durable;
-        n->durable = n->now;
-    }
-    for (struct mem_file *f = m->files; f; f = f->next)
-        crash_file(m, f);
-    mem_restart(m);
-}
-
-void disk_mem_kill(struct disk_mem *m)
-{
-    mem_restart(m);
-}
-
 void disk_mem_fail_after(struct disk_mem *m, uint64_t n, enum disk_mem_fault fault)
 {
     m->countdown = n;
     m->fault = fault;
+}
+
+void disk_mem_set_time(struct disk_mem *m, int64_t seconds)
+{
+    m->now_s = seconds;
 }
 
 void disk_mem_set_capacity(struct disk_mem *m, uint64_t bytes)
@@ -459,5 +472,6 @@ int disk_mem_cut(struct disk_mem *m, const char *path, uint64_t size)
     if (size > n->now->now.len || size > n->now->durable.len)
         return -ERANGE;
     n->now->now.len = n->now->durable.len = size;
+    n->now->dirty.len = sectors(size);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "zab/disk.h"
@@ -121,6 +122,35 @@ static int posix_unlink(struct disk *d, const char *path)
     return unlink(path) < 0 ? -errno : 0;
 }
 
+static int posix_link(struct disk *d, const char *from, const char *to)
+{
+    (void)d;
+    return link(from, to) < 0 ? -errno : 0;
+}
+
+static int posix_rmdir(struct disk *d, const char *path)
+{
+    (void)d;
+    return rmdir(path) < 0 ? -errno : 0;
+}
+
+static int posix_stat(struct disk *d, const char *path, struct disk_stat *out)
+{
+    struct stat st;
+    (void)d;
+    if (stat(path, &st) < 0)
+        return -errno;
+    *out = (struct disk_stat){st.st_size,
+                              (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+    return 0;
+}
+
+static int64_t posix_now_s(struct disk *d)
+{
+    (void)d;
+    return (int64_t)time(NULL);
+}
+
 static int posix_sync_dir(struct disk *d, const char *path)
 {
     (void)d;
@@ -214,11 +244,15 @@ struct disk *disk_posix(void)
         .truncate = posix_truncate,
         .close = posix_close,
         .rename = posix_rename,
+        .link = posix_link,
         .unlink = posix_unlink,
         .mkdir = posix_mkdir,
+        .rmdir = posix_rmdir,
         .sync_dir = posix_sync_dir,
         .list = posix_list,
         .free_bytes = posix_free_bytes,
+        .stat = posix_stat,
+        .now_s = posix_now_s,
     };
     static struct disk disk = {&ops};
     return &disk;

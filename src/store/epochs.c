@@ -33,7 +33,7 @@ int store_epoch_read(struct store *s, const char *name, int64_t *epoch, struct e
     }
     text[n] = '\0';
     if (!epoch_parse(text, epoch))
-        rc = err_set(e, -EUCLEAN, "%s: not an epoch in decimal digits: " REMEDY, path);
+        rc = err_set(e, -EUCLEAN, "%s: not an epoch in decimal digits: %s", path, store_remedy(s));
 out:
     if (file)
         disk_close(file);

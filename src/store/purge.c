@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Removing what no recovery will need. */
-#include "store_impl.h"
+#include "replaced.h"
+
+enum {
+    DAY_S = 24 * 3600,
+    HOUR_S = 3600,
+};
 
 /* The index of the oldest of the newest `retain` good snapshots, 0 if there are not so many. */
 static size_t oldest_to_keep(struct store *s, const struct store_files *snapshots, unsigned retain)
@@ -46,4 +51,86 @@ out:
     store_files_close(&snapshots);
     store_files_close(&logs);
     return rc < 0 || n_logs < 0 ? MIN(rc, n_logs) : rc + n_logs;
+}
+
+/* ---- What was replaced ---- */
+
+/* Seconds since it was put aside, by its name and by its own time: the younger of the two. */
+static int64_t age_of(struct store *s, const char *path, const char *name)
+{
+    struct disk_stat st;
+    int64_t now_s = disk_now_s(s->disk);
+    int64_t made_s = strtoll(name + strlen(REPLACED_PREFIX), NULL, 10);
+    if (disk_stat(s->disk, path, &st) < 0)
+        return -1;
+    return now_s - MAX(made_s, st.mtime_ns / 1000000000);
+}
+
+static int remove_dir(struct store *s, const char *path, struct err *e)
+{
+    struct buf names = {0};
+    int rc = disk_list(s->disk, path, &names);
+    for (size_t i = 0; rc == 0 && i < names.len; i += strlen((char *)names.data + i) + 1) {
+        char *file = store_path(path, (char *)names.data + i);
+        rc = disk_unlink(s->disk, file);
+        free(file);
+    }
+    if (rc == 0)
+        rc = disk_rmdir(s->disk, path);
+    buf_close(&names);
+    return rc < 0 ? store_io_error(s, e, rc, "remove", path) : 0;
+}
+
+/* The oldest directory in `dir`: 1, 0 if there is none. */
+static int find_oldest(struct store *s, const char *dir, char **oldest, int64_t *age_s,
+                       struct err *e)
+{
+    struct buf names = {0};
+    int rc = disk_list(s->disk, dir, &names);
+    *oldest = NULL;
+    *age_s = -1;
+    if (rc < 0)
+        store_io_error(s, e, rc, "list", dir);
+    for (size_t i = 0; rc == 0 && i < names.len; i += strlen((char *)names.data + i) + 1) {
+        const char *name = (char *)names.data + i;
+        if (strncmp(name, REPLACED_PREFIX, strlen(REPLACED_PREFIX)) != 0)
+            continue;
+        char *path = store_path(dir, name);
+        int64_t age = age_of(s, path, name);
+        if (age > *age_s) {
+            free(*oldest);
+            *oldest = path;
+            *age_s = age;
+        } else {
+            free(path);
+        }
+    }
+    buf_close(&names);
+    return rc < 0 ? rc : *oldest != NULL;
+}
+
+static int purge_replaced_in(struct store *s, const char *dir, int64_t wanted_bytes, struct err *e)
+{
+    char *oldest;
+    int64_t age_s;
+    int rc, n = 0;
+    while ((rc = find_oldest(s, dir, &oldest, &age_s, e)) == 1) {
+        int64_t free_bytes = disk_free_bytes(s->disk, dir);
+        bool short_of = free_bytes >= 0 && free_bytes < wanted_bytes;
+        bool goes = age_s > DAY_S || (short_of && age_s > HOUR_S);
+        rc = goes ? remove_dir(s, oldest, e) : 0;
+        free(oldest);
+        if (rc < 0 || !goes)
+            break;
+        n++;
+    }
+    return rc < 0 ? rc : n;
+}
+
+int store_purge_replaced(struct store *s, int64_t wanted_bytes, struct err *e)
+{
+    int n = purge_replaced_in(s, s->data_dir, wanted_bytes, e), m = 0;
+    if (n >= 0 && strcmp(s->data_dir, s->log_dir) != 0)
+        m = purge_replaced_in(s, s->log_dir, wanted_bytes, e);
+    return n < 0 || m < 0 ? MIN(n, m) : n + m;
 }

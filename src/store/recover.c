@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* From the files to the tree. */
-#include "store_impl.h"
-
 #include <stdio.h>
+
+#include "replaced.h"
+
+enum {
+    REWRITE_PIECE = 256 << 10,
+};
 
 /* A wrong dataLogDir would hide acknowledged transactions. */
 static int check_places(struct store *s, struct err *e)
@@ -20,10 +24,14 @@ static int check_places(struct store *s, struct err *e)
     return rc;
 }
 
+/* Files of one directory that a crash left half written: only names that the store gives. */
 static bool is_temporary(const char *name)
 {
-    static const char *const prefixes[] = {SNAPSHOT_PREFIX, "acceptedEpoch", "currentEpoch"};
+    static const char *const prefixes[] = {SNAPSHOT_PREFIX, INCOMING_PREFIX, "acceptedEpoch",
+                                           "currentEpoch", "replacement"};
     size_t len = strlen(name), suffix = strlen(TEMPORARY_SUFFIX);
+    if (strncmp(name, INCOMING_PREFIX, strlen(INCOMING_PREFIX)) == 0)
+        return true; /* and nothing said yet that it is to be installed */
     if (len < suffix || strcmp(name + len - suffix, TEMPORARY_SUFFIX) != 0)
         return false;
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
@@ -61,14 +69,14 @@ static int check_new(struct store *s, struct err *e)
     rc = txnlog_reader_next(log, &txn, e);
     txnlog_reader_close(log);
     if (rc == 1)
-        return err_set(e, -EUCLEAN, "%s has transactions, but %s has no snapshot: " REMEDY,
-                       s->log_dir, s->data_dir);
+        return err_set(e, -EUCLEAN, "%s has transactions, but %s has no snapshot: %s", s->log_dir,
+                       s->data_dir, store_remedy(s));
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(epochs); i++) {
         int64_t epoch;
         rc = store_epoch_read(s, epochs[i], &epoch, e);
         if (rc == 0)
-            return err_set(e, -EUCLEAN, "%s has the file %s, but no snapshot: " REMEDY, s->data_dir,
-                           epochs[i]);
+            return err_set(e, -EUCLEAN, "%s has the file %s, but no snapshot: %s", s->data_dir,
+                           epochs[i], store_remedy(s));
         rc = rc == -ENOENT ? 0 : rc;
     }
     return rc;
@@ -112,23 +120,58 @@ static int replay_txn(struct txnlog_reader *log, struct slice txn, struct tree *
     return 0;
 }
 
-/* What was only in the page cache so far will be counted on from now on. */
-static int sync_logs(struct store *s, struct err *e)
+/* Write bytes `from` .. `end` once more. */
+static int rewrite(struct disk_file *file, uint64_t from, uint64_t end)
+{
+    uint8_t *bytes = mem_alloc(REWRITE_PIECE);
+    int rc = 0;
+    while (rc == 0 && from < end) {
+        size_t len = (size_t)MIN(end - from, (uint64_t)REWRITE_PIECE);
+        int64_t n = disk_read(file, bytes, len, from);
+        rc = n <= 0 ? (n < 0 ? (int)n : -EIO) : disk_write(file, bytes, (size_t)n, from);
+        from += n < 0 ? 0 : (uint64_t)n;
+    }
+    free(bytes);
+    return rc;
+}
+
+/* What was only in the page cache so far will be counted on from now on. A sync that failed in the
+ * life before has left pages that the kernel takes for written: it writes them again only if they
+ * are written to again. That can be all that one sync had to cover, the last entry at least. */
+static int sync_log(struct store *s, const char *name, bool last, uint64_t last_entry,
+                    struct err *e)
+{
+    struct disk_file *file = NULL;
+    char *path = store_path(s->log_dir, name);
+    const char *doing = "open";
+    int rc = disk_open(s->disk, path, last ? DISK_WRITE : DISK_READ, &file);
+    int64_t size = rc < 0 ? rc : disk_size(file);
+    if (size < 0) {
+        rc = (int)size;
+    } else if (last) {
+        uint64_t end = (uint64_t)size;
+        doing = "write the end again of";
+        rc = rewrite(
+            file, MIN(end > TXNLOG_UNSYNCED_MAX ? end - TXNLOG_UNSYNCED_MAX : 0, last_entry), end);
+    }
+    if (rc == 0) {
+        doing = "sync";
+        rc = disk_sync(file);
+    }
+    if (rc < 0)
+        store_io_error(s, e, rc, doing, path);
+    if (file)
+        disk_close(file);
+    free(path);
+    return rc;
+}
+
+static int sync_logs(struct store *s, uint64_t last_entry, struct err *e)
 {
     struct store_files logs;
     int rc = store_files_list(s, s->log_dir, LOG_PREFIX, &logs, e);
-    for (size_t i = logs.n > 2 ? logs.n - 2 : 0; rc == 0 && i < logs.n; i++) {
-        struct disk_file *file = NULL;
-        char *path = store_path(s->log_dir, logs.at[i].name);
-        rc = disk_open(s->disk, path, DISK_READ, &file);
-        if (rc == 0) {
-            rc = disk_sync(file);
-            disk_close(file);
-        }
-        if (rc < 0)
-            store_io_error(s, e, rc, "sync", path);
-        free(path);
-    }
+    for (size_t i = logs.n > 2 ? logs.n - 2 : 0; rc == 0 && i < logs.n; i++)
+        rc = sync_log(s, logs.at[i].name, i + 1 == logs.n, last_entry, e);
     store_files_close(&logs);
     const char *dirs[] = {s->log_dir, s->data_dir};
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(dirs); i++) {
@@ -147,16 +190,16 @@ static int check_passed(struct store *s, const struct store_files *snapshots, si
 {
     for (; *next < snapshots->n && snapshots->at[*next].zxid <= zxid; ++*next) {
         if (snapshots->at[*next].zxid != zxid)
-            return err_set(
-                e, -EUCLEAN,
-                "%s/%s is bad, and the log in %s has no transaction of its zxid: " REMEDY,
-                s->data_dir, snapshots->at[*next].name, s->log_dir);
+            return err_set(e, -EUCLEAN,
+                           "%s/%s is bad, and the log in %s has no transaction of its zxid: %s",
+                           s->data_dir, snapshots->at[*next].name, s->log_dir, store_remedy(s));
     }
     return 0;
 }
 
+/* `*last_entry`: where the last one is in its file. */
 static int replay(struct store *s, const struct store_files *snapshots, struct tree *t,
-                  struct store_recovery *r, struct err *e)
+                  struct store_recovery *r, uint64_t *last_entry, struct err *e)
 {
     struct tree_outcome outcome = {0};
     struct txnlog_reader *log;
@@ -173,6 +216,7 @@ static int replay(struct store *s, const struct store_files *snapshots, struct t
             break;
         r->n_txns++;
     }
+    *last_entry = txnlog_reader_offset(log);
     if (rc == 0)
         rc = txnlog_cut_tail(s, log, &r->torn_tail, e);
     tree_outcome_close(&outcome);
@@ -183,18 +227,27 @@ static int replay(struct store *s, const struct store_files *snapshots, struct t
 int store_recover(struct store *s, struct tree *t, struct store_recovery *r, struct err *e)
 {
     struct store_files snapshots = {0};
+    char dir[REPLACED_NAME_MAX];
+    uint64_t last_entry = 0;
     *r = (struct store_recovery){.snapshot_zxid = -1};
     int rc = check_places(s, e);
     if (rc == 0)
+        rc = replaced_finish(s, dir, e);
+    if (rc == 1)
+        snprintf(r->replaced, sizeof(r->replaced),
+                 "a change to the leader's history that was cut short is completed; the old files "
+                 "are in %s/%s; they are removed after a day",
+                 s->data_dir, dir);
+    if (rc >= 0)
         rc = remove_temporaries(s, e);
     if (rc == 0)
         rc = store_files_list(s, s->data_dir, SNAPSHOT_PREFIX, &snapshots, e);
     if (rc == 0)
         rc = snapshots.n > 0 ? load_newest(s, &snapshots, t, r, e) : start_new(s, t, r, e);
     if (rc == 0)
-        rc = replay(s, &snapshots, t, r, e);
+        rc = replay(s, &snapshots, t, r, &last_entry, e);
     if (rc == 0)
-        rc = sync_logs(s, e);
+        rc = sync_logs(s, last_entry, e);
     if (rc < 0)
         goto out;
     r->last_zxid = tree_last_zxid(t);

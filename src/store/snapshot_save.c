@@ -96,12 +96,11 @@ static int writer_write_tree(struct snapshot_writer *w, const struct tree *t)
     return rc;
 }
 
-int snapshot_save_with(struct snapshot_writer *w, struct store *s, const struct tree *t,
-                       uint64_t *bytes, struct err *e)
+static int writer_save(struct snapshot_writer *w, const char *prefix, struct store *s,
+                       const struct tree *t, uint64_t *bytes, struct err *e)
 {
     struct buf path = {0};
-    buf_printf(&path, "%s/" SNAPSHOT_PREFIX "%" PRIx64 ".zst", s->data_dir,
-               (uint64_t)tree_last_zxid(t));
+    buf_printf(&path, "%s/%s%" PRIx64 ".zst", s->data_dir, prefix, (uint64_t)tree_last_zxid(t));
     const char *name = (const char *)path.data;
     int rc = store_replace_begin(s, name, &w->file, e);
     if (rc < 0)
@@ -120,10 +119,24 @@ out:
     return rc;
 }
 
+int snapshot_save_with(struct snapshot_writer *w, struct store *s, const struct tree *t,
+                       uint64_t *bytes, struct err *e)
+{
+    return writer_save(w, SNAPSHOT_PREFIX, s, t, bytes, e);
+}
+
 int snapshot_save(struct store *s, const struct tree *t, uint64_t *bytes, struct err *e)
 {
     struct snapshot_writer *w = snapshot_writer_open();
     int rc = snapshot_save_with(w, s, t, bytes, e);
+    snapshot_writer_close(w);
+    return rc;
+}
+
+int snapshot_save_as(const char *prefix, struct store *s, const struct tree *t, struct err *e)
+{
+    struct snapshot_writer *w = snapshot_writer_open();
+    int rc = writer_save(w, prefix, s, t, NULL, e);
     snapshot_writer_close(w);
     return rc;
 }

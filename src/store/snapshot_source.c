@@ -37,8 +37,8 @@ struct snapshot_source {
 
 int snapshot_source_corrupt(const struct snapshot_source *src, struct err *e, const char *what)
 {
-    return err_set(e, -EUCLEAN, "snapshot %s, near byte %" PRIu64 ": %s: " REMEDY, src->path,
-                   src->offset - (src->in_len - src->in_at), what);
+    return err_set(e, -EUCLEAN, "snapshot %s, near byte %" PRIu64 ": %s: %s", src->path,
+                   src->offset - (src->in_len - src->in_at), what, store_remedy(src->store));
 }
 
 /* Bytes of the file in `in`, unless it has ended. */

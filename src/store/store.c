@@ -11,6 +11,23 @@ char *store_path(const char *dir, const char *name)
     return (char *)b.data;
 }
 
+char *store_snapshot_name(const char *prefix, int64_t zxid)
+{
+    struct buf b = {0};
+    buf_printf(&b, "%s%" PRIx64 ".zst", prefix, (uint64_t)zxid);
+    return (char *)b.data;
+}
+
+/* A single replica that is started on an empty directory has an empty tree. */
+const char *store_remedy(const struct store *s)
+{
+    return s->has_peers
+               ? "restore version-2 from a backup; or, if the other servers of the ensemble are "
+                 "running, move the version-2 directories aside (keep myid) and start: the tree is "
+                 "then copied from the leader"
+               : "restore version-2 from a backup";
+}
+
 int store_io_error(struct store *s, struct err *e, int code, const char *doing, const char *path)
 {
     if (code != -ENOSPC)
@@ -25,8 +42,9 @@ int store_io_error(struct store *s, struct err *e, int code, const char *doing, 
 int store_open(struct store *s, struct disk *disk, const char *data_dir, const char *log_dir,
                struct err *e)
 {
-    *s = (struct store){disk, store_path(data_dir, "version-2"),
-                        store_path(log_dir ? log_dir : data_dir, "version-2")};
+    *s = (struct store){.disk = disk,
+                        .data_dir = store_path(data_dir, "version-2"),
+                        .log_dir = store_path(log_dir ? log_dir : data_dir, "version-2")};
     const char *dirs[] = {s->data_dir, s->log_dir};
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
         int rc = disk_mkdir(disk, dirs[i]);
@@ -144,6 +162,15 @@ int store_replace_begin(struct store *s, const char *path, struct disk_file **fi
     return rc;
 }
 
+static int sync_dir_of(struct store *s, const char *path)
+{
+    char *dir = mem_strdup(path);
+    *strrchr(dir, '/') = '\0';
+    int rc = disk_sync_dir(s->disk, dir);
+    free(dir);
+    return rc;
+}
+
 int store_replace_publish(struct store *s, const char *path, struct disk_file *file, struct err *e)
 {
     char *temporary = temporary_of(path);
@@ -156,7 +183,7 @@ int store_replace_publish(struct store *s, const char *path, struct disk_file *f
     }
     if (rc < 0)
         disk_unlink(s->disk, temporary);
-    else if ((rc = disk_sync_dir(s->disk, s->data_dir)) < 0)
+    else if ((rc = sync_dir_of(s, path)) < 0)
         doing = "sync the directory of";
     if (rc < 0)
         store_io_error(s, e, rc, doing, path);

@@ -13,11 +13,6 @@
 #define SNAPSHOT_PREFIX "snapshot."
 #define TEMPORARY_SUFFIX ".tmp"
 
-/* What an operator can do about a file that cannot be trusted. */
-#define REMEDY                                                                                     \
-    "restore the file from a backup, or move the replica's version-2 directories away so that it " \
-    "fetches the tree from another replica"
-
 enum {
     FILE_HEADER_SIZE = 16,
     TXN_HEADER_SIZE = 32,
@@ -29,6 +24,9 @@ enum {
     SNAPSHOT_MAGIC = 0x5a4b534e, /* "ZKSN" */
     FILE_VERSION = 2,
 };
+
+/* What an operator can do about a file that cannot be trusted. */
+const char *store_remedy(const struct store *s);
 
 /* "dir/name", the caller's to free. */
 char *store_path(const char *dir, const char *name);
@@ -53,6 +51,9 @@ void store_files_close(struct store_files *files);
 
 /* The index of the last file that starts at or below `zxid`; 0 if there is none. */
 size_t store_files_before(const struct store_files *files, int64_t zxid);
+
+/* PREFIX ZXID ".zst", the caller's to free. */
+char *store_snapshot_name(const char *prefix, int64_t zxid);
 
 /* Remove a file, durably. */
 int store_remove(struct store *s, const char *dir, const char *name, struct err *e);
@@ -93,6 +94,9 @@ uint64_t txnlog_reader_end(const struct txnlog_reader *r, bool *torn, bool *more
 /* -EUCLEAN that names the place of the transaction that was read last. */
 int txnlog_reader_corrupt(const struct txnlog_reader *r, struct err *e, const char *what);
 
+/* Let a file of the log end there, durably; one without an entry goes. */
+int store_cut_file(struct store *s, const char *name, uint64_t size, struct err *e);
+
 /* The reader came to the end: cut off, durably, the torn tail that it met there, if it met one, and
  * zeros; a file without an entry goes, so that its name is free again. */
 int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, bool *torn, struct err *e);
@@ -101,6 +105,9 @@ int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, bool *torn, 
 int txnlog_end(struct txnlog *l, struct err *e);
 
 /* ---- Snapshots ---- */
+
+/* snapshot_save() under another prefix. */
+int snapshot_save_as(const char *prefix, struct store *s, const struct tree *t, struct err *e);
 
 /* Read it all and check its checksums and its end; then sync it, since it will be counted on. */
 int snapshot_verify(struct store *s, const char *name, struct err *e);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Dropping the end of history: TRUNC and SNAP.
- *
- * Whole files go first, the newest first, each durably before the next, so that a crash leaves no
- * gap. */
-#include "store_impl.h"
+/* Another history: TRUNC and SNAP, and the end of a log that a crash tore. */
+#include <stdio.h>
 
-static int cut_file(struct store *s, const char *name, uint64_t size, struct err *e)
+#include "replaced.h"
+
+int store_cut_file(struct store *s, const char *name, uint64_t size, struct err *e)
 {
     if (size <= FILE_HEADER_SIZE)
         return store_remove(s, s->log_dir, name, e);
@@ -24,28 +23,6 @@ static int cut_file(struct store *s, const char *name, uint64_t size, struct err
     return rc;
 }
 
-/* Drop what follows `zxid` from the log. */
-static int drop_log_after(struct store *s, int64_t zxid, struct err *e)
-{
-    struct txnlog_reader *r;
-    struct slice txn;
-    int rc = txnlog_read_loosely(s, zxid, &r, e);
-    if (rc < 0)
-        return rc;
-    rc = txnlog_reader_next(r, &txn, e);
-    if (rc == 1) {
-        const struct store_files *files = txnlog_reader_files(r);
-        size_t first = txnlog_reader_file(r);
-        rc = 0;
-        for (size_t i = files->n - 1; rc == 0 && i > first; i--)
-            rc = store_remove(s, s->log_dir, files->at[i].name, e);
-        if (rc == 0)
-            rc = cut_file(s, files->at[first].name, txnlog_reader_offset(r), e);
-    }
-    txnlog_reader_close(r);
-    return rc;
-}
-
 int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, bool *torn, struct err *e)
 {
     const struct store_files *files = txnlog_reader_files(r);
@@ -53,17 +30,7 @@ int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, bool *torn, 
     uint64_t end = txnlog_reader_end(r, torn, &more);
     if (files->n == 0 || (!more && end > FILE_HEADER_SIZE))
         return 0;
-    return cut_file(s, files->at[files->n - 1].name, end, e);
-}
-
-/* Remove the snapshots newer than `zxid`, the newest first. */
-static int drop_snapshots_after(struct store *s, const struct store_files *files, int64_t zxid,
-                                struct err *e)
-{
-    int rc = 0;
-    for (size_t i = files->n; rc == 0 && i > 0 && files->at[i - 1].zxid > zxid; i--)
-        rc = store_remove(s, s->data_dir, files->at[i - 1].name, e);
-    return rc;
+    return store_cut_file(s, files->at[files->n - 1].name, end, e);
 }
 
 /* 0 if there is a good snapshot at or below `zxid`. */
@@ -78,44 +45,74 @@ static int check_snapshot_before(struct store *s, const struct store_files *file
                    (uint64_t)zxid);
 }
 
+/* The last zxid that the files have, as far as they can be read. */
+static int64_t find_end(struct store *s, const struct store_files *snapshots)
+{
+    struct store_files logs;
+    struct txnlog_reader *r;
+    struct slice txn;
+    int64_t end = snapshots->n > 0 ? snapshots->at[snapshots->n - 1].zxid : -1;
+    if (store_files_list(s, s->log_dir, LOG_PREFIX, &logs, NULL) < 0)
+        return end;
+    int64_t after = logs.n > 0 ? logs.at[logs.n - 1].zxid - 1 : INT64_MAX;
+    if (logs.n > 0 && txnlog_read_loosely(s, after, &r, NULL) == 0) {
+        while (txnlog_reader_next(r, &txn, NULL) == 1)
+            end = MAX(end, txn_zxid(txn.data));
+        txnlog_reader_close(r);
+    }
+    store_files_close(&logs);
+    return end;
+}
+
+/* `dir` is empty if nothing was begun. */
+static void note_replaced(struct txnlog *l, int64_t zxid, const char *dir)
+{
+    if (!dir[0])
+        return;
+    const struct store *s = l->store;
+    bool two = strcmp(s->data_dir, s->log_dir) != 0;
+    snprintf(l->note, sizeof(l->note),
+             "history to 0x%" PRIx64 " of epoch %" PRIu64
+             " is replaced by the leader's; the old files are "
+             "in %s/%s%s%s%s%s; they are removed after a day",
+             (uint64_t)zxid, (uint64_t)zxid >> 32, s->data_dir, dir, two ? " and " : "",
+             two ? s->log_dir : "", two ? "/" : "", two ? dir : "");
+}
+
+/* 1: an attempt before found the disk full in the middle, and it is done now. */
+static int begin_change(struct txnlog *l, struct err *e)
+{
+    char dir[REPLACED_NAME_MAX];
+    int rc = txnlog_end(l, e);
+    if (rc == 0)
+        rc = replaced_finish(l->store, dir, e);
+    if (rc == 0)
+        l->note[0] = '\0';
+    return rc;
+}
+
 int txnlog_truncate(struct txnlog *l, int64_t zxid, struct err *e)
 {
     struct store *s = l->store;
     struct store_files snapshots;
-    int rc = txnlog_end(l, e);
+    struct replaced_cut cut = {0};
+    char dir[REPLACED_NAME_MAX] = "";
+    int rc = begin_change(l, e);
     if (rc == 0)
         rc = store_files_list(s, s->data_dir, SNAPSHOT_PREFIX, &snapshots, e);
-    if (rc < 0)
-        return rc;
+    if (rc != 0)
+        return MIN(rc, 0);
     bool newer = snapshots.n > 0 && snapshots.at[snapshots.n - 1].zxid > zxid;
     if (newer)
         rc = check_snapshot_before(s, &snapshots, zxid, e);
-    if (newer && rc == 0)
-        rc = drop_snapshots_after(s, &snapshots, zxid, e);
     if (rc == 0)
-        rc = drop_log_after(s, zxid, e);
-    store_files_close(&snapshots);
-    return rc;
-}
-
-/* All but the snapshot of `zxid`: it has no connection to what was here before. */
-static int drop_all_else(struct store *s, int64_t zxid, struct err *e)
-{
-    struct store_files snapshots, logs;
-    int rc = store_files_list(s, s->data_dir, SNAPSHOT_PREFIX, &snapshots, e);
-    if (rc < 0)
-        return rc;
-    rc = store_files_list(s, s->log_dir, LOG_PREFIX, &logs, e);
-    if (rc < 0)
-        goto out;
-    for (size_t i = snapshots.n; rc == 0 && i > 0; i--) {
-        if (snapshots.at[i - 1].zxid != zxid)
-            rc = store_remove(s, s->data_dir, snapshots.at[i - 1].name, e);
+        rc = replaced_find_cut(s, zxid, &cut, e);
+    if (rc == 1 || (rc == 0 && newer)) {
+        int64_t end = find_end(s, &snapshots);
+        rc = replaced_truncate(s, zxid, &cut, dir, e);
+        note_replaced(l, end, dir);
     }
-    for (size_t i = logs.n; rc == 0 && i > 0; i--)
-        rc = store_remove(s, s->log_dir, logs.at[i - 1].name, e);
-    store_files_close(&logs);
-out:
+    free(cut.name);
     store_files_close(&snapshots);
     return rc;
 }
@@ -123,11 +120,19 @@ out:
 int txnlog_install(struct txnlog *l, const struct tree *t, struct err *e)
 {
     struct store *s = l->store;
-    int64_t zxid = tree_last_zxid(t);
-    int rc = txnlog_end(l, e);
+    struct store_files snapshots;
+    char dir[REPLACED_NAME_MAX] = "";
+    int rc = begin_change(l, e);
     if (rc == 0)
-        rc = drop_log_after(s, zxid, e);
+        rc = store_files_list(s, s->data_dir, SNAPSHOT_PREFIX, &snapshots, e);
+    if (rc != 0)
+        return MIN(rc, 0);
+    int64_t end = find_end(s, &snapshots);
+    store_files_close(&snapshots);
+    rc = snapshot_save_as(INCOMING_PREFIX, s, t, e);
     if (rc == 0)
-        rc = snapshot_save(s, t, NULL, e);
-    return rc == 0 ? drop_all_else(s, zxid, e) : rc;
+        rc = replaced_install(s, tree_last_zxid(t), dir, e);
+    if (end > 0)
+        note_replaced(l, end, dir);
+    return rc;
 }

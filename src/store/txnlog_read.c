@@ -107,8 +107,8 @@ static bool is_last_file(const struct txnlog_reader *r)
 static int corrupt_at(const struct txnlog_reader *r, struct err *e, uint64_t offset,
                       const char *what)
 {
-    return err_set(e, -EUCLEAN, "log file %s, byte %" PRIu64 ": %s: " REMEDY, r->path, offset,
-                   what);
+    return err_set(e, -EUCLEAN, "log file %s, byte %" PRIu64 ": %s: %s", r->path, offset, what,
+                   store_remedy(r->store));
 }
 
 static int reader_corrupt(const struct txnlog_reader *r, struct err *e, const char *what)

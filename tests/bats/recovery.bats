@@ -52,7 +52,7 @@ with open(sys.argv[1], "r+b") as f:
 
 refused() {
     run -1 timeout 10 zabd "$DIR/zoo.cfg"
-    assert_output --partial "restore the file from a backup"
+    assert_output --partial "restore version-2 from a backup"
 }
 
 log_has() {

@@ -5,6 +5,7 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
 unit_tests = %D%/test_session %D%/test_client %D%/test_util %D%/test_jute
 unit_tests += %D%/test_disk %D%/test_txnlog %D%/test_snapshot %D%/test_recovery
+unit_tests += %D%/test_replaced
 unit_tests += %D%/test_tree %D%/test_watch %D%/test_node %D%/test_node_watch %D%/test_node_limits
 unit_tests += %D%/test_node_ensemble
 unit_tests += %D%/test_mount_node %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options
@@ -58,6 +59,10 @@ STORE_LIBS = libstore.a libdiskmem.a libtree.a libjute.a libutil.a $(ZSTD_LIBS) 
 %C%_test_recovery_SOURCES = %D%/test_recovery.c %D%/store_lib.h
 %C%_test_recovery_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_recovery_LDADD = $(STORE_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_replaced_SOURCES = %D%/test_replaced.c %D%/store_lib.h
+%C%_test_replaced_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_replaced_LDADD = $(STORE_LIBS) $(CMOCKA_LIBS)
 
 %C%_test_tree_SOURCES = %D%/test_tree.c %D%/tree_zookeeper.h
 %C%_test_tree_CFLAGS = $(UNIT_CFLAGS)

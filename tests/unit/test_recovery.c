@@ -251,6 +251,33 @@ static void what_a_killed_process_left_in_the_cache_is_kept_once_it_was_seen(voi
     }
 }
 
+/* The sync fails, the process ends, the next one reads what the kernel still has, and takes it for
+ * durable: no power loss may take it away from then on. */
+static void a_failed_sync_is_not_believed_by_the_next_life(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {50, 3000, TXNLOG_UNSYNCED_MAX + 100};
+    for (uint64_t seed = 0; seed < 90; seed++) {
+        struct fixture f;
+        struct txnlog l;
+        struct err e;
+        size_t size = sizes[seed % ARRAY_LEN(sizes)];
+        fixture_open(&f, seed);
+        expect_recovery(&f, 0, NULL);
+        txnlog_init(&l, &f.store, TEST_PREALLOC);
+        write_txns(&l, ZXID(1), ZXID(2), 50);
+        assert_int_equal(append_txns(&l, ZXID(3), ZXID(3), size, &e), 0);
+        disk_mem_fail_after(f.mem, 1, DISK_MEM_EIO);
+        assert_int_equal(txnlog_sync(&l, &e), -EIO);
+        disk_mem_kill(f.mem);
+        txnlog_close(&l);
+        expect_recovery(&f, ZXID(3), NULL);
+        disk_mem_crash(f.mem);
+        expect_recovery(&f, ZXID(3), NULL);
+        fixture_close(&f);
+    }
+}
+
 static void purge_counts_only_good_snapshots(void **state)
 {
     (void)state;
@@ -582,6 +609,7 @@ int main(void)
         cmocka_unit_test(temporary_files_go),
         cmocka_unit_test(a_torn_tail_is_cut_and_the_log_goes_on),
         cmocka_unit_test(what_a_killed_process_left_in_the_cache_is_kept_once_it_was_seen),
+        cmocka_unit_test(a_failed_sync_is_not_believed_by_the_next_life),
         cmocka_unit_test(purge_counts_only_good_snapshots),
         cmocka_unit_test(truncate_takes_newer_snapshots_with_it),
         cmocka_unit_test(epochs_are_replaced_whole),

@@ -89,7 +89,7 @@ static void check_refused(struct fixture *f, const char *name, const struct buf 
         assert_int_equal(rc, -EUCLEAN);
         assert_non_null(strstr(e.text, name));
         assert_non_null(strstr(e.text, "near byte "));
-        assert_non_null(strstr(e.text, "restore the file from a backup"));
+        assert_non_null(strstr(e.text, "restore version-2 from a backup"));
     }
     buf_close(&bytes);
     tree_close(t);

@@ -149,7 +149,7 @@ static void check_flip(struct fixture *f, const char *path, uint64_t at, uint8_t
         assert_int_equal(rc, -EUCLEAN);
         assert_non_null(strstr(e.text, path));
         assert_non_null(strstr(e.text, "byte "));
-        assert_non_null(strstr(e.text, "restore the file from a backup"));
+        assert_non_null(strstr(e.text, "restore version-2 from a backup"));
     }
     assert_int_equal(disk_mem_flip(f->mem, path, at, mask), 0);
 }
