@@ -11,6 +11,7 @@
  *     replaced-TIME[-N]/                   beside logs and snapshots: what a leader's history has
  *                                          replaced, at that time in seconds since 1970
  *     DATADIR/version-2/replacement        while that is done: what
+ *     LOGDIR/version-2/synced              how far the log was durable, more or less
  * Read as well: snapshot.ZXID (plain), snapshot.ZXID.gz; the content says which it is.
  *
  * Rules: bytes are fdatasynced before anybody is told; every create and rename that recovery needs
@@ -96,6 +97,13 @@ enum {
     TXNLOG_UNSYNCED_MAX = 4 << 20, /* append syncs by itself before more than this waits for it */
 };
 
+/* An entry in its file. */
+struct txnlog_place {
+    uint64_t offset;
+    uint32_t sum;
+    int64_t zxid;
+};
+
 struct txnlog {
     struct store *store;
     struct disk_file *file; /* NULL: the next append starts a new file */
@@ -105,7 +113,10 @@ struct txnlog {
     uint64_t unsynced;  /* bytes appended since the last sync */
     uint64_t prealloc;  /* write so many zeros ahead at a time, 512 KiB at most; 0: none */
     int64_t last_zxid;
-    int failed;      /* the negative errno that ended it: every later call gives it again */
+    int64_t file_zxid; /* in the file's name */
+    struct txnlog_place last_entry;
+    struct disk_file *mark; /* says how far it was synced; NULL: there is none */
+    int failed;             /* the negative errno that ended it: every later call gives it again */
     char note[1024]; /* what an operator should know of the last truncation or installation */
 };
 
@@ -182,10 +193,12 @@ int snapshot_load(struct store *s, const char *name, struct tree *t, struct err 
 struct store_recovery {
     int64_t snapshot_zxid; /* that it started from */
     int64_t last_zxid;
-    uint64_t n_txns;    /* replayed */
-    bool torn_tail;     /* bytes behind the last whole entry were cut off */
-    char note[512];     /* what an operator should know, "" if nothing */
-    char replaced[512]; /* the same, of a change of history that a crash had cut short */
+    uint64_t n_txns;             /* replayed */
+    bool torn_tail;              /* bytes behind the last whole entry were cut off, */
+    uint64_t n_cut;              /* and so many whole ones among them, */
+    int64_t cut_first, cut_last; /* the first and the last of them */
+    char note[512];              /* what an operator should know, "" if nothing */
+    char replaced[512];          /* the same, of a change of history that a crash had cut short */
 };
 
 /* Load the newest good snapshot, replay the log behind it, and sync what was read: what a killed
@@ -196,11 +209,12 @@ struct store_recovery {
  * written at once, as ZooKeeper does. So no snapshot means that one was lost, as soon as there is
  * a transaction or an epoch file.
  *
- * Refused, with file, place and remedy: a bad log entry before the tail, or one that is whole but
- * for one byte; a gap between the snapshot and the log, or in the log; transactions or an epoch
- * without any snapshot; snapshots of which none can be read; log files in DATADIR when LOGDIR is
- * another. A snapshot that is bad is named in the note and the one before it is taken, if the log
- * from there reaches at least the zxid of the bad one. */
+ * Refused, with file, place and remedy: a bad log entry before the tail, or before an entry that a
+ * sync is known to have covered, or one that is whole but for one byte; a gap between the snapshot
+ * and the log, or in the log; transactions or an epoch without any snapshot; snapshots of which
+ * none can be read; log files in DATADIR when LOGDIR is another. A snapshot that is bad is named in
+ * the note and the one before it is taken, if the log from there reaches at least the zxid of the
+ * bad one. */
 int store_recover(struct store *s, struct tree *t, struct store_recovery *r, struct err *e);
 
 /* Remove snapshots older than the newest `retain` (1 or more) good ones and the logs that only

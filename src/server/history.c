@@ -40,9 +40,15 @@ int history_recover(struct server *s, struct tree **tree, int64_t *log_base, str
         log_warn("recovery: %s", r.replaced);
     if (r.note[0])
         log_warn("recovery: %s", r.note);
-    if (r.torn_tail)
-        log_warn("recovery: an unfinished transaction at the end of the log, which nobody was told "
-                 "of, was cut off");
+    if (r.torn_tail && r.n_cut == 0)
+        log_warn("recovery: dropped an incomplete transaction at the end of the log; it was never "
+                 "acknowledged (normal after a crash)");
+    else if (r.torn_tail)
+        log_warn("recovery: dropped an incomplete transaction at the end of the log, and %" PRIu64
+                 " whole ones after it, 0x%" PRIx64 " to 0x%" PRIx64
+                 "; one sync was to cover them, so that none was acknowledged (normal after a "
+                 "crash, but only after one)",
+                 r.n_cut, (uint64_t)r.cut_first, (uint64_t)r.cut_last);
     log_info("recovered %zu nodes to zxid 0x%" PRIx64 ", %" PRIu64
              " transactions replayed, in %" PRIu64 " ms",
              tree_count(*tree), (uint64_t)r.last_zxid, r.n_txns, (uv_hrtime() - start) / 1000000);

@@ -217,8 +217,13 @@ static int replay(struct store *s, const struct store_files *snapshots, struct t
         r->n_txns++;
     }
     *last_entry = txnlog_reader_offset(log);
+    struct txnlog_tail tail = txnlog_reader_tail(log);
+    r->torn_tail = tail.torn;
+    r->n_cut = tail.found.n;
+    r->cut_first = tail.found.first;
+    r->cut_last = tail.found.last;
     if (rc == 0)
-        rc = txnlog_cut_tail(s, log, &r->torn_tail, e);
+        rc = txnlog_cut_tail(s, log, e);
     tree_outcome_close(&outcome);
     txnlog_reader_close(log);
     return rc;

@@ -80,6 +80,29 @@ bool txnlog_tail_is_torn(const uint8_t *data, size_t len, uint64_t offset, int64
 /* Is there a good entry of a zxid above `last_zxid` anywhere in these bytes? */
 bool txnlog_has_entry(const uint8_t *data, size_t len, int64_t last_zxid);
 
+/* The whole entries of rising zxids in these bytes, however far apart. */
+struct txnlog_found {
+    uint64_t n;
+    int64_t first, last;
+};
+struct txnlog_found txnlog_find_entries(const uint8_t *data, size_t len, int64_t last_zxid);
+
+/* Where the last entry that a sync has covered is: txnlog_mark.c. */
+struct txnlog_mark {
+    int64_t file_zxid; /* in the file's name */
+    uint64_t offset;
+    int64_t zxid;
+    uint32_t sum;
+};
+
+/* To be written to; NULL: there cannot be one. */
+struct disk_file *txnlog_mark_open(struct store *s);
+void txnlog_mark_write(struct disk_file *file, const struct txnlog_mark *m);
+bool txnlog_mark_read(struct store *s, struct txnlog_mark *m);
+int txnlog_mark_remove(struct store *s, struct err *e);
+bool txnlog_mark_disproves(struct store *s, int64_t file_zxid, const uint8_t *data, size_t len,
+                           uint64_t offset);
+
 /* As txnlog_read(). In the order of the log, without the rule that nothing may be missing. */
 int txnlog_read_loosely(struct store *s, int64_t after, struct txnlog_reader **out, struct err *e);
 
@@ -88,8 +111,14 @@ const struct store_files *txnlog_reader_files(const struct txnlog_reader *r);
 size_t txnlog_reader_file(const struct txnlog_reader *r);
 uint64_t txnlog_reader_offset(const struct txnlog_reader *r);
 
-/* Where the last file's good entries end, if a torn tail is behind them, and if anything is. */
-uint64_t txnlog_reader_end(const struct txnlog_reader *r, bool *torn, bool *more);
+/* Where the last file's good entries end. */
+struct txnlog_tail {
+    uint64_t offset;
+    bool more;                 /* something is behind them, */
+    bool torn;                 /* and it is not only zeros, */
+    struct txnlog_found found; /* but has these in it */
+};
+struct txnlog_tail txnlog_reader_tail(const struct txnlog_reader *r);
 
 /* -EUCLEAN that names the place of the transaction that was read last. */
 int txnlog_reader_corrupt(const struct txnlog_reader *r, struct err *e, const char *what);
@@ -99,7 +128,10 @@ int store_cut_file(struct store *s, const char *name, uint64_t size, struct err 
 
 /* The reader came to the end: cut off, durably, the torn tail that it met there, if it met one, and
  * zeros; a file without an entry goes, so that its name is free again. */
-int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, bool *torn, struct err *e);
+int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, struct err *e);
+
+/* Close it, before it is removed. */
+void txnlog_forget_mark(struct txnlog *l);
 
 /* Close the file so that history can be cut; the next append starts another, at any zxid. */
 int txnlog_end(struct txnlog *l, struct err *e);

@@ -30,9 +30,17 @@ static void txnlog_close_file(struct txnlog *l)
     l->size = l->allocated = l->unsynced = 0;
 }
 
+void txnlog_forget_mark(struct txnlog *l)
+{
+    if (l->mark)
+        disk_close(l->mark);
+    l->mark = NULL;
+}
+
 void txnlog_close(struct txnlog *l)
 {
     txnlog_close_file(l);
+    txnlog_forget_mark(l);
 }
 
 static int txnlog_fail(struct txnlog *l, int code, const char *doing, struct err *e)
@@ -72,6 +80,9 @@ static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
         l->file = NULL;
         return txnlog_fail(l, rc, "create", e);
     }
+    l->file_zxid = first_zxid;
+    if (!l->mark)
+        l->mark = txnlog_mark_open(l->store);
     struct buf header = {0};
     zk_file_header_write(&header, &(struct zk_file_header){LOG_MAGIC, FILE_VERSION, 0});
     rc = disk_write(l->file, header.data, header.len, 0);
@@ -87,8 +98,9 @@ static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
 }
 
 /* Fill in the checksums of some entries from `*pos` on: as many as may wait for one sync, at
- * least one. -EMSGSIZE: an entry is too large to be read again. */
-static int txnlog_seal(struct buf *batch, size_t *pos)
+ * least one. `*last`: where the last of them is. -EMSGSIZE: an entry is too large to be read
+ * again. */
+static int txnlog_seal(struct buf *batch, size_t *pos, size_t *last)
 {
     size_t start = *pos, next = *pos;
     struct slice txn;
@@ -100,14 +112,15 @@ static int txnlog_seal(struct buf *batch, size_t *pos)
             return -EMSGSIZE;
         uint32_t sum = (uint32_t)adler32(1, txn.data, (uInt)txn.len);
         be64_put(batch->data + *pos, sum);
+        *last = *pos;
         *pos = next;
     }
     return 0;
 }
 
-/* Write bytes start .. end of the batch. */
-static int txnlog_write(struct txnlog *l, const struct buf *batch, size_t start, size_t end,
-                        struct err *e)
+/* Write bytes start .. end of the batch; its last entry there is at `last`. */
+static int txnlog_write(struct txnlog *l, const struct buf *batch, size_t start, size_t last,
+                        size_t end, struct err *e)
 {
     size_t len = end - start;
     if (l->unsynced > 0 && l->unsynced + len > TXNLOG_UNSYNCED_MAX) {
@@ -120,6 +133,9 @@ static int txnlog_write(struct txnlog *l, const struct buf *batch, size_t start,
         rc = disk_write(l->file, batch->data + start, len, l->size);
     if (rc < 0)
         return txnlog_fail(l, rc, "write", e);
+    const uint8_t *entry = batch->data + last;
+    l->last_entry = (struct txnlog_place){l->size + (last - start), be32_get(entry + 4),
+                                          txn_zxid(entry + TXN_ENTRY_HEAD)};
     l->size += len;
     l->unsynced += len;
     return 0;
@@ -133,10 +149,10 @@ int txnlog_append(struct txnlog *l, struct buf *batch, int64_t first_zxid, int64
     if (rc == 0 && !l->file)
         rc = txnlog_create(l, first_zxid, e);
     for (size_t pos = 0; rc == 0 && pos < batch->len;) {
-        size_t start = pos;
-        rc = txnlog_seal(batch, &pos);
+        size_t start = pos, last = pos;
+        rc = txnlog_seal(batch, &pos, &last);
         rc = rc < 0 ? txnlog_fail(l, rc, "write a transaction to", e)
-                    : txnlog_write(l, batch, start, pos, e);
+                    : txnlog_write(l, batch, start, last, pos, e);
     }
     if (rc == 0)
         l->last_zxid = last_zxid;
@@ -152,6 +168,10 @@ int txnlog_sync(struct txnlog *l, struct err *e)
     if (rc < 0)
         return txnlog_fail(l, rc, "sync", e);
     l->unsynced = 0;
+    const struct txnlog_place *at = &l->last_entry;
+    if (l->mark)
+        txnlog_mark_write(l->mark,
+                          &(struct txnlog_mark){l->file_zxid, at->offset, at->zxid, at->sum});
     return 0;
 }
 

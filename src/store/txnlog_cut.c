@@ -23,14 +23,13 @@ int store_cut_file(struct store *s, const char *name, uint64_t size, struct err 
     return rc;
 }
 
-int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, bool *torn, struct err *e)
+int txnlog_cut_tail(struct store *s, const struct txnlog_reader *r, struct err *e)
 {
     const struct store_files *files = txnlog_reader_files(r);
-    bool more;
-    uint64_t end = txnlog_reader_end(r, torn, &more);
-    if (files->n == 0 || (!more && end > FILE_HEADER_SIZE))
+    struct txnlog_tail tail = txnlog_reader_tail(r);
+    if (files->n == 0 || (!tail.more && tail.offset > FILE_HEADER_SIZE))
         return 0;
-    return store_cut_file(s, files->at[files->n - 1].name, end, e);
+    return store_cut_file(s, files->at[files->n - 1].name, tail.offset, e);
 }
 
 /* 0 if there is a good snapshot at or below `zxid`. */
@@ -84,11 +83,12 @@ static int begin_change(struct txnlog *l, struct err *e)
 {
     char dir[REPLACED_NAME_MAX];
     int rc = txnlog_end(l, e);
+    txnlog_forget_mark(l);
     if (rc == 0)
         rc = replaced_finish(l->store, dir, e);
     if (rc == 0)
         l->note[0] = '\0';
-    return rc;
+    return rc == 0 ? txnlog_mark_remove(l->store, e) : rc;
 }
 
 int txnlog_truncate(struct txnlog *l, int64_t zxid, struct err *e)

@@ -7,7 +7,8 @@
  *
  * Corruption hits what was acknowledged. So it is corruption if the entry is whole but for one
  * byte (a flipped bit; also in the very last entry), or if good entries follow and no sector is
- * missing, or if more follows than can have waited for one sync. */
+ * missing, or if more follows than can have waited for one sync. What is known of the last syncs
+ * says more: txnlog_mark.c. */
 #include "store_impl.h"
 
 #include <zlib.h>
@@ -46,6 +47,19 @@ static size_t find_entry(const uint8_t *data, size_t len, int64_t last_zxid)
 bool txnlog_has_entry(const uint8_t *data, size_t len, int64_t last_zxid)
 {
     return find_entry(data, len, last_zxid) < len;
+}
+
+struct txnlog_found txnlog_find_entries(const uint8_t *data, size_t len, int64_t last_zxid)
+{
+    struct txnlog_found found = {0};
+    for (size_t at = 0; (at += find_entry(data + at, len - at, last_zxid)) < len;) {
+        last_zxid = txn_zxid(data + at + TXN_ENTRY_HEAD);
+        found.first = found.n == 0 ? last_zxid : found.first;
+        found.last = last_zxid;
+        found.n++;
+        at += txn_entry_check(data + at, len - at) - 1;
+    }
+    return found;
 }
 
 /* The byte of the transaction whose change explains why its checksum is `sum`, counted from the

@@ -27,6 +27,7 @@ struct txnlog_reader {
     uint8_t seen_head[TXN_ENTRY_HEAD];
     bool loose;
     bool torn;
+    struct txnlog_found found; /* behind what is torn */
 };
 
 static int reader_open(struct store *s, int64_t after, bool loose, struct txnlog_reader **out,
@@ -87,11 +88,9 @@ uint64_t txnlog_reader_offset(const struct txnlog_reader *r)
     return r->txn_offset;
 }
 
-uint64_t txnlog_reader_end(const struct txnlog_reader *r, bool *torn, bool *more)
+struct txnlog_tail txnlog_reader_tail(const struct txnlog_reader *r)
 {
-    *torn = r->torn;
-    *more = r->size > r->offset;
-    return r->offset;
+    return (struct txnlog_tail){r->offset, r->size > r->offset, r->torn, r->found};
 }
 
 static bool zxid_is_next(int64_t before, int64_t zxid)
@@ -172,6 +171,28 @@ static int reader_find_zeros(struct txnlog_reader *r, uint64_t *end, struct err 
     return rc;
 }
 
+/* May a loss of power have left these bytes at r->offset? */
+static bool may_be_torn(const struct txnlog_reader *r, const struct buf *tail)
+{
+    if (r->offset == 0) /* the header is durable before the first entry is written */
+        return !txnlog_has_entry(tail->data, tail->len, r->seen);
+    return txnlog_tail_is_torn(tail->data, tail->len, r->offset, r->seen) &&
+           !txnlog_mark_disproves(r->store, r->files.at[r->index].zxid, tail->data, tail->len,
+                                  r->offset);
+}
+
+static int reader_corrupt_tail(const struct txnlog_reader *r, struct err *e)
+{
+    char what[160];
+    const char *bad = r->offset == 0 ? "bad file header" : "bad entry";
+    if (r->found.n == 0)
+        return reader_corrupt(r, e, bad);
+    snprintf(what, sizeof(what),
+             "%s, and %" PRIu64 " whole transactions follow, 0x%" PRIx64 " to 0x%" PRIx64, bad,
+             r->found.n, (uint64_t)r->found.first, (uint64_t)r->found.last);
+    return reader_corrupt(r, e, what);
+}
+
 /* 0 if the file may end at r->offset, -EUCLEAN if what is there is corrupt. */
 static int reader_judge(struct txnlog_reader *r, uint64_t end, struct err *e)
 {
@@ -183,13 +204,12 @@ static int reader_judge(struct txnlog_reader *r, uint64_t end, struct err *e)
             buf_close(&tail);
             return rc;
         }
-        /* The header is durable before the first entry is written. */
-        torn = r->offset == 0 ? !txnlog_has_entry(tail.data, tail.len, r->seen)
-                              : txnlog_tail_is_torn(tail.data, tail.len, r->offset, r->seen);
+        torn = may_be_torn(r, &tail);
+        r->found = txnlog_find_entries(tail.data, tail.len, r->seen);
     }
     buf_close(&tail);
     if (!torn)
-        return reader_corrupt(r, e, r->offset == 0 ? "bad file header" : "bad entry");
+        return reader_corrupt_tail(r, e);
     if (!is_last_file(r) && !zxid_is_next(r->seen, r->files.at[r->index + 1].zxid))
         return reader_corrupt(r, e, "bad entry, and the next file does not go on from here");
     r->torn = is_last_file(r);

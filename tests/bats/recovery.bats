@@ -90,7 +90,7 @@ load_tree() {
         end=$(content_size "$log")
         truncate -s $((end - cut)) "$log"
         start_server "$NAME"
-        log_has "recovery: an unfinished transaction .* was cut off"
+        log_has "recovery: dropped an incomplete transaction at the end of the log"
         assert_nodes $((n - 1))
         create_nodes $n $n
         kill_server "$NAME"
