@@ -112,6 +112,7 @@ struct node_config {
     const struct zab_config *ensemble; /* NULL: a single replica */
     struct zab_history history;        /* of an ensemble's replica: what recovery found, */
     int64_t log_base;                  /* and the zxid of the snapshot that it began with */
+    uint64_t log_txns, log_bytes;      /* what the log had behind that snapshot */
 };
 
 /* What the shell alone can know; shown by mntr. With less than config.reserved_bytes free, writes

@@ -193,7 +193,7 @@ int snapshot_load(struct store *s, const char *name, struct tree *t, struct err 
 struct store_recovery {
     int64_t snapshot_zxid; /* that it started from */
     int64_t last_zxid;
-    uint64_t n_txns;             /* replayed */
+    uint64_t n_txns, n_bytes;    /* replayed */
     bool torn_tail;              /* bytes behind the last whole entry were cut off, */
     uint64_t n_cut;              /* and so many whole ones among them, */
     int64_t cut_first, cut_last; /* the first and the last of them */

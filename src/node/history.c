@@ -10,10 +10,12 @@ struct node_batch *history_open(struct node *n)
 {
     if (!n->open) {
         n->open = n->spare;
-        if (n->open)
+        if (n->open) {
             n->spare = n->open->next;
-        else
+            n->n_spare--;
+        } else {
             n->open = mem_zalloc(sizeof(*n->open));
+        }
         n->open->next = NULL;
     }
     return n->open;
@@ -44,11 +46,17 @@ void history_append_open(struct node *n)
 
 static void batch_recycle(struct node *n, struct node_batch *b)
 {
+    if (n->n_spare == SPARE_BATCHES_MAX) {
+        buf_close(&b->entries);
+        free(b);
+        return;
+    }
     if (b->entries.cap > n->config.limits.batch_keep_max)
         buf_close(&b->entries);
     buf_reset(&b->entries);
     b->next = n->spare;
     n->spare = b;
+    n->n_spare++;
 }
 
 /* Let go of the oldest, as far as they are applied and more than is to be kept. */

@@ -22,6 +22,7 @@ enum {
     FOUR_LETTER_MAX = 4 << 20, /* bytes of one answer */
     READ_ONLY_AFTER_MS = 2000, /* without a quorum, or a tick if that is longer */
     DIGESTS_KEPT = 64,         /* windows of zxids */
+    SPARE_BATCHES_MAX = 4,     /* kept for the next ones: a burst gives its memory back */
 };
 
 /* The zxid of a request that was handed to the leader. */
@@ -265,6 +266,7 @@ struct node {
     struct node_batch *apply_batch; /* the first that is not applied, */
     size_t apply_pos;               /* from there on */
     struct node_batch *spare;
+    unsigned n_spare;
     size_t history_bytes; /* of applied batches that are kept */
     size_t history_max;
     size_t in_flight_bytes; /* of those that are not applied */

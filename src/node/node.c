@@ -57,7 +57,7 @@ struct node_limits node_limits_default(void)
     return (struct node_limits){
         .held_max = 16 << 20,
         .in_flight_max = 64 << 20,
-        .batch_keep_max = 4 << 20,
+        .batch_keep_max = 256 << 10,
         .history_max = 8 << 20,
         .log_read_max = 64 << 20,
         .log_read_min = 1 << 20,
@@ -96,6 +96,8 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     digest_forget(n);
     n->next_container_check_ms = now_ms + config->container_check_ms;
     n->stats.min_latency_ms = -1;
+    n->txns_since_snapshot = (uint32_t)MIN(config->log_txns, UINT32_MAX / 2);
+    n->bytes_since_snapshot = config->log_bytes;
     choose_next_snapshot(n);
     tracker_load(n);
     if (config->ensemble) {

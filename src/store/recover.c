@@ -215,6 +215,7 @@ static int replay(struct store *s, const struct store_files *snapshots, struct t
         if (rc < 0)
             break;
         r->n_txns++;
+        r->n_bytes += TXN_ENTRY_HEAD + slice_size(txn) + TXN_ENTRY_TAIL;
     }
     *last_entry = txnlog_reader_offset(log);
     struct txnlog_tail tail = txnlog_reader_tail(log);

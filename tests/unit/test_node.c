@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <malloc.h>
+
 #include "node_lib.h"
 
 static int setup(void **state)
@@ -820,6 +822,55 @@ static void a_snapshot_is_asked_for_now_and_then_one_at_a_time(void **state)
     rig_close(&rig);
 }
 
+/* What recovery has replayed counts: a replica that is restarted every day writes a snapshot too.
+ */
+static void the_log_of_the_lives_before_counts(void **state)
+{
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    config.snap_count = 10;
+    config.log_txns = 9;
+    config.log_bytes = 1000;
+    rig_open_with(&rig, &config);
+    client_open(&rig);
+    assert_int_equal(rig.n_snapshots, 1);
+    rig_close(&rig);
+}
+
+/* ---- Memory of bursts ---- */
+
+static void do_set_size(struct rig *rig, struct test_client *c, size_t size)
+{
+    struct buf *b = ask(c, ZK_OP_setData);
+    jute_write_buffer(b, slice_str("/a"));
+    jute_write_int(b, (int32_t)size);
+    memset(buf_extend(b, size), 'x', size);
+    jute_write_int(b, -1);
+    frame_send(rig, c);
+}
+
+/* Many large batches are on their way at once; when all is done their memory is given back. */
+static void a_burst_leaves_no_memory_behind(void **state)
+{
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    rig_open_with(&rig, &config);
+    struct test_client *c = client_open(&rig);
+    do_create(&rig, c, "/a", ZK_PERSISTENT);
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    rig.hold = true;
+    for (int i = 0; i < 60; i++)
+        do_set_size(&rig, c, 300000);
+    rig.hold = false;
+    rig_persist(&rig);
+    do_set_size(&rig, c, 1);
+    size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
+    assert_true(after < before + (4 << 20));
+    rig_close(&rig);
+}
+
 #define NODE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -862,6 +913,8 @@ int main(void)
         cmocka_unit_test(a_time_to_live_begins_with_each_change),
         cmocka_unit_test(a_container_with_a_child_in_flight_stays),
         cmocka_unit_test(without_extended_types_there_is_no_ttl),
+        cmocka_unit_test(the_log_of_the_lives_before_counts),
+        cmocka_unit_test(a_burst_leaves_no_memory_behind),
         cmocka_unit_test(a_snapshot_is_asked_for_now_and_then_one_at_a_time),
     };
     return cmocka_run_group_tests_name("node", tests, NULL, NULL);
