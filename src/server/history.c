@@ -27,33 +27,35 @@ static int new_tree(struct tree **tree, struct err *e)
     return 0;
 }
 
-int history_recover(struct server *s, struct tree **tree, int64_t *log_base, struct err *e)
+static void say_what_was_found(const struct store_recovery *r)
 {
-    struct store_recovery r;
-    uint64_t start = uv_hrtime();
-    int rc = new_tree(tree, e);
-    if (rc == 0)
-        rc = store_recover(&s->store, *tree, &r, e);
-    if (rc != 0)
-        return rc;
-    if (r.replaced[0])
-        log_warn("recovery: %s", r.replaced);
-    if (r.note[0])
-        log_warn("recovery: %s", r.note);
-    if (r.torn_tail && r.n_cut == 0)
+    if (r->replaced[0])
+        log_warn("recovery: %s", r->replaced);
+    if (r->note[0])
+        log_warn("recovery: %s", r->note);
+    if (r->torn_tail && r->n_cut == 0)
         log_warn("recovery: dropped an incomplete transaction at the end of the log; it was never "
                  "acknowledged (normal after a crash)");
-    else if (r.torn_tail)
+    else if (r->torn_tail)
         log_warn("recovery: dropped an incomplete transaction at the end of the log, and %" PRIu64
                  " whole ones after it, 0x%" PRIx64 " to 0x%" PRIx64
                  "; one sync was to cover them, so that none was acknowledged (normal after a "
                  "crash, but only after one)",
-                 r.n_cut, (uint64_t)r.cut_first, (uint64_t)r.cut_last);
+                 r->n_cut, (uint64_t)r->cut_first, (uint64_t)r->cut_last);
+}
+
+int history_recover(struct server *s, struct tree **tree, struct store_recovery *r, struct err *e)
+{
+    uint64_t start = uv_hrtime();
+    int rc = new_tree(tree, e);
+    if (rc == 0)
+        rc = store_recover(&s->store, *tree, r, e);
+    if (rc != 0)
+        return rc;
+    say_what_was_found(r);
     log_info("recovered %zu nodes to zxid 0x%" PRIx64 ", %" PRIu64
              " transactions replayed, in %" PRIu64 " ms",
-             tree_count(*tree), (uint64_t)r.last_zxid, r.n_txns, (uv_hrtime() - start) / 1000000);
-    if (log_base)
-        *log_base = r.snapshot_zxid;
+             tree_count(*tree), (uint64_t)r->last_zxid, r->n_txns, (uv_hrtime() - start) / 1000000);
     return 0;
 }
 
@@ -80,7 +82,10 @@ void history_save_epoch(struct server *s, const char *name, int64_t epoch)
 {
     struct err e;
     if (store_epoch_write(&s->store, name, epoch, &e) != 0) {
-        log_error("%s; stopping, since no epoch can be promised any more", e.text);
+        log_error(
+            "%s; exiting, because further writes could not be made durable. Check the disk, then "
+            "restart.",
+            e.text);
         _exit(1);
     }
 }
@@ -183,10 +188,11 @@ static int truncate_log(struct txnlog *log, void *arg, struct err *e)
     struct server *s = arg;
     struct history *h = &s->history;
     struct tree *tree = NULL;
+    struct store_recovery r;
     uv_mutex_lock(&h->lock);
     int rc = txnlog_truncate(log, h->zxid, e);
     if (rc == 0)
-        rc = history_recover(s, &tree, NULL, e);
+        rc = history_recover(s, &tree, &r, e);
     else if (rc == -ENODATA)
         rc = 0;
     uv_mutex_unlock(&h->lock);

@@ -24,8 +24,8 @@ struct history {
     struct tree *tree; /* result of a truncation, until the node has it */
 };
 
-/* A new tree, and all that is on disk in it. `*log_base` (or NULL): see node.h. */
-int history_recover(struct server *s, struct tree **tree, int64_t *log_base, struct err *e);
+/* A new tree, and all that is on disk in it. */
+int history_recover(struct server *s, struct tree **tree, struct store_recovery *r, struct err *e);
 
 /* The epochs of a replica whose log ends at h->last_zxid. */
 int history_read_epochs(struct server *s, struct zab_history *h, struct err *e);

@@ -37,7 +37,9 @@ static int64_t now_ms(void)
 
 static _Noreturn void die(const struct err *e)
 {
-    log_error("%s; stopping, since no write can be promised any more", e->text);
+    log_error("%s; exiting, because further writes could not be made durable. Check the disk, then "
+              "restart.",
+              e->text);
     _exit(1);
 }
 

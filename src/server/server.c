@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ZK_LEVEL "3.9.3" /* the ZooKeeper whose behaviour this is */
@@ -224,19 +225,33 @@ static void on_signal(uv_signal_t *sig, int signum)
     uv_stop(&s->loop);
 }
 
-/* One process at a time may own a data directory. */
-static int lock_data_dir(struct server *s, struct err *e)
+static int lock_dir(const char *dir, const char *key, int *fd, struct err *e)
 {
     char path[4096];
-    snprintf(path, sizeof(path), "%s/zabd.lock", s->config->data_dir);
-    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (s->lock_fd < 0)
-        return err_set(e, -errno, "%s: %s; dataDir must be a directory that zabd may write", path,
-                       strerror(errno));
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return err_set(e, -EBUSY, "dataDir %s is in use by another zabd; stop that one first",
-                       s->config->data_dir);
+    snprintf(path, sizeof(path), "%s/zabd.lock", dir);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (*fd < 0)
+        return err_set(e, -errno, "%s: %s; %s must be a directory that zabd may write", path,
+                       strerror(errno), key);
+    if (flock(*fd, LOCK_EX | LOCK_NB) != 0)
+        return err_set(e, -EBUSY, "%s %s is in use by another zabd; stop that one first", key, dir);
     return 0;
+}
+
+static bool is_same_dir(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* One process at a time may own a data directory, and the directory of a log. */
+static int lock_dirs(struct server *s, struct err *e)
+{
+    const struct config *c = s->config;
+    int rc = lock_dir(c->data_dir, "dataDir", &s->lock_fd, e);
+    if (rc == 0 && c->log_dir && !is_same_dir(c->data_dir, c->log_dir))
+        rc = lock_dir(c->log_dir, "dataLogDir", &s->log_lock_fd, e);
+    return rc;
 }
 
 /* Not 0, which is no id. */
@@ -272,7 +287,8 @@ static int set_ensemble(struct server *s, struct node_config *nc, struct err *e)
 }
 
 /* The tree is the node's then. */
-static int open_node(struct server *s, struct tree *tree, int64_t log_base, struct err *e)
+static int open_node(struct server *s, struct tree *tree, const struct store_recovery *r,
+                     struct err *e)
 {
     const struct config *c = s->config;
     uint64_t seed = uv_hrtime();
@@ -312,7 +328,9 @@ static int open_node(struct server *s, struct tree *tree, int64_t log_base, stru
         .limits = node_limits_default(),
         .seed = seed,
         .history.last_zxid = tree_last_zxid(tree),
-        .log_base = log_base,
+        .log_base = r->snapshot_zxid,
+        .log_txns = r->n_txns,
+        .log_bytes = r->n_bytes,
     };
     int rc = c->own ? set_ensemble(s, &nc, e) : 0;
     if (rc != 0)
@@ -413,19 +431,19 @@ static void serve(struct server *s)
 static int start(struct server *s, struct err *e)
 {
     struct tree *tree = NULL;
-    int64_t log_base = 0;
+    struct store_recovery r;
     int rc = secure_open(&s->secure, s->config, e);
     if (rc == 0)
         rc = store_open(&s->store, disk_posix(), s->config->data_dir, s->config->log_dir, e);
     s->store.has_peers = s->config->own != NULL;
     if (rc == 0)
-        rc = lock_data_dir(s, e);
+        rc = lock_dirs(s, e);
     if (rc == 0)
-        rc = history_recover(s, &tree, &log_base, e);
+        rc = history_recover(s, &tree, &r, e);
     if (rc == 0)
         rc = listen_all(s, e);
     if (rc == 0)
-        rc = open_node(s, tree, log_base, e);
+        rc = open_node(s, tree, &r, e);
     if (rc != 0 && tree)
         tree_close(tree);
     return rc;
@@ -435,7 +453,7 @@ int server_run(const struct config *config, struct err *e)
 {
     struct server *s = mem_zalloc(sizeof(*s));
     s->config = config;
-    s->lock_fd = -1;
+    s->lock_fd = s->log_lock_fd = -1;
     list_init(&s->listeners);
     list_init(&s->streams);
     list_init(&s->drained);
@@ -457,6 +475,8 @@ int server_run(const struct config *config, struct err *e)
     uv_loop_close(&s->loop);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
+    if (s->log_lock_fd >= 0)
+        close(s->log_lock_fd);
     secure_close(&s->secure);
     buf_close(&s->plain);
     buf_close(&s->ensemble_text);

@@ -61,8 +61,8 @@ struct server {
     int64_t base_fds;
     char *envi_text;
     char *read_buffer;
-    struct buf plain; /* of what was read now, with TLS */
-    int lock_fd;
+    struct buf plain;         /* of what was read now, with TLS */
+    int lock_fd, log_lock_fd; /* of dataDir, and of another dataLogDir */
     bool stopping;
 };
 

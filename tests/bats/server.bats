@@ -89,6 +89,21 @@ log_has() {
     is_ready "$SERVER_PORT"
 }
 
+@test "a directory of logs has one zabd at a time" {
+    free_port >"$DIR/port"
+    lines "dataDir=$DIR/data" "dataLogDir=$DIR/logs" "clientPort=$(cat "$DIR/port")" \
+        "clientPortAddress=127.0.0.1"
+    start_server "$NAME"
+    lines "dataDir=$DIR/other" "dataLogDir=$DIR/data/../logs" "clientPort=$(free_port)" \
+        "clientPortAddress=127.0.0.1"
+    refused
+    assert_output --partial "dataLogDir $DIR/data/../logs is in use by another zabd"
+    lines "dataDir=$DIR/logs" "clientPort=$(free_port)" "clientPortAddress=127.0.0.1"
+    refused
+    assert_output --partial "dataDir $DIR/logs is in use by another zabd"
+    is_ready "$SERVER_PORT"
+}
+
 @test "a port that is taken, and an address that is not here" {
     start_server "$NAME"
     lines "dataDir=$DIR/other" "clientPort=$SERVER_PORT" "clientPortAddress=127.0.0.1"
