@@ -6,6 +6,8 @@
  *     the effects in their order. The core never waits, reads no clock and does no I/O.
  *  2. After all events of one turn it sends NODE_FLUSH: only then are there NODE_APPEND and
  *     NODE_SEND, one for each batch and connection.
+ *     When node_wants_turn() says so then, there is work left that was too much for one turn: the
+ *     next NODE_FLUSH comes soon, behind what else has happened meanwhile.
  *  3. NODE_APPEND lends a batch of log entries to the log. They go to disk in the order of the
  *     effects. When all up to a zxid are durable, the shell says NODE_PERSISTED; nobody is told of
  *     a transaction before that. The batch is the core's again after it. The log fills in
@@ -243,6 +245,8 @@ struct node_conn_public *node_link_public(struct node_link *link);
 /* The tree that NODE_INSTALL_TREE is about. */
 const struct tree *node_incoming_tree(const struct node *n);
 const struct tree *node_tree(const struct node *n);
+bool node_wants_turn(const struct node *n);
+uint64_t node_work(const struct node *n); /* the units of work that were done, see node/work.c */
 void node_set_gauges(struct node *n, const struct node_gauges *gauges);
 
 /* What it is in its ensemble, and whether it serves clients. A single replica leads. */

@@ -67,9 +67,13 @@ bool view_get(struct node *n, struct slice path, struct view *v)
 
 static struct change *change_new(struct node *n)
 {
-    if (list_is_empty(&n->free_changes))
-        return mem_zalloc(sizeof(struct change));
-    struct change *ch = LIST_FIRST(&n->free_changes, struct change, link);
+    struct change *ch;
+    if (list_is_empty(&n->free_changes)) {
+        ch = mem_zalloc(sizeof(*ch));
+        list_init(&ch->owned_link);
+        return ch;
+    }
+    ch = LIST_FIRST(&n->free_changes, struct change, link);
     list_remove(&ch->link);
     n->n_free_changes--;
     return ch;
@@ -86,6 +90,7 @@ static void change_drop(struct node *n, struct change *ch)
 {
     hmap_remove(&n->changes_by_path, &ch->by_path);
     list_remove(&ch->link);
+    list_remove(&ch->owned_link);
     if (n->n_free_changes >= FREE_CHANGES_MAX) {
         change_free(ch);
         return;
@@ -122,6 +127,19 @@ static void set_own_acl(struct change *ch, const struct view *v)
     jute_write_vector(&ch->own_acl, &v->acl);
 }
 
+/* The session whose ephemeral node this makes finds it when it ends. */
+static void set_owner(struct node *n, struct change *ch)
+{
+    bool owned =
+        ch->view.exists && ephemeral_type_of(ch->view.ephemeral_owner) == EPHEMERAL_SESSION;
+    if (owned != list_is_empty(&ch->owned_link))
+        return;
+    struct session *s = owned ? tracker_find(n, ch->view.ephemeral_owner) : NULL;
+    list_remove(&ch->owned_link);
+    if (s)
+        list_append(&s->in_flight, &ch->owned_link);
+}
+
 /* Record what a proposal makes of a node. */
 void view_put(struct node *n, struct slice path, const struct view *v, int64_t zxid)
 {
@@ -139,6 +157,7 @@ void view_put(struct node *n, struct slice path, const struct view *v, int64_t z
     set_own_acl(ch, v);
     ch->view = *v;
     ch->view.acl = JUTE_VECTOR_NULL;
+    set_owner(n, ch);
     ch->zxid = zxid;
     list_append(&n->changes, &ch->link);
 }
@@ -181,6 +200,7 @@ static void undo_one(struct node *n, const struct undo *u)
     }
     ch->zxid = u->zxid;
     ch->view = u->view;
+    set_owner(n, ch);
     buf_reset(&ch->own_acl);
     buf_append(&ch->own_acl, u->own_acl.data, u->own_acl.len);
 }

@@ -56,6 +56,7 @@ void conn_opened(struct node *n, struct node_event *event)
     list_append(&n->conns, &c->link);
     list_init(&c->dirty_link);
     list_init(&c->pause_link);
+    list_init(&c->defer_link);
     watcher_init(&c->watcher);
     auth_init(c);
     c->peer = peer_ref(n, c->address);
@@ -111,6 +112,7 @@ void conn_close(struct node *n, struct node_conn *c)
     conn_detach(n, c);
     list_remove(&c->dirty_link);
     list_remove(&c->pause_link);
+    list_remove(&c->defer_link);
     node_effect(n, NODE_CLOSE, c);
 }
 
@@ -122,6 +124,7 @@ void conn_closed(struct node *n, struct node_conn *c)
     list_remove(&c->link);
     list_remove(&c->dirty_link);
     list_remove(&c->pause_link);
+    list_remove(&c->defer_link);
     peer_unref(n, c->peer);
     n->n_conns--;
     conn_unref(n, c);
@@ -153,7 +156,7 @@ static bool conn_may_go_on(const struct node *n, const struct node_conn *c)
     bool busy = n->outstanding > n->config.outstanding_max ||
                 n->in_flight_bytes > limits->in_flight_max || c->held.len > limits->held_max;
     return c->state != CONN_OPENING && conn_keeps_up(n, c) && !(busy && c->queue_len > 0) &&
-           c->n_syncs == 0 && n->proposing;
+           c->n_syncs == 0 && n->proposing && list_is_empty(&c->defer_link);
 }
 
 /* There is news in conn->out: have it sent at the next flush, unless the peer does not read. */
@@ -341,6 +344,7 @@ static void conn_frame(struct node *n, struct node_conn *c, struct slice frame)
 {
     c->stats.received++;
     n->stats.received++;
+    work_add(n, 4 + slice_size(frame) / 64);
     if (c->state == CONN_NEW)
         conn_connect(n, c, frame);
     else
@@ -349,11 +353,17 @@ static void conn_frame(struct node *n, struct node_conn *c, struct slice frame)
         conn_pause(n, c);
 }
 
-/* Handle the whole frames at the front of `data`; returns how many bytes they took. */
+/* Handle the whole frames at the front of `data`, as far as there is work for this turn; returns
+ * how many bytes they took. */
 static size_t conn_frames(struct node *n, struct node_conn *c, struct slice data)
 {
     size_t pos = 0, len = slice_size(data);
+    uint64_t limit = work_limit(n);
     while (c->state < CONN_CLOSING && !c->pub.paused && len - pos >= 4) {
+        if (!work_is_left(n, limit)) {
+            work_defer(n, c);
+            break;
+        }
         if (c->state == CONN_NEW && four_letter_try(n, c, data.data + pos))
             return len;
         uint32_t size = be32_get(data.data + pos);
@@ -372,33 +382,60 @@ static size_t conn_frames(struct node *n, struct node_conn *c, struct slice data
     return c->state < CONN_CLOSING ? pos : len;
 }
 
-void conn_data(struct node *n, struct node_conn *c, struct slice data)
+/* Frames that wait for the next turn are kept in order, and are not to become ever more. */
+static void conn_take(struct node *n, struct node_conn *c, struct slice data)
 {
-    if (c->state >= CONN_CLOSING)
-        return;
-    if (!n->proposing)
-        conn_pause(n, c);
-    if (c->in.len > 0) {
+    bool waits = !list_is_empty(&c->defer_link);
+    if (c->in.len > 0 || waits) {
         buf_append(&c->in, data.data, slice_size(data));
-        buf_consume(&c->in, conn_frames(n, c, buf_slice(&c->in)));
+        if (!waits)
+            buf_consume(&c->in, conn_frames(n, c, buf_slice(&c->in)));
     } else {
         size_t used = conn_frames(n, c, data);
         buf_append(&c->in, data.data + used, slice_size(data) - used);
     }
     if (c->in.len == 0 && c->in.cap > 4096)
         buf_close(&c->in);
+    if (!list_is_empty(&c->defer_link) && c->in.len > DEFER_MAX)
+        conn_pause(n, c);
 }
 
+void conn_data(struct node *n, struct node_conn *c, struct slice data)
+{
+    if (c->state >= CONN_CLOSING)
+        return;
+    if (!n->proposing)
+        conn_pause(n, c);
+    conn_take(n, c, data);
+}
+
+/* With what has come meanwhile, and with reading, unless there is a reason to wait. */
+void conn_go_on(struct node *n, struct node_conn *c)
+{
+    bool was_paused = c->pub.paused;
+    if (c->state >= CONN_CLOSING || (was_paused && !conn_may_go_on(n, c)))
+        return;
+    list_remove(&c->pause_link);
+    c->pub.paused = false;
+    if (c->in.len > 0)
+        conn_take(n, c, SLICE_EMPTY);
+    if (was_paused && !list_is_empty(&c->defer_link))
+        conn_pause(n, c);
+    if (was_paused && !c->pub.paused && c->state < CONN_CLOSING)
+        node_effect(n, NODE_RESUME, c);
+}
+
+/* Each of them once, though a connection that goes on may close another. */
 void conn_resume_paused(struct node *n)
 {
-    LIST_FOR_EACH_SAFE (c, &n->paused, struct node_conn, pause_link) {
-        if (!conn_may_go_on(n, c))
-            continue;
+    struct list all;
+    list_init(&all);
+    list_append(&n->paused, &all);
+    list_remove(&n->paused);
+    while (!list_is_empty(&all)) {
+        struct node_conn *c = LIST_FIRST(&all, struct node_conn, pause_link);
         list_remove(&c->pause_link);
-        c->pub.paused = false;
-        if (c->in.len > 0)
-            buf_consume(&c->in, conn_frames(n, c, buf_slice(&c->in)));
-        if (!c->pub.paused && c->state < CONN_CLOSING)
-            node_effect(n, NODE_RESUME, c);
+        list_append(&n->paused, &c->pause_link);
+        conn_go_on(n, c);
     }
 }

@@ -50,19 +50,6 @@ static void tell_type(struct node *n, enum zab_event_type type)
 
 /* ---- To serve or not ---- */
 
-/* The sessions of a leader before may be among them that were proposed and never committed. */
-static void touch_all_sessions(struct node *n)
-{
-    int32_t timeout_ms;
-    HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id) {
-        s->closing = false;
-        s->owner = 0;
-        tracker_touch(n, s);
-        if (!tree_session_timeout(n->tree, s->id, &timeout_ms))
-            tracker_remove(n, s);
-    }
-}
-
 static void start_serving(struct node *n, int64_t epoch)
 {
     n->serving = true;
@@ -70,7 +57,7 @@ static void start_serving(struct node *n, int64_t epoch)
     n->last_committed = MAX(n->last_committed, zxid_make(epoch, 0));
     n->last_proposed = MAX(n->last_proposed, n->last_committed);
     n->logged = n->last_proposed;
-    touch_all_sessions(n);
+    tracker_begin_era(n);
 }
 
 /* What was proposed here and not yet told to the core never was. */

@@ -23,6 +23,14 @@ enum {
     READ_ONLY_AFTER_MS = 2000, /* without a quorum, or a tick if that is longer */
     DIGESTS_KEPT = 64,         /* windows of zxids */
     SPARE_BATCHES_MAX = 4,     /* kept for the next ones: a burst gives its memory back */
+    TURN_WORK = 60000,         /* units of work for clients in one turn: about 3 ms */
+    CONN_WORK = 20000,         /* of which one connection has so many at once */
+    WRITE_WORK = 20,           /* of one write, until it is applied */
+    DEFER_MAX = 64 << 10,      /* bytes of frames that wait, before a connection is not read */
+    DUE_SLOTS = 1024,          /* of the wheel of sessions' deadlines */
+    DUE_LOOKS = 5000,          /* sessions looked at in one turn, */
+    DUE_CLOSED = 500,          /* of which so many are closed */
+    DUE_SPREAD = 10000,        /* sessions of one tick after a change of the leader */
 };
 
 /* The zxid of a request that was handed to the leader. */
@@ -81,6 +89,7 @@ struct node_conn {
     struct list link;       /* node.conns */
     struct list dirty_link; /* node.dirty, while pub.out has news */
     struct list pause_link; /* node.paused */
+    struct list defer_link; /* node.deferred, while it has frames or answers for the next turn */
     struct watcher watcher;
     enum conn_state state;
     unsigned refs; /* proposals and waits that will come back to it */
@@ -99,6 +108,7 @@ struct node_conn {
     uint32_t queue_head, queue_len, queue_cap;
     struct buf held; /* bodies of the queue, in order */
     size_t held_pos;
+    int64_t said_zxid; /* the largest that an answer or an event had */
     struct conn_stats stats;
 };
 
@@ -122,9 +132,13 @@ struct session {
     int64_t id;
     int32_t timeout_ms;
     int64_t expires_ms;
+    struct list due_link;     /* node.due: when it is looked at next, */
+    int64_t due_ms;           /* which may be before it expires */
+    uint64_t era;             /* node.era, or what is below is from before the last election */
     uint64_t owner;           /* on the leader: where its requests come from; 0: nobody's yet */
     bool closing;             /* its closeSession was proposed */
     struct list touched_link; /* node.touched: heard of since the leader was told */
+    struct list in_flight;    /* changes that make an ephemeral node of its */
     struct node_conn *conn;   /* NULL while no connection has it */
 };
 
@@ -192,7 +206,8 @@ struct view {
 
 struct change {
     struct hmap_node by_path;
-    struct list link; /* node.changes, in the order of zxids */
+    struct list link;       /* node.changes, in the order of zxids */
+    struct list owned_link; /* session.in_flight, while it makes an ephemeral node */
     int64_t zxid;
     struct view view; /* view.acl is unused: own_acl, or the tree's */
     struct buf own_acl;
@@ -239,10 +254,18 @@ struct node {
     struct watches watches;
     struct hmap sessions;
     struct list touched;
+    struct list due[DUE_SLOTS]; /* sessions, by when they are looked at */
+    int64_t due_next;           /* the first slot that was not, of all time */
+    bool due_left;              /* some are to be looked at in the next turn */
+    uint64_t era;               /* elections that were over */
+    uint64_t n_renewed;         /* sessions that have got a deadline since the last one */
     struct hmap peers;
     struct list conns;
     struct list dirty;
     struct list paused;
+    struct list deferred;
+    uint64_t work;     /* that was done, of all time; see work.c */
+    uint64_t turn_end; /* the work at which this turn has done enough */
     size_t n_conns;
     uint64_t hash_seed;
     struct rng rng;
@@ -321,6 +344,7 @@ struct node {
     int64_t started_ms;
     int64_t last_tick_ms;
     int64_t now_ms, wall_ms; /* of the event being handled */
+    bool wants_turn;
     struct node_effects *fx;
 };
 
@@ -328,6 +352,13 @@ struct node {
 void node_effect(struct node *n, enum node_effect_type type, struct node_conn *conn);
 bool node_has_room(const struct node *n, size_t more);
 void node_log(struct node *n, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* work.c: how much one turn may do */
+void work_add(struct node *n, size_t units);
+uint64_t work_limit(const struct node *n);
+bool work_is_left(const struct node *n, uint64_t limit);
+void work_defer(struct node *n, struct node_conn *c);
+void work_resume(struct node *n);
 
 /* conn.c */
 void conn_opened(struct node *n, struct node_event *event);
@@ -338,6 +369,7 @@ void conn_unref(struct node *n, struct node_conn *c);
 void conn_touch_output(struct node *n, struct node_conn *c);
 bool conn_keeps_up(const struct node *n, const struct node_conn *c);
 void conn_resume_paused(struct node *n);
+void conn_go_on(struct node *n, struct node_conn *c);
 void conn_check_deadlines(struct node *n);
 void conn_session_opened(struct node *n, struct node_conn *c, int64_t session_id);
 void conn_refuse_session(struct node *n, struct node_conn *c);
@@ -435,6 +467,10 @@ void tracker_remove(struct node *n, struct session *s);
 void tracker_touch(struct node *n, struct session *s);
 void tracker_own(struct node *n, struct session *s, uint64_t owner);
 void tracker_expire(struct node *n);
+void tracker_expire_more(struct node *n);
+bool tracker_has_more(const struct node *n);
+void tracker_init(struct node *n);
+void tracker_begin_era(struct node *n);
 void tracker_load(struct node *n);
 int64_t tracker_new_id(struct node *n);
 void tracker_password(int64_t id, uint8_t password[ZK_PASSWORD_SIZE]);

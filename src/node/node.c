@@ -83,6 +83,8 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     list_init(&n->touched);
     list_init(&n->dirty);
     list_init(&n->paused);
+    list_init(&n->deferred);
+    n->turn_end = TURN_WORK;
     list_init(&n->links);
     list_init(&n->dirty_links);
     list_init(&n->changes);
@@ -99,6 +101,7 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     n->txns_since_snapshot = (uint32_t)MIN(config->log_txns, UINT32_MAX / 2);
     n->bytes_since_snapshot = config->log_bytes;
     choose_next_snapshot(n);
+    tracker_init(n);
     tracker_load(n);
     if (config->ensemble) {
         n->history_max = config->limits.history_max;
@@ -195,7 +198,9 @@ static void start_snapshot_if_due(struct node *n)
 
 static void flush(struct node *n)
 {
+    work_resume(n);
     conn_resume_paused(n);
+    tracker_expire_more(n);
     if (n->zab && n->state == ZAB_LEADING)
         ensemble_logged(n);
     if (n->confirm)
@@ -207,6 +212,7 @@ static void flush(struct node *n)
         node_effect(n, NODE_SEND, c);
     }
     start_snapshot_if_due(n);
+    n->wants_turn = tracker_has_more(n) || !list_is_empty(&n->deferred);
 }
 
 static void check_containers(struct node *n)
@@ -328,6 +334,11 @@ enum zab_state node_state(const struct node *n)
 bool node_is_serving(const struct node *n)
 {
     return n->serving;
+}
+
+bool node_wants_turn(const struct node *n)
+{
+    return n->wants_turn;
 }
 
 int64_t node_last_proposed(const struct node *n)

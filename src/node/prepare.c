@@ -140,7 +140,7 @@ static int32_t prepare_create(struct node *n, const struct requester *who, int64
         return err;
 
     struct jute_vector acl = acl_encoded(&n->acl_scratch);
-    parent.cversion++;
+    parent.cversion = (int32_t)((uint32_t)parent.cversion + 1); /* as Java's, which wraps */
     parent.num_children++;
     write_create_txn(op, &cr, path, &acl, parent.cversion, out);
     view_put(n, parent_path, &parent, zxid);
@@ -307,22 +307,21 @@ static void close_one(struct node *n, int64_t zxid, struct slice path, struct ju
         vb->count++;
     }
     record_delete(n, zxid, path);
+    work_add(n, WRITE_WORK);
 }
 
 /* The session's ephemeral nodes that are still to be created, other than those that are in the tree
- * already. Recording that one goes changes the list of changes: so first all paths, then that. */
+ * already. Recording that one goes takes its change from the list. */
 static void close_pending_ephemerals(struct node *n, int64_t zxid, int64_t session_id,
                                      struct jute_builder *vb)
 {
-    struct buf paths = {0};
-    LIST_FOR_EACH (ch, &n->changes, struct change, link) {
-        if (ch->view.exists && ch->view.ephemeral_owner == session_id)
-            jute_write_buffer(&paths, buf_slice(&ch->path));
+    struct session *s = tracker_find(n, session_id);
+    while (s && !list_is_empty(&s->in_flight)) {
+        const struct change *ch = LIST_FIRST(&s->in_flight, struct change, owned_link);
+        buf_reset(&n->path_scratch);
+        buf_append(&n->path_scratch, ch->path.data, ch->path.len);
+        close_one(n, zxid, buf_slice(&n->path_scratch), vb);
     }
-    struct jute_reader r = jute_reader_of(buf_slice(&paths));
-    while (jute_left(&r) > 0)
-        close_one(n, zxid, jute_read_buffer(&r), vb);
-    buf_close(&paths);
 }
 
 void prepare_close_session(struct node *n, int64_t zxid, int64_t session_id, struct buf *out)

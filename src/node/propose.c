@@ -237,6 +237,7 @@ void propose_close_session(struct node *n, struct node_conn *c, int64_t session_
 {
     struct session *s = tracker_find(n, session_id);
     ensure(s != NULL && !s->closing);
+    work_add(n, WRITE_WORK);
     s->closing = true;
     struct node_batch *b = history_open(n);
     size_t start = entry_begin(n, &b->entries, session_id, xid, ZK_OP_closeSession);

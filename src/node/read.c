@@ -10,6 +10,7 @@ static int32_t find_readable(struct node *n, struct node_conn *c, struct slice p
     if (!z)
         return ZK_NONODE;
     struct jute_vector acl = tree_acl(n->tree, znode_acl_id(z)), ids = auth_ids(c);
+    work_add(n, 1 + (size_t)(MAX(acl.count, 0) * (int64_t)ids.count) / 4);
     if (!acl_allows(n, &ids, &acl, perms))
         return ZK_NOAUTH;
     *out = z;
@@ -79,6 +80,7 @@ static int32_t read_children(struct node *n, struct node_conn *c, struct jute_re
         vb.count++;
     }
     jute_vector_end(&vb);
+    work_add(n, (size_t)vb.count);
     if (with_stat)
         write_stat(z, out);
     return ZK_OK;
@@ -129,6 +131,7 @@ static int32_t read_ephemerals(struct node *n, struct node_conn *c, struct jute_
          z = tree_next_ephemeral(n->tree, z)) {
         buf_reset(&n->scratch);
         tree_path(n->tree, z, &n->scratch);
+        work_add(n, 2);
         if (slice_size(q.path) > 0 && !slice_starts_with(buf_slice(&n->scratch), q.path))
             continue;
         jute_write_buffer(out, buf_slice(&n->scratch));
@@ -192,7 +195,8 @@ static int32_t read_multi(struct node *n, struct node_conn *c, struct jute_reade
             zk_multi_header_write(out, &reply);
             jute_write_int(out, err);
         }
-        if (out->len > n->config.output_max)
+        work_add(n, 3);
+        if (out->len > n->config.output_max / 4)
             return ZK_MARSHALLINGERROR; /* more than a reader could be made to take */
     }
     struct zk_multi_header end = {.type = -1, .done = true, .err = -1};

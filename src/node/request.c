@@ -135,6 +135,7 @@ static void answer_read(struct node *n, struct node_conn *c, const struct pendin
         out->len = body_start;
         be32_put(out->data + body_start - 4, (uint32_t)err);
     }
+    work_add(n, (out->len - start) / 64);
     count_latency(n, c, p);
     reply_end(n, c, start);
 }
@@ -143,6 +144,7 @@ static void answer_error(struct node *n, struct node_conn *c, const struct pendi
                          struct slice body)
 {
     size_t start = reply_begin(c, p->xid, n->last_committed, p->err);
+    work_add(n, 1 + slice_size(body) / 64);
     buf_append(&c->pub.out, body.data, slice_size(body));
     count_latency(n, c, p);
     reply_end(n, c, start);
@@ -150,16 +152,22 @@ static void answer_error(struct node *n, struct node_conn *c, const struct pendi
         conn_close(n, c);
 }
 
+/* Answers before it may show a newer state: for a client no zxid goes back, since it is from the
+ * last one that it goes on elsewhere. */
 static void answer_late(struct node *n, struct node_conn *c, const struct pending *p)
 {
+    if (p->late.len > 0)
+        be64_put(p->late.data + 8, (uint64_t)c->said_zxid);
     buf_append(&c->pub.out, p->late.data, p->late.len);
+    work_add(n, 1 + p->late.len / 64);
     conn_touch_output(n, c);
 }
 
 /* Answer all from the front of the queue that waits for nothing more, as long as the reader keeps
- * up. */
+ * up and this turn has work left. */
 void request_drain(struct node *n, struct node_conn *c)
 {
+    uint64_t limit = work_limit(n);
     c->pub.more = false;
     while (c->queue_len > 0) {
         struct pending p = *queue_at(c, 0);
@@ -167,6 +175,10 @@ void request_drain(struct node *n, struct node_conn *c)
             return;
         if (!conn_keeps_up(n, c)) {
             c->pub.more = true;
+            return;
+        }
+        if (!work_is_left(n, limit)) {
+            work_defer(n, c);
             return;
         }
         struct slice body =
@@ -255,6 +267,7 @@ static void receive_write(struct node *n, struct node_conn *c, const struct zk_r
                           struct slice body)
 {
     struct buf refusal = {0};
+    work_add(n, WRITE_WORK);
     int32_t err = node_has_room(n, slice_size(body)) ? propose_request(n, c, h, body, &refusal)
                                                      : ZK_SYSTEMERROR;
     if (err == ZK_OK && refusal.len == 0)

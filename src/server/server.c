@@ -164,7 +164,7 @@ static void end_turn(struct server *s)
         run_later(s);
         step(s, NODE_FLUSH);
     } while (s->later.n > 0);
-    if (list_is_empty(&s->drained))
+    if (list_is_empty(&s->drained) && !node_wants_turn(s->node))
         uv_idle_stop(&s->soon);
     else
         server_wake(s);

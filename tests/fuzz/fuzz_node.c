@@ -124,7 +124,9 @@ static void end_turn(struct driver *d)
         d->snapshot_running = false;
         step(d, NODE_SNAPSHOT_DONE);
     }
-    step(d, NODE_FLUSH);
+    do
+        step(d, NODE_FLUSH);
+    while (node_wants_turn(d->node));
     for (size_t i = 0; i < N_CONNS; i++) {
         if (d->clients[i].closing)
             hang_up(d, &d->clients[i]);

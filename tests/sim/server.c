@@ -197,6 +197,8 @@ static void end_turn(struct world *w, struct server *s)
         if (s->ends[i]->pub)
             net_send(w, s->ends[i]);
     }
+    if (s->up && node_wants_turn(s->node))
+        server_turn_by(w, s, w->now_ms + 1);
 }
 
 static void take_turn(struct world *w, struct server *s)

@@ -7,6 +7,7 @@ unit_tests = %D%/test_session %D%/test_client %D%/test_util %D%/test_jute
 unit_tests += %D%/test_disk %D%/test_txnlog %D%/test_snapshot %D%/test_recovery
 unit_tests += %D%/test_replaced
 unit_tests += %D%/test_tree %D%/test_watch %D%/test_node %D%/test_node_watch %D%/test_node_limits
+unit_tests += %D%/test_node_load
 unit_tests += %D%/test_node_ensemble
 unit_tests += %D%/test_mount_node %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options
 unit_tests += %D%/test_ensemble %D%/test_properties %D%/test_tls
@@ -89,6 +90,10 @@ NODE_LIBS = libnode.a libzab.a $(STORE_LIBS) $(CRYPTO_LIBS)
 %C%_test_node_limits_SOURCES = %D%/test_node_limits.c %D%/node_lib.h
 %C%_test_node_limits_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_node_limits_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_node_load_SOURCES = %D%/test_node_load.c %D%/node_lib.h
+%C%_test_node_load_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_node_load_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
 
 %C%_test_mount_node_SOURCES = %D%/test_mount_node.c
 %C%_test_mount_node_CFLAGS = $(UNIT_CFLAGS)

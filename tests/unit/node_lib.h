@@ -337,8 +337,13 @@ static inline void rig_persist(struct rig *rig)
 static inline void rig_turn(struct rig *rig)
 {
     rig_flush(rig);
-    while (!rig->hold && rig->appended > node_last_committed(rig->node))
-        rig_persist(rig);
+    while ((!rig->hold && rig->appended > node_last_committed(rig->node)) ||
+           node_wants_turn(rig->node)) {
+        if (!rig->hold && rig->appended > node_last_committed(rig->node))
+            rig_persist(rig);
+        else
+            rig_flush(rig);
+    }
 }
 
 static inline void rig_tick(struct rig *rig, int64_t ms)

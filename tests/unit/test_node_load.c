@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Very much at once: what one turn does is bounded, counted in units of work, and the rest is done
+ * in the turns that follow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node_lib.h"
+
+enum {
+    SESSIONS = 3000,
+    TURN_MAX = 150000, /* units of work: two turns' worth, and one request that is longer */
+};
+
+/* Sessions with an ephemeral node each, whose connections are gone. */
+static void open_sessions(struct rig *rig, unsigned n)
+{
+    char path[32];
+    for (unsigned i = 0; i < n; i++) {
+        rig->n_clients = 0;
+        struct test_client *c = client_open(rig);
+        snprintf(path, sizeof(path), "/e%u", i);
+        do_create(rig, c, path, ZK_EPHEMERAL);
+        client_gone(rig, c);
+        buf_reset(&c->said);
+        buf_close(&c->frame);
+        buf_close(&c->bytes);
+        buf_close(&c->said);
+        *c = (struct test_client){0};
+    }
+    rig->n_clients = 0;
+}
+
+static void many_sessions_that_expire_at_once_do_not_hold_a_turn(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_open(&rig);
+    open_sessions(&rig, SESSIONS);
+    rig_hold(&rig);
+    rig.now_ms += 2 * TEST_TIMEOUT_MS;
+    rig_step(&rig, (struct node_event){.type = NODE_TICK}); /* it stood still: nobody is given up */
+    int64_t before = node_last_proposed(rig.node), all = before + SESSIONS;
+    rig.now_ms += 1000;
+    rig_step(&rig, (struct node_event){.type = NODE_TICK});
+    unsigned turns = 0;
+    for (; node_last_proposed(rig.node) < all; turns++) {
+        uint64_t work = node_work(rig.node);
+        int64_t last = node_last_proposed(rig.node);
+        assert_true(turns == 0 || node_wants_turn(rig.node));
+        rig_flush(&rig);
+        assert_in_range(node_last_proposed(rig.node) - last, 1, 500);
+        assert_in_range(node_work(rig.node) - work, 1, 50 * 500);
+    }
+    assert_in_range(turns, SESSIONS / 500 - 1, SESSIONS / 500);
+    rig_release(&rig);
+    assert_false(node_wants_turn(rig.node));
+    assert_int_equal(tree_ephemeral_count(node_tree(rig.node)), 0);
+    assert_int_equal(tree_session_count(node_tree(rig.node)), 0);
+    rig_close(&rig);
+}
+
+/* A session's own nodes in flight are what its end costs, not those of all others. */
+static void the_end_of_a_session_costs_what_it_has_in_flight(void **state)
+{
+    struct rig rig;
+    char path[32];
+    (void)state;
+    rig_open(&rig);
+    struct test_client *a = client_open(&rig), *b = client_open(&rig);
+    rig_hold(&rig);
+    do_create(&rig, a, "/a", ZK_EPHEMERAL);
+    for (int i = 0; i < 400; i++) {
+        snprintf(path, sizeof(path), "/b%d", i);
+        do_create(&rig, b, path, ZK_EPHEMERAL);
+    }
+    uint64_t work = node_work(rig.node);
+    ask_begin(a, 99, ZK_OP_closeSession);
+    a->ops[99] = ZK_OP_closeSession;
+    frame_send(&rig, a);
+    assert_in_range(node_work(rig.node) - work, 1, 60);
+    rig_release(&rig);
+    assert_int_equal(tree_ephemeral_count(node_tree(rig.node)), 400);
+    assert_null(tree_find(node_tree(rig.node), slice_str("/a")));
+    rig_close(&rig);
+}
+
+/* ---- Reads ---- */
+
+static void ask_path(struct buf *out, int32_t xid, int32_t op, const char *path)
+{
+    struct zk_request_header h = {xid, op};
+    size_t start = out->len;
+    jute_write_int(out, 0);
+    zk_request_header_write(out, &h);
+    jute_write_buffer(out, slice_str(path));
+    if (op == ZK_OP_getChildren || op == ZK_OP_exists)
+        jute_write_bool(out, false);
+    be32_put(out->data + start, (uint32_t)(out->len - start - 4));
+}
+
+/* How many answers the client has. */
+static unsigned count_answers(struct test_client *c)
+{
+    unsigned n = 0;
+    size_t pos = 0;
+    while (c->bytes.len - pos >= 4 && c->bytes.len - pos - 4 >= be32_get(c->bytes.data + pos)) {
+        pos += 4 + be32_get(c->bytes.data + pos);
+        n++;
+    }
+    buf_consume(&c->bytes, pos);
+    return n;
+}
+
+static void create_children(struct rig *rig, struct test_client *c, const char *parent, unsigned n)
+{
+    char path[64];
+    do_create(rig, c, parent, ZK_PERSISTENT);
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(path, sizeof(path), "%s/child-number-%u", parent, i);
+        c->xid = 0;
+        do_create(rig, c, path, ZK_PERSISTENT);
+    }
+    said(c);
+}
+
+/* Send `requests` as they come out of one read of a socket, and follow the turns. */
+static unsigned take_in_turns(struct rig *rig, struct test_client *c, const struct buf *requests)
+{
+    unsigned turns = 0;
+    uint64_t work = node_work(rig->node);
+    rig_step(rig, (struct node_event){
+                      .type = NODE_CONN_DATA, .conn = c->conn, .data = buf_slice(requests)});
+    do {
+        rig_flush(rig);
+        assert_in_range(node_work(rig->node) - work, 0, TURN_MAX);
+        work = node_work(rig->node);
+        turns++;
+    } while (node_wants_turn(rig->node));
+    return turns;
+}
+
+static void many_dear_reads_of_one_read_take_many_turns(void **state)
+{
+    enum { READS = 200, CHILDREN = 2000 };
+    struct rig rig;
+    struct buf requests = {0};
+    (void)state;
+    rig_open(&rig);
+    struct test_client *c = client_open(&rig), *d = client_open(&rig);
+    create_children(&rig, c, "/d", CHILDREN);
+    for (int i = 0; i < READS; i++)
+        ask_path(&requests, i + 1, ZK_OP_getChildren, "/d");
+    ask_begin(d, ZK_XID_PING, ZK_OP_ping);
+    be32_put(d->frame.data, (uint32_t)(d->frame.len - 4));
+
+    rig_step(&rig, (struct node_event){
+                       .type = NODE_CONN_DATA, .conn = c->conn, .data = buf_slice(&requests)});
+    uint64_t work = node_work(rig.node);
+    rig_step(&rig, (struct node_event){
+                       .type = NODE_CONN_DATA, .conn = d->conn, .data = buf_slice(&d->frame)});
+    assert_in_range(node_work(rig.node) - work, 1, 100);
+    rig_flush(&rig);
+    assert_said(d, "#-2@2003 OK"); /* another's turn comes in between */
+    assert_true(node_wants_turn(rig.node));
+    unsigned answers = count_answers(c), turns = 1;
+    for (; node_wants_turn(rig.node); turns++) {
+        work = node_work(rig.node);
+        rig_flush(&rig);
+        assert_in_range(node_work(rig.node) - work, 1, TURN_MAX);
+        answers += count_answers(c);
+    }
+    assert_int_equal(answers, READS);
+    assert_true(turns > READS * CHILDREN / TURN_MAX);
+    buf_close(&requests);
+    rig_close(&rig);
+}
+
+/* Reads that waited for a write are answered in turns, too, and in their order. */
+static void reads_behind_a_write_take_many_turns(void **state)
+{
+    enum { READS = 100, CHILDREN = 2000 };
+    struct rig rig;
+    struct buf requests = {0};
+    (void)state;
+    rig_open(&rig);
+    struct test_client *c = client_open(&rig);
+    create_children(&rig, c, "/d", CHILDREN);
+    rig_hold(&rig);
+    c->xid = 0;
+    do_create(&rig, c, "/w", ZK_PERSISTENT);
+    for (int i = 0; i < READS; i++)
+        ask_path(&requests, i + 2, ZK_OP_getChildren, "/d");
+    take_in_turns(&rig, c, &requests);
+    c->xid = READS + 1;
+    do_create(&rig, c, "/x", ZK_PERSISTENT);
+    assert_int_equal(count_answers(c), 0);
+    unsigned answers = 0, turns = 0;
+    uint64_t work = node_work(rig.node);
+    rig_step(&rig, (struct node_event){.type = NODE_PERSISTED, .zxid = rig.appended});
+    for (; turns == 0 || node_wants_turn(rig.node); turns++) {
+        rig_flush(&rig);
+        assert_in_range(node_work(rig.node) - work, 1, TURN_MAX);
+        work = node_work(rig.node);
+        answers += count_answers(c);
+    }
+    assert_int_equal(answers, READS + 2);
+    assert_true(turns > READS * CHILDREN / TURN_MAX);
+    buf_close(&requests);
+    rig_close(&rig);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_sessions_that_expire_at_once_do_not_hold_a_turn),
+        cmocka_unit_test(the_end_of_a_session_costs_what_it_has_in_flight),
+        cmocka_unit_test(many_dear_reads_of_one_read_take_many_turns),
+        cmocka_unit_test(reads_behind_a_write_take_many_turns),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
