@@ -258,6 +258,7 @@ struct node {
     int64_t due_next;           /* the first slot that was not, of all time */
     bool due_left;              /* some are to be looked at in the next turn */
     uint64_t era;               /* elections that were over */
+    int64_t era_began_ms;
     uint64_t n_renewed;         /* sessions that have got a deadline since the last one */
     struct hmap peers;
     struct list conns;

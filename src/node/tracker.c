@@ -51,8 +51,8 @@ static void set_deadline(struct node *n, struct session *s, int64_t expires_ms)
 /* ---- Sessions ---- */
 
 /* A session from before the last election: nobody has asked for it yet, and nobody has proposed
- * its end. Each has its whole timeout, and they do not all expire at once. False if it was among
- * those that were proposed and never committed. */
+ * its end. Each has its whole timeout from that election on, and they do not all expire at once.
+ * False if it was among those that were proposed and never committed. */
 static bool renew(struct node *n, struct session *s)
 {
     int32_t timeout_ms;
@@ -60,8 +60,7 @@ static bool renew(struct node *n, struct session *s)
     s->era = n->era;
     s->closing = false;
     s->owner = 0;
-    tracker_touch(n, s);
-    set_deadline(n, s, s->expires_ms + later_ms);
+    set_deadline(n, s, n->era_began_ms + s->timeout_ms + later_ms);
     return tree_session_timeout(n->tree, s->id, &timeout_ms);
 }
 
@@ -69,6 +68,7 @@ static bool renew(struct node *n, struct session *s)
 void tracker_begin_era(struct node *n)
 {
     n->era++;
+    n->era_began_ms = n->now_ms;
     n->n_renewed = 0;
     n->due_left = true;
 }

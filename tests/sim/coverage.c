@@ -48,10 +48,6 @@
     R(ANSWER, ZK_OP_getChildren2, ZK_NOAUTH)                                                       \
     R(ANSWER, ZK_OP_getChildren2, ZK_NONODE)                                                       \
     R(ANSWER, ZK_OP_getChildren2, ZK_OK)                                                           \
-    R(ANSWER, ZK_OP_check, ZK_BADVERSION)                                                          \
-    R(ANSWER, ZK_OP_check, ZK_NOAUTH)                                                              \
-    R(ANSWER, ZK_OP_check, ZK_NONODE)                                                              \
-    R(ANSWER, ZK_OP_check, ZK_OK)                                                                  \
     R(ANSWER, ZK_OP_multi, ZK_OK)                                                                  \
     R(ANSWER, ZK_OP_create2, ZK_INVALIDACL)                                                        \
     R(ANSWER, ZK_OP_create2, ZK_NODEEXISTS)                                                        \
@@ -156,7 +152,7 @@
     R(CORE_EVENT, ZAB_EV_LEADER_OPENED, 0)                                                         \
     R(CORE_EVENT, ZAB_EV_LEADER_PACKET, 0)                                                         \
     R(CORE_EVENT, ZAB_EV_LEADER_CLOSED, 0)                                                         \
-    R(CORE_EVENT, ZAB_EV_EPOCH_SAVED, 0)                                                           \
+    R(CORE_EVENT, ZAB_EV_SAVED, 0)                                                                 \
     R(CORE_EVENT, ZAB_EV_LOGGED, 0)                                                                \
     R(CORE_EVENT, ZAB_EV_PERSISTED, 0)                                                             \
     R(CORE_EVENT, ZAB_EV_TRUNCATED, 0)                                                             \
@@ -172,6 +168,8 @@
     R(CORE_EFFECT, ZAB_FX_CLOSE_LEARNER, 0)                                                        \
     R(CORE_EFFECT, ZAB_FX_SAVE_ACCEPTED_EPOCH, 0)                                                  \
     R(CORE_EFFECT, ZAB_FX_SAVE_CURRENT_EPOCH, 0)                                                   \
+    R(CORE_EFFECT, ZAB_FX_SAVE_PROPOSED_ID, 0)                                                     \
+    R(CORE_EFFECT, ZAB_FX_SAVE_ENSEMBLE_ID, 0)                                                     \
     R(CORE_EFFECT, ZAB_FX_APPLY_ALL, 0)                                                            \
     R(CORE_EFFECT, ZAB_FX_CHOOSE_SYNC, 0)                                                          \
     R(CORE_EFFECT, ZAB_FX_SEND_HISTORY, 0)                                                         \

@@ -77,10 +77,6 @@ static int32_t read_node(const struct model *m, const struct request *r, struct 
     case ZK_OP_getAllChildrenNumber:
         buf_printf(answer, "%d", count_below(m, r->op.path));
         break;
-    case ZK_OP_check:
-        if (r->op.version != -1 && r->op.version != n->version)
-            return ZK_BADVERSION;
-        break;
     default:
         ensure(!"a read that the model does not know");
     }

@@ -112,8 +112,10 @@ static void fill_change(struct world *w, struct op *op, bool in_multi)
         set_data(w, op);
         break;
     case 5:
-        op->type = ZK_OP_check;
-        break;
+        if (in_multi) { /* alone it is UNIMPLEMENTED, and ends the connection */
+            op->type = ZK_OP_check;
+            break;
+        } /* fall through */
     default:
         op->type = ZK_OP_setACL;
         op->acl = any_acl(w);
@@ -141,7 +143,7 @@ static void fill_read(struct world *w, struct op *op)
         ZK_OP_getData,     ZK_OP_getData, ZK_OP_getData,       ZK_OP_exists,
         ZK_OP_exists,      ZK_OP_exists,  ZK_OP_getChildren,   ZK_OP_getChildren2,
         ZK_OP_getChildren, ZK_OP_getACL,  ZK_OP_getEphemerals, ZK_OP_getAllChildrenNumber,
-        ZK_OP_sync,        ZK_OP_check,   ZK_OP_sync,          ZK_OP_sync,
+        ZK_OP_sync,        ZK_OP_sync,    ZK_OP_sync,          ZK_OP_getACL,
     };
     op->type = types[rng_below(&w->rng, ARRAY_LEN(types))];
     if (breaks(w, BREAK_only_exists, 1))
