@@ -1,23 +1,44 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* acceptedEpoch, currentEpoch and the numbers of ours beside them: each in decimal, as ZooKeeper
- * writes it. */
+ * writes it; ours with a checksum after it, since a wrong one would be believed. */
 #include "store_impl.h"
 
 #include <stdio.h>
+#include <zlib.h>
 
 enum {
-    EPOCH_TEXT_MAX = 32,
+    EPOCH_TEXT_MAX = 48,
 };
 
-/* Digits, and perhaps the end of the line behind them. */
-static bool epoch_parse(char *text, int64_t *epoch)
+static bool is_zookeepers(const char *name)
+{
+    return strcmp(name, "acceptedEpoch") == 0 || strcmp(name, "currentEpoch") == 0;
+}
+
+static void number_text(const char *name, int64_t number, struct buf *text)
+{
+    buf_printf(text, "%" PRId64, number);
+    if (!is_zookeepers(name))
+        buf_printf(text, " %08lx\n", adler32(adler32(1, NULL, 0), text->data, (uInt)text->len));
+}
+
+/* Digits; of ZooKeeper's, perhaps the end of the line after them. */
+static bool number_parse(const char *name, const char *text, int64_t *number)
 {
     char *end;
     if (text[0] < '0' || text[0] > '9')
         return false;
     errno = 0;
-    *epoch = strtoll(text, &end, 10);
-    return errno == 0 && end[strspn(end, " \r\n")] == '\0';
+    *number = strtoll(text, &end, 10);
+    if (errno != 0)
+        return false;
+    if (is_zookeepers(name))
+        return end[strspn(end, " \r\n")] == '\0';
+    struct buf right = {0};
+    number_text(name, *number, &right);
+    bool same = strlen(text) == right.len && memcmp(text, right.data, right.len) == 0;
+    buf_close(&right);
+    return same;
 }
 
 int store_epoch_read(struct store *s, const char *name, int64_t *epoch, struct err *e)
@@ -32,8 +53,10 @@ int store_epoch_read(struct store *s, const char *name, int64_t *epoch, struct e
         goto out;
     }
     text[n] = '\0';
-    if (!epoch_parse(text, epoch))
-        rc = err_set(e, -EUCLEAN, "%s: not an epoch in decimal digits: %s", path, store_remedy(s));
+    if (!number_parse(name, text, epoch))
+        rc = err_set(e, -EUCLEAN, "%s: not a number%s: %s", path,
+                     is_zookeepers(name) ? " in decimal digits" : " with its checksum",
+                     store_remedy(s));
 out:
     if (file)
         disk_close(file);
@@ -46,7 +69,7 @@ int store_epoch_write(struct store *s, const char *name, int64_t epoch, struct e
     struct buf text = {0};
     char *path = store_path(s->data_dir, name);
     struct disk_file *file;
-    buf_printf(&text, "%" PRId64, epoch);
+    number_text(name, epoch, &text);
     int rc = store_replace_begin(s, path, &file, e);
     if (rc < 0)
         goto out;
