@@ -14,8 +14,8 @@
  * checksums.
  *  4. NODE_SEND says that conn->out has bytes. The shell takes from its front what it can send,
  *     and keeps conn->in_flight at the bytes that it took and has not sent. When all is sent and
- *     conn->more is set, there are answers that wait for that: it says NODE_CONN_DRAINED, in a
- *     later turn.
+ *     conn->more is set, there is more that waits for that: it says NODE_CONN_DRAINED or
+ *     NODE_LINK_DRAINED, in a later turn.
  *  5. After NODE_CLOSE the shell sends what conn->out has, closes the socket and says
  *     NODE_CONN_CLOSED; then it forgets the connection. It says NODE_CONN_CLOSED as well when the
  *     peer closes or the socket fails. It reads nothing from a connection while conn->paused.
@@ -65,11 +65,13 @@ struct node_link;
 struct node_limits {
     size_t held_max;             /* bytes of requests of one connection that wait */
     size_t in_flight_max;        /* bytes of transactions that are not committed */
+    size_t asked_max;            /* bytes of requests that the leader has not answered */
     size_t batch_keep_max;       /* a larger batch gives its memory back */
     size_t history_max;          /* bytes of transactions kept for learners */
     size_t log_read_max;         /* bytes of the log that are read for one learner */
     size_t log_read_min;         /* as many are not worth a tree instead */
     size_t link_unsent_max;      /* bytes that wait for a learner */
+    size_t link_fed_max;         /* bytes before which PINGs and ACKs to the leader do not wait */
     size_t link_held_max;        /* bytes of a link that wait, before it is not read from */
     size_t close_paths_max;      /* bytes of paths in one closeSession */
     size_t containers_per_check; /* deleted in one round */
@@ -139,6 +141,7 @@ enum node_event_type {
     NODE_PEER_MESSAGE,
     NODE_LINK_OPENED,
     NODE_LINK_DATA,
+    NODE_LINK_DRAINED,
     NODE_LINK_CLOSED,
     NODE_EPOCH_SAVED,
     NODE_TREE_SENT,

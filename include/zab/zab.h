@@ -114,7 +114,7 @@ struct zab_config {
     int sync_limit;
     struct slice config_text; /* QuorumVerifier.toString(): in notifications and NEWLEADER */
     int64_t config_version;
-    int64_t fresh_id; /* random and positive: the id of the ensemble, if nobody has one */
+    int64_t fresh_id;     /* random and positive: the id of the ensemble, if nobody has one */
     int64_t counter_full; /* a new epoch begins behind so many transactions; 0: 0xffff0000 */
     int finalize_ms;      /* how long the winner of an election waits for a better vote; 0: 200 */
 };

@@ -154,7 +154,8 @@ static bool conn_may_go_on(const struct node *n, const struct node_conn *c)
 {
     const struct node_limits *limits = &n->config.limits;
     bool busy = n->outstanding > n->config.outstanding_max ||
-                n->in_flight_bytes > limits->in_flight_max || c->held.len > limits->held_max;
+                n->in_flight_bytes > limits->in_flight_max || n->asked_bytes > limits->asked_max ||
+                c->held.len > limits->held_max;
     return c->state != CONN_OPENING && conn_keeps_up(n, c) && !(busy && c->queue_len > 0) &&
            c->n_syncs == 0 && n->proposing && list_is_empty(&c->defer_link);
 }

@@ -291,6 +291,13 @@ static void to_leader(struct node *n, const struct zab_effect *fx)
     }
 }
 
+static void learner_is_ready(struct node *n, uint64_t conn)
+{
+    struct node_link *l = link_find(n, conn);
+    if (l)
+        l->ready = true;
+}
+
 static void carry_out(struct node *n, const struct zab_effect *fx)
 {
     switch (fx->type) {
@@ -345,6 +352,7 @@ static void carry_out(struct node *n, const struct zab_effect *fx)
         break;
     case ZAB_FX_LEARNER_READY:
         node_log(n, LOG_LEVEL_INFO, "server %lld is in sync", (long long)fx->sid);
+        learner_is_ready(n, fx->conn);
         break;
     case ZAB_FX_LOG:
         node_log(n, fx->level, "%.*s", SLICE_ARG(fx->data));

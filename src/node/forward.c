@@ -33,7 +33,7 @@ static bool to_leader(struct node *n, struct node_conn *c, int64_t session_id, i
     jute_write_int(&n->scratch, cxid);
     jute_write_int(&n->scratch, type);
     buf_append(&n->scratch, body.data, slice_size(body));
-    link_send_as(n, l, ZAB_REQUEST, -1, buf_slice(&n->scratch), &ids);
+    link_ask(n, l, ZAB_REQUEST, buf_slice(&n->scratch), &ids);
     return true;
 }
 
@@ -41,7 +41,7 @@ void forward_write(struct node *n, struct node_conn *c, const struct zk_request_
                    struct slice body)
 {
     if (to_leader(n, c, c->session->id, h->xid, h->type, body))
-        request_push(n, c, PENDING_WRITE, h->xid, h->type, ZK_OK, ZXID_ASKED, SLICE_EMPTY);
+        request_push_asked(n, c, h, slice_size(body));
 }
 
 /* The queue of the connection and the syncs know of it. */
@@ -90,7 +90,7 @@ void forward_revalidate(struct node *n, struct node_conn *c, int64_t session_id)
     c->opening_id = session_id;
     be64_put(data, (uint64_t)session_id);
     be32_put(data + 8, (uint32_t)c->timeout_ms);
-    link_send(n, l, ZAB_REVALIDATE, -1, slice_of(data, sizeof(data)));
+    link_ask(n, l, ZAB_REVALIDATE, slice_of(data, sizeof(data)), &JUTE_VECTOR_NULL);
 }
 
 /* The connection that waits for this session; it is paused meanwhile. */
@@ -256,7 +256,7 @@ static void learner_request(struct node *n, struct node_link *l, const struct zk
         propose_error(n, &who, &h, ZK_SYSTEMERROR);
     } else {
         s->owner = l->id;
-        propose_for_learner(n, &who, &h, jute_read_rest(&r));
+        propose_in_ensemble(n, NULL, &who, &h, jute_read_rest(&r));
     }
 }
 
@@ -272,6 +272,12 @@ static void learner_revalidate(struct node *n, struct node_link *l, struct slice
         s->timeout_ms = timeout_ms;
         tracker_touch(n, s);
         tracker_own(n, s, l->id);
+    }
+    /* A session that is known, and whose end nobody has proposed, goes on whatever is on the way:
+     * the answer waits for no disk. */
+    if (s && !s->closing) {
+        answer_wait(n, l, id);
+        return;
     }
     struct learner_wait wait = {n->last_proposed, l->id, id};
     buf_append(&n->learner_waits, &wait, sizeof(wait));
@@ -291,6 +297,43 @@ static void learner_touches(struct node *n, struct slice data)
     }
 }
 
+/* ---- Room for requests of learners ---- */
+
+static bool has_room(const struct node *n)
+{
+    size_t open = n->open ? n->open->entries.len : 0;
+    return n->in_flight_bytes + open <= n->config.limits.in_flight_max;
+}
+
+static void learner_packet(struct node *n, struct node_link *l, const struct zk_quorum_packet *p)
+{
+    if (p->type == ZAB_REQUEST)
+        learner_request(n, l, p);
+    else
+        learner_revalidate(n, l, p->data);
+}
+
+/* While so much is in flight that our own clients are not read from either, requests wait, and what
+ * comes after them on the same link. A server of ours asks for a bounded number of bytes. */
+static void learner_asks(struct node *n, struct node_link *l, const struct zk_quorum_packet *p)
+{
+    if (l->parked.len > 0 || !has_room(n))
+        link_park(l, p);
+    else
+        learner_packet(n, l, p);
+}
+
+void forward_resume(struct node *n)
+{
+    struct zk_quorum_packet p;
+    LIST_FOR_EACH (l, &n->links, struct node_link, link) {
+        while (has_room(n) && link_unpark(l, &p)) {
+            learner_packet(n, l, &p);
+            link_unparked(l);
+        }
+    }
+}
+
 /* ---- Both ---- */
 
 /* A packet that is not consensus's, from link `from`, or from the leader if that is 0. */
@@ -301,10 +344,8 @@ void forward_deliver(struct node *n, uint64_t from, const struct zk_quorum_packe
         synced(n);
     else if (!from && p->type == ZAB_REVALIDATE)
         revalidated(n, p->data);
-    else if (l && p->type == ZAB_REQUEST)
-        learner_request(n, l, p);
-    else if (l && p->type == ZAB_REVALIDATE)
-        learner_revalidate(n, l, p->data);
+    else if (l && (p->type == ZAB_REQUEST || p->type == ZAB_REVALIDATE))
+        learner_asks(n, l, p);
     else if (l && p->type == ZAB_PING)
         learner_touches(n, p->data);
 }

@@ -63,7 +63,8 @@ struct pending {
     int32_t xid;
     int32_t op;
     int32_t err;
-    uint32_t body_len; /* bytes of conn->held */
+    uint32_t body_len;  /* bytes of conn->held */
+    uint32_t asked_len; /* bytes that the leader was asked with, and has not answered */
     int64_t zxid;
     int64_t since_ms;
     struct buf late; /* LATE: the whole answer */
@@ -154,8 +155,11 @@ struct node_link {
     bool closing;
     bool waiting; /* opened while it was not known who leads */
     bool held;    /* what has come is left alone for now */
+    bool ready;   /* a learner that has shown by its ACK of NEWLEADER whose it is */
     int64_t heard_ms;
     struct buf in;
+    struct buf requests;            /* to the leader: packets, each after its length */
+    struct buf parked;              /* of a learner: the same, until there is room for them */
     struct tree_load *load;         /* while a tree comes */
     bool tree_whole;                /* but for the signature */
     struct buf syncs;               /* struct sync_wait, in order */
@@ -259,7 +263,7 @@ struct node {
     bool due_left;              /* some are to be looked at in the next turn */
     uint64_t era;               /* elections that were over */
     int64_t era_began_ms;
-    uint64_t n_renewed;         /* sessions that have got a deadline since the last one */
+    uint64_t n_renewed; /* sessions that have got a deadline since the last one */
     struct hmap peers;
     struct list conns;
     struct list dirty;
@@ -297,6 +301,7 @@ struct node {
     RING(struct proposal) proposals;
     RING(struct wait) waits;
     size_t outstanding; /* requests in the queues of all connections */
+    size_t asked_bytes; /* of those that the leader was asked for */
 
     uint32_t txns_since_snapshot;
     uint64_t bytes_since_snapshot; /* of the log */
@@ -378,6 +383,8 @@ void conn_open_when_committed(struct node *n, struct node_conn *c, int64_t sessi
 
 /* request.c: the queue of a connection */
 void request_receive(struct node *n, struct node_conn *c, struct slice frame);
+void request_push_asked(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                        size_t len);
 void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, int32_t xid,
                   int32_t op, int32_t err, int64_t zxid, struct slice body);
 void request_committed(struct node *n, struct node_conn *c, int64_t zxid);
@@ -412,7 +419,7 @@ void propose_create_session(struct node *n, struct node_conn *c, int64_t session
                             int32_t timeout_ms);
 void propose_close_session(struct node *n, struct node_conn *c, int64_t session_id, int32_t xid);
 void propose_delete_container(struct node *n, struct slice path);
-void propose_for_learner(struct node *n, const struct requester *who,
+void propose_in_ensemble(struct node *n, struct node_conn *c, const struct requester *who,
                          const struct zk_request_header *h, struct slice body);
 void propose_error(struct node *n, const struct requester *who, const struct zk_request_header *h,
                    int32_t err);
@@ -500,8 +507,12 @@ void link_free(struct node_link *l);
 struct node_link *link_find(struct node *n, uint64_t id);
 struct node_link *link_to_leader(struct node *n);
 void link_send(struct node *n, struct node_link *l, int32_t type, int64_t zxid, struct slice data);
-void link_send_as(struct node *n, struct node_link *l, int32_t type, int64_t zxid,
-                  struct slice data, const struct jute_vector *ids);
+void link_ask(struct node *n, struct node_link *l, int32_t type, struct slice data,
+              const struct jute_vector *ids);
+void link_park(struct node_link *l, const struct zk_quorum_packet *p);
+bool link_unpark(struct node_link *l, struct zk_quorum_packet *p);
+void link_unparked(struct node_link *l);
+void link_drained(struct node *n, struct node_link *l);
 void link_send_tree(struct node *n, struct node_link *l, int64_t zxid);
 void link_receive_tree(struct node *n, struct node_link *l, int64_t zxid);
 void link_drop_tree(struct node *n, struct node_link *l);
@@ -539,6 +550,7 @@ void forward_answer_syncs(struct node *n, struct node_link *l, int64_t zxid);
 void forward_confirmed(struct node *n);
 void forward_answer_waits(struct node *n);
 void forward_deliver(struct node *n, uint64_t from, const struct zk_quorum_packet *p);
+void forward_resume(struct node *n);
 void forward_stop(struct node *n);
 
 /* fourletter.c */

@@ -10,6 +10,8 @@
 
 enum {
     LINK_PACKET_MAX = TXN_SIZE_MAX + 4096,
+    LINK_STRANGER_MAX =
+        2 << 10,      /* of a packet, and of what waits, before it is known whose it is */
     PACKET_HEAD = 16, /* type, zxid, length of the data */
 };
 
@@ -66,6 +68,8 @@ void link_free(struct node_link *l)
     list_remove(&l->dirty_link);
     buf_close(&l->pub.out);
     buf_close(&l->in);
+    buf_close(&l->requests);
+    buf_close(&l->parked);
     buf_close(&l->syncs);
     if (l->load)
         tree_load_close(l->load);
@@ -81,21 +85,96 @@ void link_closed(struct node *n, struct node_link *l)
     link_free(l);
 }
 
-void link_send(struct node *n, struct node_link *l, int32_t type, int64_t zxid, struct slice data)
+static void touch(struct node *n, struct node_link *l)
 {
-    link_send_as(n, l, type, zxid, data, &JUTE_VECTOR_NULL);
-}
-
-void link_send_as(struct node *n, struct node_link *l, int32_t type, int64_t zxid,
-                  struct slice data, const struct jute_vector *ids)
-{
-    struct zk_quorum_packet p = {type, zxid, data, *ids};
-    if (l->closing)
-        return;
-    zk_quorum_packet_write(&l->pub.out, &p);
     if (list_is_empty(&l->dirty_link))
         list_append(&n->dirty_links, &l->dirty_link);
 }
+
+void link_send(struct node *n, struct node_link *l, int32_t type, int64_t zxid, struct slice data)
+{
+    struct zk_quorum_packet p = {type, zxid, data, JUTE_VECTOR_NULL};
+    if (l->closing)
+        return;
+    zk_quorum_packet_write(&l->pub.out, &p);
+    touch(n, l);
+}
+
+/* ---- Packets that wait ---- */
+
+static void packet_push(struct buf *queue, const struct zk_quorum_packet *p)
+{
+    size_t at = queue->len;
+    buf_extend(queue, 4);
+    zk_quorum_packet_write(queue, p);
+    be32_put(queue->data + at, (uint32_t)(queue->len - at - 4));
+}
+
+/* The bytes of the first packet; a queue that is not empty has one. */
+static struct slice packet_first(const struct buf *queue)
+{
+    return slice_of(queue->data + 4, be32_get(queue->data));
+}
+
+static void packet_pop(struct buf *queue)
+{
+    buf_consume(queue, 4 + (size_t)be32_get(queue->data));
+    if (queue->len == 0)
+        buf_fit(queue);
+}
+
+/* Requests may be large, and wait for their turn here: what says that we are alive does not queue
+ * after them. */
+void link_ask(struct node *n, struct node_link *l, int32_t type, struct slice data,
+              const struct jute_vector *ids)
+{
+    struct zk_quorum_packet p = {type, -1, data, *ids};
+    if (l->closing)
+        return;
+    packet_push(&l->requests, &p);
+    touch(n, l);
+}
+
+static void feed(const struct node *n, struct node_link *l)
+{
+    while (l->requests.len > 0 &&
+           l->pub.out.len + l->pub.in_flight < n->config.limits.link_fed_max) {
+        struct slice first = packet_first(&l->requests);
+        buf_append(&l->pub.out, first.data, slice_size(first));
+        packet_pop(&l->requests);
+    }
+    l->pub.more = l->requests.len > 0;
+}
+
+void link_drained(struct node *n, struct node_link *l)
+{
+    if (!l->closing)
+        touch(n, l);
+}
+
+void link_park(struct node_link *l, const struct zk_quorum_packet *p)
+{
+    packet_push(&l->parked, p);
+}
+
+/* The first packet that was parked, valid until link_unparked(). */
+bool link_unpark(struct node_link *l, struct zk_quorum_packet *p)
+{
+    if (l->closing || l->parked.len == 0)
+        return false;
+    struct slice first = packet_first(&l->parked);
+    struct jute_reader r = jute_reader_of(first);
+    zk_quorum_packet_read(&r, p);
+    ensure(jute_ok(&r));
+    return true;
+}
+
+void link_unparked(struct node_link *l)
+{
+    packet_pop(&l->parked);
+}
+
+/* ---- Trees ---- */
 
 /* The tree follows what is in the link now. */
 void link_send_tree(struct node *n, struct node_link *l, int64_t zxid)
@@ -170,6 +249,11 @@ static size_t take_tree(struct node *n, struct node_link *l, struct slice data)
     return used;
 }
 
+static size_t packet_max(const struct node_link *l)
+{
+    return l->to_leader || l->ready ? LINK_PACKET_MAX : LINK_STRANGER_MAX;
+}
+
 /* One packet. Returns the bytes used, 0 for more. */
 static size_t take_packet(struct node *n, struct node_link *l, struct slice data)
 {
@@ -183,8 +267,8 @@ static size_t take_packet(struct node *n, struct node_link *l, struct slice data
     }
     bool bad = data.len >= PACKET_HEAD && (int32_t)be32_get(data.data + 12) < -1;
     bool large = data.len >= PACKET_HEAD &&
-                 (int32_t)be32_get(data.data + 12) > LINK_PACKET_MAX - PACKET_HEAD;
-    if (bad || large || data.len > LINK_PACKET_MAX) {
+                 (int32_t)be32_get(data.data + 12) > (int32_t)packet_max(l) - PACKET_HEAD;
+    if (bad || large || slice_size(data) > packet_max(l)) {
         node_log(n, LOG_LEVEL_WARN, "%s: closed, what it sent is no quorum packet", l->address);
         ensemble_link_failed(n, l);
     }
@@ -203,7 +287,8 @@ void link_take(struct node *n, struct node_link *l)
         pos += used;
     }
     buf_consume(&l->in, pos);
-    bool paused = l->held && l->in.len > n->config.limits.link_held_max;
+    size_t held_max = l->waiting ? LINK_STRANGER_MAX : n->config.limits.link_held_max;
+    bool paused = l->held && l->in.len > held_max;
     if (l->pub.paused && !paused && !l->closing)
         link_effect(n, NODE_RESUME, l);
     l->pub.paused = paused;
@@ -224,6 +309,7 @@ void link_flush(struct node *n)
     while (!list_is_empty(&n->dirty_links)) {
         struct node_link *l = LIST_FIRST(&n->dirty_links, struct node_link, dirty_link);
         list_remove(&l->dirty_link);
+        feed(n, l);
         if (l->pub.out.len + l->pub.in_flight <= n->config.limits.link_unsent_max) {
             link_effect(n, NODE_SEND, l);
             continue;

@@ -57,11 +57,13 @@ struct node_limits node_limits_default(void)
     return (struct node_limits){
         .held_max = 16 << 20,
         .in_flight_max = 64 << 20,
+        .asked_max = 8 << 20,
         .batch_keep_max = 256 << 10,
         .history_max = 8 << 20,
         .log_read_max = 64 << 20,
         .log_read_min = 1 << 20,
         .link_unsent_max = 256 << 20,
+        .link_fed_max = 256 << 10,
         .link_held_max = 4 << 20,
         .close_paths_max = 512 << 10,
         .containers_per_check = 10000,
@@ -200,6 +202,8 @@ static void flush(struct node *n)
 {
     work_resume(n);
     conn_resume_paused(n);
+    if (n->zab && n->state == ZAB_LEADING)
+        forward_resume(n);
     tracker_expire_more(n);
     if (n->zab && n->state == ZAB_LEADING)
         ensemble_logged(n);
@@ -294,6 +298,9 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
         break;
     case NODE_LINK_DATA:
         link_data(n, event->link, event->data);
+        break;
+    case NODE_LINK_DRAINED:
+        link_drained(n, event->link);
         break;
     case NODE_LINK_CLOSED:
         link_closed(n, event->link);

@@ -166,7 +166,7 @@ int32_t propose_request(struct node *n, struct node_conn *c, const struct zk_req
     return err;
 }
 
-/* ---- For a learner: what is refused is a transaction too, since that is the answer ---- */
+/* ---- In an ensemble: what is refused is a transaction too, since that is the answer ---- */
 
 /* The MultiTxn of a multi of which operation `failed` was refused. */
 static void multi_error(int32_t n_ops, int32_t failed, int32_t err, struct buf *out)
@@ -181,21 +181,22 @@ static void multi_error(int32_t n_ops, int32_t failed, int32_t err, struct buf *
     jute_vector_end(&vb);
 }
 
-static void error_entry(struct node *n, struct node_batch *b, const struct requester *who,
-                        int32_t xid, int32_t err)
+static void error_entry(struct node *n, struct node_batch *b, struct node_conn *c,
+                        const struct requester *who, int32_t xid, int32_t err)
 {
     size_t start = entry_begin(n, &b->entries, who->session_id, xid, ZK_OP_error);
     jute_write_int(&b->entries, err);
-    entry_end(n, b, start, NULL);
+    entry_end(n, b, start, c);
 }
 
 void propose_error(struct node *n, const struct requester *who, const struct zk_request_header *h,
                    int32_t err)
 {
-    error_entry(n, history_open(n), who, h->xid, err);
+    error_entry(n, history_open(n), NULL, who, h->xid, err);
 }
 
-void propose_for_learner(struct node *n, const struct requester *who,
+/* `c` is to be answered, or NULL for a learner's. */
+void propose_in_ensemble(struct node *n, struct node_conn *c, const struct requester *who,
                          const struct zk_request_header *h, struct slice body)
 {
     struct node_batch *b = history_open(n);
@@ -207,14 +208,14 @@ void propose_for_learner(struct node *n, const struct requester *who,
         err = prepare_request(n, who, h->type, body, entries, &refusal);
     if (err != ZK_OK) {
         entries->len = start;
-        error_entry(n, b, who, h->xid, err);
+        error_entry(n, b, c, who, h->xid, err);
         return;
     }
     if (refusal.failed >= 0) {
         entries->len = start + TXN_ENTRY_HEAD + TXN_HEADER_SIZE;
         multi_error(refusal.n_ops, refusal.failed, refusal.err, entries);
     }
-    entry_end(n, b, start, NULL);
+    entry_end(n, b, start, c);
 }
 
 void propose_create_session(struct node *n, struct node_conn *c, int64_t session_id,

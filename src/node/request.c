@@ -2,8 +2,9 @@
 /* The queue of a connection: requests are answered in the order in which they came.
  *
  * A read that finds the queue empty is answered at once. What must wait, waits for a zxid: a
- * write for its own; a refusal for the last one that was proposed when it was decided, since what
- * it was decided by may not be committed yet; a sync likewise. */
+ * write for its own, and so does a refusal in an ensemble; that of a single replica for the last
+ * one that was proposed when it was decided, since what it was decided by may not be committed
+ * yet; a sync likewise. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -43,6 +44,15 @@ void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, i
         wait_push(n, c, zxid);
 }
 
+/* A write that the leader was asked for, in so many bytes. */
+void request_push_asked(struct node *n, struct node_conn *c, const struct zk_request_header *h,
+                        size_t len)
+{
+    request_push(n, c, PENDING_WRITE, h->xid, h->type, ZK_OK, ZXID_ASKED, SLICE_EMPTY);
+    queue_at(c, c->queue_len - 1)->asked_len = (uint32_t)len;
+    n->asked_bytes += len;
+}
+
 /* The leader proposes as `zxid` what the connection asked for first, if that is request `xid`. */
 bool request_asked(struct node_conn *c, int32_t xid, int64_t zxid)
 {
@@ -75,6 +85,7 @@ void request_synced(struct node *n, struct node_conn *c, int64_t zxid)
 static void queue_pop(struct node *n, struct node_conn *c)
 {
     c->held_pos += queue_at(c, 0)->body_len;
+    n->asked_bytes -= queue_at(c, 0)->asked_len;
     buf_close(&queue_at(c, 0)->late);
     c->queue_head = (c->queue_head + 1) & (c->queue_cap - 1);
     c->queue_len--;
@@ -263,6 +274,17 @@ static void receive_read(struct node *n, struct node_conn *c, const struct zk_re
         request_push(n, c, PENDING_READ, h->xid, h->type, ZK_OK, zxid, body);
 }
 
+/* In an ensemble the refusal is a transaction, too: a leader that others have replaced without its
+ * knowing would decide by what it alone has. */
+static void receive_write_in_ensemble(struct node *n, struct node_conn *c,
+                                      const struct zk_request_header *h, struct slice body)
+{
+    struct requester who = {c->session->id, auth_ids(c)};
+    propose_in_ensemble(n, c, &who, h, body);
+    request_push(n, c, PENDING_WRITE, h->xid, h->type, ZK_OK, n->last_proposed, SLICE_EMPTY);
+    request_drain(n, c);
+}
+
 static void receive_write(struct node *n, struct node_conn *c, const struct zk_request_header *h,
                           struct slice body)
 {
@@ -332,6 +354,8 @@ void request_receive(struct node *n, struct node_conn *c, struct slice frame)
         forward_write(n, c, &h, body);
     else if (h.type == ZK_OP_closeSession)
         propose_close_session(n, c, c->session->id, h.xid);
+    else if (propose_is_known(h.type) && n->zab && node_has_room(n, slice_size(body)))
+        receive_write_in_ensemble(n, c, &h, body);
     else if (propose_is_known(h.type))
         receive_write(n, c, &h, body);
     else if (read_is_known(h.type))

@@ -105,7 +105,7 @@ void stream_send(struct stream *st)
         buf_close(out);
     if (st->closing && !st->writing)
         stream_end(st);
-    else if (all && st->conn && st->pub->more && list_is_empty(&st->drained_link))
+    else if (all && st->pub && st->pub->more && list_is_empty(&st->drained_link))
         list_append(&st->server->drained, &st->drained_link);
 }
 
@@ -151,7 +151,7 @@ void stream_close(struct stream *st)
 void streams_tell_drained(struct server *s)
 {
     LIST_FOR_EACH_SAFE (st, &s->drained, struct stream, drained_link) {
-        struct node_event ev = {.type = NODE_CONN_DRAINED, .conn = st->conn};
+        struct node_event ev = event_of(st, NODE_CONN_DRAINED, NODE_LINK_DRAINED);
         list_remove(&st->drained_link);
         if (!st->ended)
             server_step(s, &ev); /* what it has to send goes with the flush that follows */

@@ -72,11 +72,11 @@ static bool leader_agrees(const struct zab *z, const struct vote *votes, uint64_
 
 /* ---- A disk that is gone ---- */
 
-/* It has met only a leader of an ensemble that was not established then: nobody has acknowledged
+/* It has met the leader of the first epoch before that was established: nobody has acknowledged
  * anything before. */
 static bool is_new_with_all(const struct zab *z)
 {
-    return z->identity.proposed != 0 && z->identity.id == 0;
+    return z->identity.proposed != 0 && z->identity.id == 0 && z->accepted_epoch == 1;
 }
 
 /* Before it has been of any epoch it cannot know what it has acknowledged before, if its disk was

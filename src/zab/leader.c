@@ -216,7 +216,8 @@ struct learner *leader_replace_older(struct zab *z, struct learner *l)
 /* False: the learner was rejected. */
 static bool check_identity(struct zab *z, struct learner *l, struct trailer t)
 {
-    if (identity_is_foreign(z, t.ensemble_id)) {
+    if (t.ensemble_id != 0 && z->identity.proposed != t.ensemble_id &&
+        z->identity.id != t.ensemble_id) {
         identity_say_foreign(z, l->sid, t.ensemble_id);
         leader_reject(z, l, "learner %lld belongs to another ensemble", (long long)l->sid);
         return false;

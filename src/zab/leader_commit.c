@@ -95,6 +95,8 @@ void leader_acked(struct zab *z, struct learner *l, int64_t zxid)
     }
     if (l->observer || zxid_counter(zxid) == 0 || zxid_epoch(zxid) != z->leader.epoch)
         return;
+    if (zxid > l->acked)
+        l->awaited_since_ms = z->now_ms; /* slow is not dead */
     l->acked = MAX(l->acked, zxid);
     if (l->awaited_zxid != 0 && zxid >= l->awaited_zxid) {
         l->awaited_zxid = 0;

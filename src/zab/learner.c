@@ -84,10 +84,16 @@ void learner_opened(struct zab *z)
     learner_wait(z, FOLLOW_REGISTERING);
 }
 
+/* One that has forgotten takes all of the leader's history in one, if that has any. */
+static bool has_forgotten(const struct zab *z)
+{
+    return election_has_no_memory(z) && (z->vote.epoch > 0 || z->vote.zxid > 0);
+}
+
 bool learner_wants_tree(const struct zab *z)
 {
     return z->diverged || z->follow.tree_wanted_epoch == z->follow.epoch ||
-           identity_wants_tree(z) || election_has_no_memory(z);
+           identity_wants_tree(z) || has_forgotten(z);
 }
 
 void learner_diverged(struct zab *z)

@@ -27,6 +27,8 @@ static void draw_limits(struct world *w, struct node_limits *l)
     draw_link_bounds(w, l);
     l->held_max = small(w, 4000, l->held_max);
     l->in_flight_max = small(w, 2000, l->in_flight_max);
+    l->asked_max = small(w, 500, l->asked_max);
+    l->link_fed_max = 1 + small(w, 500, l->link_fed_max);
     l->batch_keep_max = small(w, 500, l->batch_keep_max);
     l->link_held_max = small(w, 2000, l->link_held_max);
     l->close_paths_max = small(w, 60, l->close_paths_max);

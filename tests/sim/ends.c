@@ -98,8 +98,8 @@ static void attend(struct world *w, struct end *end)
         end->tree_sent_due = end->sending_tree = false;
         step_end(w, end, NODE_TREE_SENT, NODE_TREE_SENT, SLICE_EMPTY);
     }
-    if (is_named(end) && end->drained_due && end->node_conn && end->pub->more)
-        step_end(w, end, NODE_CONN_DRAINED, NODE_CONN_DRAINED, SLICE_EMPTY);
+    if (is_named(end) && end->drained_due && end->pub->more)
+        step_end(w, end, NODE_CONN_DRAINED, NODE_LINK_DRAINED, SLICE_EMPTY);
     end->drained_due = false;
     if (is_named(end) && !(end->close_due && chance(w, 2)))
         read_end(w, end);

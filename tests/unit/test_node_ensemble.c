@@ -42,6 +42,7 @@ struct replica {
     struct tree *base;          /* the tree that the log begins with */
     struct buf log;             /* jute buffers: transactions behind it, durable */
     struct zab_history numbers; /* on the disk */
+    bool disk_stands_still;
     int64_t connect_to;         /* sid, 0: nobody */
     struct mail mail[REPLICAS];
     struct buf later; /* struct node_event: of a later turn */
@@ -170,7 +171,8 @@ static void append(struct replica *r, const struct node_batch *b)
     struct slice txn;
     while (txn_batch_next(&b->entries, &pos, &txn))
         jute_write_buffer(&r->log, txn);
-    later(r, (struct node_event){.type = NODE_PERSISTED, .zxid = b->last_zxid});
+    if (!r->disk_stands_still)
+        later(r, (struct node_event){.type = NODE_PERSISTED, .zxid = b->last_zxid});
 }
 
 static void install(struct replica *r)
@@ -810,6 +812,57 @@ static void whoever_waits_for_a_leader_that_does_not_come_is_sent_away(void **st
     assert_true(closed);
 }
 
+/* 64 MiB would be kept for each connection, before anybody has said whose it is. */
+static void a_stranger_on_the_learner_port_has_little_room(void **state)
+{
+    struct cluster *c = *state;
+    struct replica *r = &c->replicas[settle(c)];
+    struct node_link *link = NULL;
+    uint8_t head[16];
+    bool closed = false;
+    be32_put(head, ZAB_FOLLOWERINFO);
+    be64_put(head + 4, 0);
+    be32_put(head + 12, 3000);
+    step(r, (struct node_event){.type = NODE_LINK_OPENED, .owner = &link, .address = "l:1"});
+    step(r, (struct node_event){
+                .type = NODE_LINK_DATA, .link = link, .data = slice_of(head, sizeof(head))});
+    for (size_t i = 0; i < r->rig.fx.n; i++)
+        closed |= r->rig.fx.list[i].type == NODE_CLOSE && r->rig.fx.list[i].link == link;
+    assert_true(closed);
+}
+
+/* The others may have gone on without it, and deleted what it refuses for. */
+static void a_leader_refuses_with_a_quorum_only(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c);
+    struct test_client *cl = connect_client(c, leader);
+    hear(c, cl);
+    ask_create(c, leader, cl, "/x", ZK_PERSISTENT);
+    assert_non_null(strstr(hear(c, cl), "/x"));
+    ask_create(c, leader, cl, "/x", ZK_PERSISTENT);
+    assert_non_null(strstr(hear(c, cl), "NODEEXISTS"));
+    stop(c, (leader + 1) % REPLICAS);
+    stop(c, (leader + 2) % REPLICAS);
+    ask_create(c, leader, cl, "/x", ZK_PERSISTENT);
+    assert_string_equal(hear(c, cl), "closed");
+}
+
+/* Whether a session lives is in the leader's memory. */
+static void a_session_moves_while_the_leaders_disk_stands_still(void **state)
+{
+    struct cluster *c = *state;
+    int leader = settle(c), from = (leader + 1) % REPLICAS, to = (leader + 2) % REPLICAS;
+    struct test_client *cl = connect_client(c, from);
+    assert_non_null(strstr(hear(c, cl), "session"));
+    c->replicas[leader].disk_stands_still = true;
+    ask_create(c, from, cl, "/x", ZK_PERSISTENT);
+    assert_non_null(strstr(hear(c, cl), "/x"));
+    struct test_client *moved = connect_as(c, to, cl, false);
+    assert_non_null(strstr(hear(c, moved), "session"));
+    c->replicas[leader].disk_stands_still = false;
+}
+
 /* Its connection is elsewhere than the leader, which ends the session. */
 static void a_connection_ends_with_its_session(void **state)
 {
@@ -960,6 +1013,9 @@ int main(void)
         ENSEMBLE_TEST(what_cannot_be_a_transaction_is_refused),
         ENSEMBLE_TEST(whoever_waits_for_a_leader_that_does_not_come_is_sent_away),
         ENSEMBLE_TEST(a_connection_ends_with_its_session),
+        ENSEMBLE_TEST(a_stranger_on_the_learner_port_has_little_room),
+        ENSEMBLE_TEST(a_leader_refuses_with_a_quorum_only),
+        ENSEMBLE_TEST(a_session_moves_while_the_leaders_disk_stands_still),
         ENSEMBLE_TEST(without_a_quorum_reads_are_served_to_who_asks_for_that),
         ENSEMBLE_TEST(a_lost_leader_is_replaced_and_nothing_is_lost),
         ENSEMBLE_TEST(nothing_acknowledged_is_lost),
