@@ -213,6 +213,7 @@ static void finish(struct zab *z, const struct vote *vote)
 {
     struct election *e = &z->election;
     e->running = false;
+    e->was_with_all = has_heard_all(z);
     if (!round_is_absurd(z, vote))
         e->round = vote->round;
     z->vote = *vote;

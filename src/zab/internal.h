@@ -101,6 +101,7 @@ struct election {
     struct vote outside[ZAB_SERVERS_MAX]; /* of servers that follow or lead */
     uint64_t have_outside;
     bool waits_for_all; /* it has no memory, and others have: was logged */
+    bool was_with_all;  /* the outcome: all voters took part */
     bool finalizing;    /* a quorum agrees: wait a little for a better vote */
     int64_t finalize_at_ms;
     uint64_t unanswered; /* looked while we waited, and get the outcome */

@@ -105,8 +105,12 @@ void learner_diverged(struct zab *z)
     zab_look(z, "the tree differs from the leader's, which will replace it");
 }
 
+/* Votes that show a leader may be of its life before: so one that has forgotten promises nothing,
+ * and the leader needs a quorum without it. */
 static void ack_epoch(struct zab *z, int64_t epoch)
 {
+    if (has_forgotten(z) && !z->election.was_with_all)
+        epoch = -1;
     size_t at = z->fx->bytes.len;
     jute_write_int(&z->fx->bytes, (int32_t)epoch);
     struct zab_effect *e = fx_add(z, ZAB_FX_SEND_LEADER);

@@ -43,7 +43,7 @@ struct replica {
     struct buf log;             /* jute buffers: transactions behind it, durable */
     struct zab_history numbers; /* on the disk */
     bool disk_stands_still;
-    int64_t connect_to;         /* sid, 0: nobody */
+    int64_t connect_to; /* sid, 0: nobody */
     struct mail mail[REPLICAS];
     struct buf later; /* struct node_event: of a later turn */
     unsigned n_log_reads, n_installs;

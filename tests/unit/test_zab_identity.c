@@ -261,6 +261,32 @@ static void a_log_that_lost_its_end_does_not_vote_alone(void **state)
     core_close(&c);
 }
 
+/* The votes of those that follow may be of their leader's life before, which they do not know to be
+ * over: what they have acknowledged meanwhile, with the disk that is lost, the leader lacks. */
+static void who_has_forgotten_promises_nothing(void **state)
+{
+    (void)state;
+    for (int with_all = 0; with_all < 2; with_all++) {
+        struct core c;
+        core_open(&c, 1, 3, 0, history_at(0, 0, 0));
+        tick(&c, 0);
+        notified_by(&c, OURS, 2, ZAB_LOOKING, 3, Z(4, 3), 1, 4);
+        if (with_all)
+            notified_by(&c, OURS, 3, ZAB_LOOKING, 3, Z(4, 3), 1, 4);
+        else
+            notified_by(&c, OURS, 3, ZAB_LEADING, 3, Z(4, 3), 1, 4);
+        tick(&c, 200);
+        assert_int_equal(zab_state(c.z), ZAB_FOLLOWING);
+        event(&c, ZAB_EV_LEADER_OPENED, 0);
+        our_leader_info(&c, 5, OURS, false);
+        event(&c, ZAB_EV_SAVED, 0);
+        assert_non_null(strstr(event(&c, ZAB_EV_SAVED, 0),
+                               with_all ? "ACKEPOCH 0.4294967295 epoch=0"
+                                        : "ACKEPOCH 0.4294967295 epoch=-1"));
+        core_close(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +303,7 @@ int main(void)
         cmocka_unit_test(a_history_without_id_is_not_cut),
         cmocka_unit_test(what_is_known_to_be_decided_stays),
         cmocka_unit_test(a_log_that_lost_its_end_does_not_vote_alone),
+        cmocka_unit_test(who_has_forgotten_promises_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
