@@ -24,7 +24,7 @@ enum {
 
 /* In the order of the help. */
 #define COMMANDS(C)                                                                                \
-    C(ls) C(get) C(set) C(create) C(rm) C(stat) C(acl) C(tree) C(watch) C(sync) C(status)
+    C(ls) C(get) C(set) C(create) C(rm) C(stat) C(acl) C(tree) C(watch) C(sync) C(status) C(data)
 
 #define COMMAND_DECLARE(name) extern const struct command command_##name;
 COMMANDS(COMMAND_DECLARE)
