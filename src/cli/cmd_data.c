@@ -20,8 +20,9 @@ enum {
     OPT_YES = 'y',
 };
 
-const char *const data_numbers[DATA_NUMBERS] = {"ensembleId", "currentEpoch", "acceptedEpoch",
-                                                "decidedZxid", "acceptedLoss"};
+const char *const data_numbers[DATA_NUMBERS] = {"ensembleId",   "ensembleIdProposed",
+                                                "currentEpoch", "acceptedEpoch",
+                                                "decidedZxid",  "acceptedLoss"};
 
 bool data_number(struct data *d, const char *name, int64_t *value)
 {
@@ -263,6 +264,8 @@ static int init_restore(struct cli *cli, struct data *d)
         rc = write_number(d, "decidedZxid", zxid);
     if (rc == 0)
         rc = remove_number(d, "acceptedLoss");
+    if (rc == 0)
+        rc = remove_number(d, "ensembleIdProposed");
     if (rc == 0)
         rc = write_number(d, "ensembleId", id);
     if (rc == 0)

@@ -15,7 +15,7 @@ struct data {
 };
 
 /* The numbers that a server keeps beside its history, in the order in which they are shown. */
-enum { DATA_NUMBERS = 5 };
+enum { DATA_NUMBERS = 6 };
 extern const char *const data_numbers[DATA_NUMBERS];
 
 /* The number of that name: false if there is none. */

@@ -80,7 +80,7 @@ assert d["snapshots"][0]["nodes"] == 5 and "fault" not in d["snapshots"][0], d'
 }
 
 @test "data refuses what a zabd uses, what is empty and what is damaged" {
-    local action
+    local action id
     ensemble 3
     for action in init-restore accept-loss make-single; do
         run -1 zabctl data "$action" --yes "$(data 2)"
@@ -94,11 +94,12 @@ assert d["snapshots"][0]["nodes"] == 5 and "fault" not in d["snapshots"][0], d'
         run -1 zabctl data "$action" "$ZAB/empty"
         assert_output --partial "$ZAB/empty/version-2 has no history"
     done
+    id=$(cat "$(data 1)/version-2/ensembleId")
     printf x | dd of="$(data 1)/version-2/log.100000001" bs=1 seek=200 conv=notrunc status=none
     for action in init-restore make-single; do
         run -1 zabctl data "$action" "$(data 1)"
         assert_output --partial "log.100000001"
-        [ ! -e "$(data 1)/version-2/ensembleId" ] || [ "$action" = make-single ]
+        [ "$(cat "$(data 1)/version-2/ensembleId")" = "$id" ]
         [ -e "$(data 1)/myid" ]
     done
     run -2 zabctl data frob "$ZAB"
@@ -245,6 +246,23 @@ restore() {
     has_nodes 20 $ALL
 }
 
+@test "accept-loss lets an empty server vote when the third does not come back" {
+    ensemble 3
+    stop $ALL
+    wipe 1
+    start 1 2
+    sleep 2
+    does_not_serve 1
+    does_not_serve 2
+    stop 1
+    wipe 1
+    zabctl data accept-loss --yes "$(data 1)"
+    start 1
+    wait_formed 1 2
+    [ "$(mode_of 2)" = leader ]
+    has_nodes 20 1 2
+}
+
 # ---- CHANGING THE SERVERS ----
 
 @test "a single replica grows to three" {
@@ -315,6 +333,55 @@ restore() {
     start "$old"
     wait_formed $ALL
     has_nodes 20 $ALL
+}
+
+# Nothing of what it has is lost by that, and nothing of the others.
+@test "a machine of before the restore is refused, and says why" {
+    local old=$ZAB/old
+    ensemble 3
+    backup 3 "$ZAB/backup"
+    fill 21 30
+    stop $ALL
+    cp -r "$(data 1)" "$old"
+    restore
+    start $ALL
+    wait_formed $ALL
+    fill 21 22
+    stop 1
+    mv "$(data 1)" "$ZAB/of-the-restore"
+    mv "$old" "$(data 1)"
+    start 1
+    wait_for 20 log_has 1 "belongs to another ensemble"
+    wait_for 20 eval 'log_has 2 "belongs to another ensemble" || log_has 3 "belongs to another ensemble"'
+    has_nodes 22 2 3
+    does_not_serve 1
+    stop 1
+    run -0 zabctl data show "$(data 1)"
+    cp -r "$(data 1)" "$ZAB/look"
+    zabctl data make-single "$ZAB/look"
+    use_single "$ZAB/look"
+    has_nodes_of_single 30
+    end_process "$SINGLE_PID" TERM
+    use_ensemble "op-$BATS_TEST_NUMBER"
+    move_away 1
+    start 1
+    wait_formed $ALL
+    has_nodes 22 1
+}
+
+# A configuration of its own for the directory $1, and start it.
+use_single() {
+    SINGLE=$ZAB/single
+    mkdir -p "$SINGLE"
+    PORT=$(free_port)
+    printf '%s\n' "dataDir=$1" clientPortAddress=127.0.0.1 "clientPort=$PORT" >"$SINGLE/zoo.cfg"
+    export ZABCTL_SERVERS=127.0.0.1:$PORT
+    run_single
+}
+
+has_nodes_of_single() {
+    [ "$(zabctl get "/node-$1")" = "value-$1" ]
+    run -3 zabctl get "/node-$(($1 + 1))"
 }
 
 is_follower() {
