@@ -9,5 +9,5 @@ zabfs_SOURCES = %D%/main.c %D%/fuse.c %D%/reply.c %D%/lookup.c %D%/dir.c %D%/fil
 	%D%/watch.c %D%/fetch.c %D%/round.c %D%/inject.c %D%/inject_child.c %D%/injected.c %D%/status.c \
 	%D%/standalone.c %D%/mount.h %D%/inject.h
 zabfs_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS) $(UV_CFLAGS) $(CRYPTO_CFLAGS)
-zabfs_LDADD = libmodel.a libclient.a libjute.a libzabtls.a libutil.a liblog.a $(FUSE_LIBS) \
+zabfs_LDADD = libmodel.a libclient.a libjute.a libzabtls.a liblog.a libutil.a $(FUSE_LIBS) \
 	$(UV_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)

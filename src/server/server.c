@@ -205,6 +205,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct server *s = timer->data;
     set_gauges(s);
+    log_tick(false);
     streams_close_overdue(s);
     secure_tick(&s->secure, s->config, uv_now(&s->loop));
     if (s->peers) {
@@ -485,5 +486,6 @@ int server_run(const struct config *config, struct err *e)
     free(s->read_buffer);
     free(s->envi_text);
     free(s);
+    log_tick(true);
     return rc;
 }

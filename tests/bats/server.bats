@@ -245,6 +245,36 @@ END
     assert_line "Mode: standalone"
 }
 
+# ---- The log ----
+
+# Of each port that refuses them: the first few are named, the rest is counted.
+@test "a flood of refused connections is a few lines in the log" {
+    local quorum election
+    quorum=$(free_port)
+    election=$(free_port)
+    mkdir -p "$DIR/data"
+    echo 1 >"$DIR/data/myid"
+    config standaloneEnabled=false "server.1=127.0.0.1:$quorum:$election"
+    start_server "$NAME"
+    for port in "$SERVER_PORT" "$quorum" "$election"; do
+        : >"$DIR/log"
+        python3 - "$port" <<'END'
+import socket, sys
+for i in range(1500):
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s:
+        s.sendall(b"\0\0\0\4abcd" + bytes(64))
+        s.settimeout(10)
+        try:
+            s.recv(1)
+        except ConnectionResetError:
+            pass
+END
+        wait_for 10 log_has "warn  [0-9]+ more like it suppressed: .*(closed|not one of ours)"
+        [ "$(grep -cE "closed|not one of ours" "$DIR/log")" -ge 11 ]
+        [ "$(wc -l <"$DIR/log")" -lt 300 ]
+    done
+}
+
 # ---- Connections ----
 
 @test "maxClientCnxns limits the connections of an address" {

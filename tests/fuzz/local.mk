@@ -23,7 +23,7 @@ FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 	src/server/config_ensemble.c src/server/ensemble.c
 %C%_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/server
 %C%_fuzz_config_LDFLAGS = $(FUZZER_LINK)
-%C%_fuzz_config_LDADD = $(FUZZ_LIBS) liblog.a
+%C%_fuzz_config_LDADD = $(FUZZ_LIBS) liblog.a libutil.a
 %C%_fuzz_ensemble_SOURCES = %D%/fuzz_ensemble.c %D%/server.c %D%/server.h
 %C%_fuzz_ensemble_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_ensemble_LDADD = $(FUZZ_LIBS)

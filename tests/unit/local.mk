@@ -40,7 +40,7 @@ TESTS += $(unit_tests)
 
 %C%_test_client_SOURCES = %D%/test_client.c
 %C%_test_client_CFLAGS = $(UNIT_CFLAGS)
-%C%_test_client_LDADD = libclient.a libjute.a libzabtls.a libutil.a liblog.a $(UV_LIBS) $(SSL_LIBS) \
+%C%_test_client_LDADD = libclient.a libjute.a libzabtls.a liblog.a libutil.a $(UV_LIBS) $(SSL_LIBS) \
 	$(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
 STORE_LIBS = libstore.a libdiskmem.a libtree.a libjute.a libutil.a $(ZSTD_LIBS) $(ZLIB_LIBS)

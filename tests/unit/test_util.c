@@ -3,10 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "zab/log_limit.h"
 #include "zab/buf.h"
 #include "zab/err.h"
 #include "zab/hmap.h"
@@ -114,6 +116,53 @@ static void err_set_keeps_the_sentence(void **state)
     assert_int_equal(err_set(NULL, -5, "nobody listens"), -5);
 }
 
+/* ---- Log lines ---- */
+
+static void lines_of_one_kind_are_limited(void **state)
+{
+    struct log_limit l = {0};
+    struct log_limit_kind k;
+    char text[128];
+    int written = 0;
+    (void)state;
+    for (int i = 0; i < 1244; i++) {
+        snprintf(text, sizeof(text), "10.0.0.%d:%d: no scheme \"%c\" for 0x%x", i % 256, i,
+                 'a' + i % 26, i * 77);
+        written += log_limit_admits(&l, text, 1, false, 5000 + i / 2);
+    }
+    assert_int_equal(written, LOG_LIMIT_PER_KIND);
+    assert_true(log_limit_admits(&l, "something else", 2, false, 5900));
+    assert_false(log_limit_next(&l, 5999, false, &k));
+    assert_true(log_limit_next(&l, 6000, false, &k));
+    assert_int_equal(k.suppressed, 1234);
+    assert_int_equal(k.level, 1);
+    assert_string_equal(k.sample, "10.0.0.10:10: no scheme \"k\" for 0x302");
+    assert_false(log_limit_next(&l, 6000, false, &k));
+    assert_true(log_limit_admits(&l, text, 1, false, 6000));
+}
+
+/* Whoever can choose the words of a line has no more of them. */
+static void all_lines_are_limited_but_the_urgent_ones(void **state)
+{
+    struct log_limit l = {0};
+    struct log_limit_kind k;
+    char text[128];
+    uint64_t written = 0, suppressed = 0;
+    (void)state;
+    for (int i = 0; i < 5000; i++) {
+        int a = 'g' + i % 17, b = 'g' + i / 17 % 17, c = 'g' + i / 289;
+        snprintf(text, sizeof(text), "%c%c%c is refused", a, b, c);
+        written += log_limit_admits(&l, text, 1, false, 5000);
+    }
+    assert_int_equal(written, LOG_LIMIT_IN_ALL);
+    assert_false(log_limit_admits(&l, "a warning", 1, false, 5000));
+    assert_true(log_limit_admits(&l, "an error", 0, true, 5000));
+    while (log_limit_next(&l, 5000, true, &k))
+        suppressed += k.suppressed;
+    assert_int_equal(suppressed, 5001 - LOG_LIMIT_IN_ALL);
+    assert_true(log_limit_admits(&l, "a warning", 1, false, 6000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +172,8 @@ int main(void)
         cmocka_unit_test(list_keeps_order),
         cmocka_unit_test(one_seed_gives_one_sequence),
         cmocka_unit_test(err_set_keeps_the_sentence),
+        cmocka_unit_test(lines_of_one_kind_are_limited),
+        cmocka_unit_test(all_lines_are_limited_but_the_urgent_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
