@@ -184,7 +184,8 @@ static bool refused_at(const struct request *r, const struct entry *e, const str
     return same;
 }
 
-/* A refusal is decided after the request arrived, and before the session's next write. */
+/* A refusal is decided after the request arrived, and before the session's next write; and not by
+ * what was there before something else that somebody knew of when it was asked for. */
 static void check_refusal(struct world *w, struct conn *conn, const struct request *r, int64_t zxid,
                           const struct buf *answer)
 {
@@ -195,16 +196,21 @@ static void check_refusal(struct world *w, struct conn *conn, const struct reque
         if (later && later->zxid > 0)
             last = MIN(last, later->zxid - 1);
     }
+    bool real_time = !is_ensemble(w) || w->options.also[ALSO_stale_refusals];
+    int64_t known = journal_back_to(journal_tip(w), r->acked_before)->zxid;
+    int64_t first = real_time ? MAX(known, r->arrived_zxid) : r->arrived_zxid;
     const struct entry *e = journal_back_to(journal_at(w, zxid), last);
+    if (real_time && last < known)
+        e = journal_tip(w);
     for (; e; e = e->prev) {
         if (refused_at(r, e, answer))
             return;
-        if (e->zxid <= r->arrived_zxid)
+        if (e->zxid <= first)
             break;
     }
     char text[96];
     snprintf(text, sizeof(text), "nothing like it from zxid 0x%" PRIx64 " to 0x%" PRIx64,
-             (uint64_t)r->arrived_zxid, (uint64_t)last);
+             (uint64_t)first, (uint64_t)last);
     fail_answer(w, r, zxid, answer, text);
 }
 

@@ -187,9 +187,9 @@ static void act(struct world *w, void *arg)
     struct client *c = arg;
     if (w->faults_off || w->options.script)
         return;
-    int64_t burst = chance(w, 10) ? SIM_PIPELINE : between(w, 0, 3);
+    int64_t burst = w->hot ? 1 : chance(w, 10) ? SIM_PIPELINE : between(w, 0, 3);
     while (c->running && session_state(&c->session) != CLIENT_CLOSED && burst-- > 0 &&
-           c->n_waiting < SIM_PIPELINE) {
+           c->n_waiting < (w->hot ? 10 * SIM_PIPELINE : SIM_PIPELINE)) {
         struct request *r = request_new(w, c);
         request_fill_randomly(w, r);
         client_request(w, c, r);
@@ -198,7 +198,8 @@ static void act(struct world *w, void *arg)
         client_end(w, c, chance(w, 2));
     else if (!c->running && chance(w, 4))
         start_again(w, c);
-    sim_at(w, between(w, 1, is_ensemble(w) ? scaled(w, 80) : 30), act, c);
+    int64_t pace_ms = is_ensemble(w) ? scaled(w, w->hot ? 200 : 80) : 30;
+    sim_at(w, between(w, 1, pace_ms), act, c);
 }
 
 static void act_first(struct world *w, struct client *c)
@@ -217,7 +218,9 @@ void client_start(struct world *w, struct client *c, unsigned index)
                          .acting = c->acting,
                          .only = c->only};
     c->tick_at = INT64_MAX;
-    int64_t least_ms = is_ensemble(w) ? w->times.timeout_max_ms / 3 : w->times.timeout_min_ms / 2;
+    int64_t least_ms = w->hot           ? w->times.timeout_max_ms
+                       : is_ensemble(w) ? w->times.timeout_max_ms / 3
+                                        : w->times.timeout_min_ms / 2;
     struct session_config config = {
         .n_hosts = c->only ? 1 : w->n_servers,
         .timeout_ms = (int)between(w, least_ms, w->times.timeout_max_ms * 3 / 2),

@@ -46,6 +46,7 @@ enum cover_kind {
     P(fault_stall_loop, "fault: a loop is busy")                                                   \
     P(fault_stall_tree, "fault: a tree is slow")                                                   \
     P(fault_stall_all, "fault: disk, loop and tree stand still")                                   \
+    P(fault_depose, "fault: a leader stands still or is cut off until there is another")           \
     P(fault_purge, "fault: a purge")                                                               \
     P(fault_isolate, "fault: a server is isolated")                                                \
     P(fault_one_way, "fault: one way between two servers is blocked")                              \

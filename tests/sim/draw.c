@@ -69,15 +69,18 @@ static void draw_times(struct world *w)
             .tick_ms = SIM_TICK_MS / 2, .sync_limit = 5, .step_us = chance(w, 2) ? 50 : 0};
     int unit_ms = is_ensemble(w) ? t->tick_ms : SIM_TICK_MS;
     t->timeout_min_ms = unit_ms * 3 / 2;
-    t->timeout_max_ms = unit_ms * 15;
+    t->timeout_max_ms = unit_ms * (w->hot ? 40 : 15);
     t->patience_ms = 9000 + 2 * (int64_t)(t->init_limit + t->sync_limit) * unit_ms;
     if (!is_ensemble(w))
         t->patience_ms = 15000;
+    if (w->hot)
+        t->patience_ms += 2 * t->timeout_max_ms;
 }
 
 /* What all servers of a run have alike, and how much its clients do. */
 void draw_world(struct world *w)
 {
+    w->hot = is_ensemble(w) && chance(w, 5);
     draw_times(w);
     w->crowd = chance(w, 12) ? 200 : 50;
     w->pad_max = chance(w, 4) ? (unsigned)between(w, 1, 8000) : 0;

@@ -139,6 +139,23 @@ static void stand_still(struct world *w, struct server *s)
                  chance(w, 2) ? between(w, 10, scaled(w, 500)) : between(w, 500, scaled(w, 4000)));
 }
 
+/* The leader stands still until another one serves, or is cut off from the others; its clients stay
+ * with it. */
+static void depose(struct world *w, struct server *s)
+{
+    for (unsigned i = 0; i < w->n_servers; i++) {
+        if (w->servers[i].up && node_is_serving(w->servers[i].node) &&
+            node_state(w->servers[i].node) == ZAB_LEADING)
+            s = &w->servers[i];
+    }
+    cover_point(COVER_fault_depose);
+    if (chance(w, 4))
+        faults_isolate(w, s->index);
+    else
+        faults_pause(w, s,
+                     sync_limit_ms(w) + w->times.finalize_ms + between(w, 1, scaled(w, 1500)));
+}
+
 static void stop_several(struct world *w, struct server *s)
 {
     (void)s;
@@ -257,7 +274,8 @@ void faults_heal(struct world *w)
 /* Often the leader. */
 static struct server *any_server(struct world *w)
 {
-    for (unsigned i = 0; chance(w, 3) && i < w->n_servers; i++) {
+    bool leader = chance(w, 3);
+    for (unsigned i = 0; leader && i < w->n_servers; i++) {
         struct server *s = &w->servers[i];
         if (s->up && node_state(s->node) == ZAB_LEADING)
             return s;
@@ -270,22 +288,23 @@ static const struct fault {
     unsigned weight;
     bool of_ensemble;
 } faults[] = {
-    {cut_any, 10, false},    {lose_power, 5, false}, {end_process, 3, false},
-    {crash_soon, 9, false},  {fail_soon, 6, false},  {squeeze, 3, false},
-    {turn_clock, 3, false},  {slow_down, 5, false},  {snapshots_purge, 5, false},
-    {partition, 9, true},    {unblock, 6, true},     {cut_links, 4, true},
-    {stop_several, 3, true}, {stand_still, 4, true}, {faults_wipe, 4, true},
-    {stall_disk, 3, true},   {stall_loop, 2, true},  {stall_tree, 3, true},
-    {stall_all, 1, true},
+    {cut_any, 10, false},   {lose_power, 5, false},  {end_process, 3, false},
+    {crash_soon, 9, false}, {fail_soon, 6, false},   {squeeze, 3, false},
+    {turn_clock, 3, false}, {slow_down, 5, false},   {snapshots_purge, 5, false},
+    {partition, 9, true},   {unblock, 6, true},      {cut_links, 4, true},
+    {depose, 4, true},      {stop_several, 3, true}, {stand_still, 4, true},
+    {faults_wipe, 4, true}, {stall_disk, 3, true},   {stall_loop, 2, true},
+    {stall_tree, 3, true},  {stall_all, 1, true},
 };
 
 /* What is cut may always be connected again, and some connection of a client break. */
 static unsigned weight_of(const struct world *w, size_t i)
 {
-    bool always = faults[i].happen == unblock || faults[i].happen == cut_any;
+    bool always = faults[i].happen == unblock || faults[i].happen == cut_any ||
+                  (w->hot && faults[i].happen == depose);
     if ((faults[i].of_ensemble && !is_ensemble(w)) || !(always || (w->fault_kinds >> i & 1)))
         return 0;
-    return faults[i].weight;
+    return faults[i].happen == depose && w->hot ? 10 * faults[i].weight : faults[i].weight;
 }
 
 static void go_wrong(struct world *w, void *arg)

@@ -20,6 +20,8 @@ static const char *any_path(struct world *w)
                                         "/b/x", "/a/x/1", "/a/x/2", "/c/q", "/"};
     static const char *const bad[] = {"a", "/a//x", "/a/", "/a/..", "/./b"};
     const struct model *m = &journal_tip(w)->after;
+    if (w->hot)
+        return paths[rng_below(&w->rng, 2)];
     if (chance(w, 100))
         return bad[rng_below(&w->rng, ARRAY_LEN(bad))];
     const char *path = m->nodes[rng_below(&w->rng, m->n_nodes)].path;
@@ -33,7 +35,7 @@ static void set_path(struct world *w, struct op *op, bool to_create)
     const char *path = any_path(w);
     snprintf(op->path, sizeof(op->path), "%s", path);
     size_t len = strlen(op->path);
-    if (to_create && len > 1 && len < MODEL_PATH_MAX / 2 && chance(w, 2))
+    if (to_create && len > 1 && !w->hot && len < MODEL_PATH_MAX / 2 && chance(w, 2))
         snprintf(op->path + len, sizeof(op->path) - len, "/%c", (int)between(w, 'm', 'p'));
 }
 
@@ -172,7 +174,7 @@ static void fill_watch(struct world *w, struct op *op)
 
 void request_fill_randomly(struct world *w, struct request *r)
 {
-    int64_t dice = between(w, 0, 99);
+    int64_t dice = between(w, 0, w->hot ? 65 : 99);
     if (dice < 25)
         fill_create(w, &r->op);
     else if (dice < 48)

@@ -102,7 +102,8 @@ enum breakage {
 /* What the replica does not stand yet (--also NAME): it is in no seed until it is put right. */
 #define FINDINGS(F)                                                                                \
     F(slow_readers, "clients that do not read for longer than their output may wait")              \
-    F(early_ttl, "a TTL node that is made again while the removal of the last one is on its way")
+    F(early_ttl, "a TTL node that is made again while the removal of the last one is on its way")  \
+    F(stale_refusals, "a leader that is none any more refuses a write by what it still has")
 
 enum finding {
 #define FINDING_ENUM(name, text) ALSO_##name,
@@ -200,6 +201,7 @@ struct world {
     unsigned digest_bits;
     unsigned crowd;   /* with so many nodes clients only delete */
     unsigned pad_max; /* bytes of large data */
+    bool hot;         /* clients contend for two paths, and write most often */
     int64_t counter_full;
     bool blocked[PLACES][PLACES]; /* nothing goes from the one to the other */
     uint64_t fault_kinds;         /* a bit each: those of this run */

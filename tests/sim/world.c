@@ -175,14 +175,22 @@ static void world_close(struct world *w)
     running = NULL;
 }
 
+/* Where clients contend, one is at who is most likely to lead, and the others are elsewhere. */
+static void start_somewhere(struct world *w, unsigned i)
+{
+    if (w->hot && w->n_voters > 1)
+        w->clients[i].only = &w->servers[i == 0 ? w->n_voters - 1 : i % (w->n_voters - 1)];
+    client_start(w, &w->clients[i], i);
+}
+
 static void run_randomly(struct world *w)
 {
     choose_servers(w);
-    w->n_clients = (unsigned)between(w, 2, chance(w, 8) ? CLIENTS_MAX : 5);
+    w->n_clients = (unsigned)between(w, 2, w->hot ? 4 : chance(w, 8) ? CLIENTS_MAX : 5);
     for (unsigned i = 0; i < w->n_servers; i++)
         server_start(w, &w->servers[i]);
     for (unsigned i = 0; i < w->n_clients; i++)
-        client_start(w, &w->clients[i], i);
+        start_somewhere(w, i);
     if (w->n_clients > 5)
         cover_point(COVER_many_clients);
     if (is_ensemble(w) && w->times.tick_ms == 2000)
