@@ -214,6 +214,21 @@ static void check_refusal(struct world *w, struct conn *conn, const struct reque
     fail_answer(w, r, zxid, answer, text);
 }
 
+/* A client's requests are carried out in their order: what it asks for behind a read is not there yet
+ * when that is answered. */
+static void check_order(struct world *w, const struct conn *conn, const struct request *r,
+                        int64_t zxid)
+{
+    for (size_t i = 0; i < conn->n_sent; i++) {
+        const struct request *later = conn->sent[i].request;
+        if (later && later->zxid > 0 && later->zxid <= zxid && later->session_id == r->session_id)
+            sim_fail(w, SIM_BROKEN,
+                     "client %u: #%d is answered at zxid 0x%" PRIx64
+                     ", behind its own #%d, 0x%" PRIx64,
+                     r->client->index, r->xid, (uint64_t)zxid, later->xid, (uint64_t)later->zxid);
+    }
+}
+
 static void check_read(struct world *w, const struct request *r, int64_t zxid,
                        const struct buf *answer)
 {
@@ -255,6 +270,7 @@ static void check_answer(struct world *w, struct conn *conn, struct request *r, 
         check_refusal(w, conn, r, zxid, &answer);
     } else if (r->op.type != ZK_OP_addWatch && r->op.type != ZK_OP_removeWatches) {
         check_read(w, r, zxid, &answer);
+        check_order(w, conn, r, zxid);
     }
     buf_close(&answer);
     watchcheck_answered(w, conn, r, err);
