@@ -75,9 +75,15 @@ struct node_limits {
     size_t link_held_max;        /* bytes of a link that wait, before it is not read from */
     size_t close_paths_max;      /* bytes of paths in one closeSession */
     size_t containers_per_check; /* deleted in one round */
-    int64_t repair_every_ms;     /* by the leader's tree, at most */
-    unsigned digest_bits;        /* replicas compare windows of 1 << so many transactions; all
-                                  * replicas of an ensemble must have the same */
+    size_t turn_work;            /* units of work for clients in one turn, 1 or more; work.c */
+    size_t conn_work;            /* of which one connection has so many at once */
+    size_t due_looks;         /* sessions looked at in one turn, because they may have expired, */
+    size_t due_closed;        /* of which so many are closed */
+    size_t watches_bytes_max; /* of the paths that one connection watches */
+    size_t watches_all_max;   /* bytes of memory for all watches */
+    int64_t repair_every_ms;  /* by the leader's tree, at most */
+    unsigned digest_bits;     /* replicas compare windows of 1 << so many transactions; all
+                               * replicas of an ensemble must have the same */
 };
 struct node_limits node_limits_default(void);
 

@@ -64,10 +64,13 @@ struct jute_vector tree_acl(const struct tree *t, int64_t acl_id);
 const struct znode *tree_first_child(const struct tree *t, const struct znode *n);
 const struct znode *tree_next_child(const struct tree *t, const struct znode *child);
 
+/* Append the names of all children, in that order, each as a jute string. */
+void tree_write_children(const struct tree *t, const struct znode *n, struct buf *out);
+
 /* Append the node's path. */
 void tree_path(const struct tree *t, const struct znode *n, struct buf *path);
 
-/* The number of all nodes below this one. */
+/* The number of all nodes below this one, which is known. */
 size_t tree_count_below(const struct tree *t, const struct znode *n);
 
 /* Ephemeral nodes of a session, in the order of their creation or, in a loaded tree, of the
@@ -88,16 +91,20 @@ int64_t ephemeral_owner_of_ttl(int64_t ttl_ms);
 int64_t ephemeral_ttl_of(int64_t owner);
 
 /* Containers and TTL nodes that could be removed now: a container that is empty and has had a
- * child, a TTL node that is empty and was not changed for its time. Appends each path as a jute
- * string, at most `limit`; returns how many. `now_ms` is wall-clock time. */
-size_t tree_expired_nodes(const struct tree *t, int64_t now_ms, size_t limit, struct buf *paths);
+ * child, a TTL node that is empty and was not changed for its time. tree_sweep_next() looks at as
+ * many of them as it may, appends the path of each that is found as a jute string, at most `limit`,
+ * and goes on there when it is called again; false when it has come to the end. The tree may change
+ * between. `now_ms` is wall-clock time. */
+void tree_sweep_begin(struct tree *t);
+bool tree_sweep_next(struct tree *t, int64_t now_ms, size_t looks, size_t limit, struct buf *paths);
 
 /* Would a change at `path` by so many bytes and nodes go beyond a hard limit that is set in
  * /zookeeper/quota for it or for a node above it (ZooKeeperServer.checkQuota)? Of several quotas
  * the deepest counts. Costs nothing in a tree without quotas.
  *
- * The stats nodes are kept by tree_apply() and counted anew by a load. ZooKeeper's tools allow no
- * quota inside of another; where there is one, only the inner one is kept until the next load. */
+ * The stats nodes are kept by tree_apply(), whatever clients write there: those that have limits
+ * say at each zxid what is there. ZooKeeper's tools allow no quota inside of another; where there
+ * is one, both are kept, but only the limits of the inner one hold. */
 bool tree_quota_exceeded(const struct tree *t, struct slice path, int64_t bytes, int64_t count);
 
 /* ---- Sessions, as transactions made them ---- */

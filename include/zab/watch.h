@@ -21,7 +21,8 @@ enum watch_mode {
 /* A member of the caller's connection; watch_fire() returns pointers to it. */
 struct watcher {
     struct list watches;
-    size_t count; /* paths watched */
+    size_t count; /* paths watched, */
+    size_t bytes; /* and how long they are together */
     uint64_t last_event;
 };
 
@@ -32,6 +33,7 @@ struct watches {
     uint64_t n_events;
     size_t n_paths;
     size_t n_watches;   /* pairs */
+    size_t bytes;       /* of memory, but for the maps */
     size_t n_recursive; /* without any, an event needs to look at its own path alone */
 };
 
@@ -40,8 +42,8 @@ void watches_close(struct watches *w); /* all watchers were dropped before */
 
 void watcher_init(struct watcher *who);
 
-/* Forget all that this watcher watches. */
-void watcher_drop(struct watches *w, struct watcher *who);
+/* Forget what this watcher watches, at most `limit` of it; true when all is forgotten. */
+bool watcher_drop(struct watches *w, struct watcher *who, size_t limit);
 
 void watch_add(struct watches *w, struct watcher *who, struct slice path, unsigned modes);
 

@@ -8,6 +8,64 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* ---- What is unsent ---- */
+
+static size_t conn_unsent(const struct node_conn *c)
+{
+    return c->pub.out.len + c->pub.in_flight;
+}
+
+/* One that is closing is the shell's, which gives it a little time. */
+static void count_unsent(struct node *n, struct node_conn *c)
+{
+    size_t unsent = c->state < CONN_CLOSING ? conn_unsent(c) : 0;
+    n->unsent += unsent - c->counted;
+    c->counted = unsent;
+}
+
+static size_t output_all_max(const struct node *n)
+{
+    return n->config.output_max * OUTPUT_SHARES;
+}
+
+/* Does it take what it asked for? When much is unsent for all of them together, a little that it
+ * has not taken is enough to wait. */
+bool conn_keeps_up(const struct node *n, const struct node_conn *c)
+{
+    bool tight = n->unsent > output_all_max(n) / 2;
+    return conn_unsent(c) <=
+           (tight ? MIN(OUTPUT_TIGHT, n->config.output_max / 4) : n->config.output_max / 4);
+}
+
+static struct node_conn *most_unsent(struct node *n)
+{
+    struct node_conn *most = NULL;
+    LIST_FOR_EACH (c, &n->conns, struct node_conn, link) {
+        count_unsent(n, c);
+        if (!most || c->counted > most->counted)
+            most = c;
+    }
+    return most;
+}
+
+/* Bytes that were sent meanwhile are still counted: so look first, and close only then. */
+void conn_limit_output(struct node *n)
+{
+    while (n->unsent > output_all_max(n) / 2) {
+        struct node_conn *c = most_unsent(n);
+        if (n->unsent <= output_all_max(n))
+            return;
+        node_log(n, LOG_LEVEL_WARN,
+                 "%s: closed, %zu bytes wait for slow readers, most of all for this one: %zu "
+                 "(%d times zab.maxOutput)",
+                 c->address, n->unsent, c->counted, OUTPUT_SHARES);
+        buf_close(&c->pub.out);
+        conn_close(n, c);
+    }
+}
+
+/* ---- Addresses ---- */
+
 static struct peer *peer_find(struct node *n, const char *ip, uint64_t hash)
 {
     HMAP_FOR_EACH_WITH_HASH (p, &n->peers, hash, struct peer, by_ip) {
@@ -57,6 +115,7 @@ void conn_opened(struct node *n, struct node_event *event)
     list_init(&c->dirty_link);
     list_init(&c->pause_link);
     list_init(&c->defer_link);
+    list_init(&c->drop_link);
     watcher_init(&c->watcher);
     auth_init(c);
     c->peer = peer_ref(n, c->address);
@@ -95,7 +154,7 @@ static void conn_detach(struct node *n, struct node_conn *c)
 {
     struct session *s = c->session;
     int32_t timeout_ms;
-    watcher_drop(&n->watches, &c->watcher);
+    watch_drop(n, c);
     c->session = NULL;
     if (s)
         s->conn = NULL;
@@ -109,6 +168,7 @@ void conn_close(struct node *n, struct node_conn *c)
     if (c->state >= CONN_CLOSING)
         return;
     c->state = CONN_CLOSING;
+    count_unsent(n, c);
     conn_detach(n, c);
     list_remove(&c->dirty_link);
     list_remove(&c->pause_link);
@@ -125,6 +185,7 @@ void conn_closed(struct node *n, struct node_conn *c)
     list_remove(&c->dirty_link);
     list_remove(&c->pause_link);
     list_remove(&c->defer_link);
+    count_unsent(n, c);
     peer_unref(n, c->peer);
     n->n_conns--;
     conn_unref(n, c);
@@ -136,17 +197,6 @@ static void conn_pause(struct node *n, struct node_conn *c)
         return;
     c->pub.paused = true;
     list_append(&n->paused, &c->pause_link);
-}
-
-static size_t conn_unsent(const struct node_conn *c)
-{
-    return c->pub.out.len + c->pub.in_flight;
-}
-
-/* Does it take what it asked for? */
-bool conn_keeps_up(const struct node *n, const struct node_conn *c)
-{
-    return conn_unsent(c) <= n->config.output_max / 4;
 }
 
 /* May it be read from: it has a session, its reader keeps up, the replica keeps up? */
@@ -173,6 +223,7 @@ void conn_touch_output(struct node *n, struct node_conn *c)
         conn_close(n, c);
         return;
     }
+    count_unsent(n, c);
     if (list_is_empty(&c->dirty_link))
         list_append(&n->dirty, &c->dirty_link);
 }

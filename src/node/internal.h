@@ -23,14 +23,19 @@ enum {
     READ_ONLY_AFTER_MS = 2000, /* without a quorum, or a tick if that is longer */
     DIGESTS_KEPT = 64,         /* windows of zxids */
     SPARE_BATCHES_MAX = 4,     /* kept for the next ones: a burst gives its memory back */
-    TURN_WORK = 60000,         /* units of work for clients in one turn: about 3 ms */
-    CONN_WORK = 20000,         /* of which one connection has so many at once */
     WRITE_WORK = 20,           /* of one write, until it is applied */
     DEFER_MAX = 64 << 10,      /* bytes of frames that wait, before a connection is not read */
     DUE_SLOTS = 1024,          /* of the wheel of sessions' deadlines */
-    DUE_LOOKS = 5000,          /* sessions looked at in one turn, */
-    DUE_CLOSED = 500,          /* of which so many are closed */
     DUE_SPREAD = 10000,        /* sessions of one tick after a change of the leader */
+    LAST_WORK = 300000,        /* for what a session asked for before its end */
+    DEAR_BODY = 512,           /* bytes of a multiRead whose work is not known before */
+    SWEEP_LOOKS = 20000,       /* containers and TTL nodes that one turn looks at, */
+    SWEEP_DELETES = 500,       /* and deletes */
+    SET_WATCH_WORK = 15,       /* of one path of a setWatches */
+    SET_WATCHES_SOME = 1024,   /* of its paths are set at once */
+    WATCHES_DROPPED = 20000,   /* of connections that have ended, in one turn */
+    OUTPUT_SHARES = 16,        /* all that is unsent: as many times config.output_max */
+    OUTPUT_TIGHT = 64 << 10,   /* unsent bytes that one may have when half of that is used */
 };
 
 /* The zxid of a request that was handed to the leader. */
@@ -92,6 +97,12 @@ struct node_conn {
     struct list pause_link; /* node.paused */
     struct list defer_link; /* node.deferred, while it has frames or answers for the next turn */
     struct watcher watcher;
+    struct list drop_link; /* node.dropping, while it has ended and its watches are not all gone */
+    struct {
+        size_t list, offset;
+        int32_t done;
+    } setting;      /* of the first request, a setWatches: where it goes on */
+    size_t counted; /* in node.unsent */
     enum conn_state state;
     unsigned refs; /* proposals and waits that will come back to it */
     char address[CONN_ADDRESS_MAX];
@@ -269,8 +280,12 @@ struct node {
     struct list dirty;
     struct list paused;
     struct list deferred;
+    struct list dropping;
+    size_t unsent;     /* bytes for all connections, as far as is known */
     uint64_t work;     /* that was done, of all time; see work.c */
     uint64_t turn_end; /* the work at which this turn has done enough */
+    uint64_t resumed;  /* the work when work_resume() began; UINT64_MAX outside of it */
+    bool dear_waits;   /* it is to be the first one of the next turn */
     size_t n_conns;
     uint64_t hash_seed;
     struct rng rng;
@@ -308,6 +323,7 @@ struct node {
     uint32_t snapshot_at;
     bool snapshot_running;
     int64_t next_container_check_ms;
+    size_t sweep_left; /* containers and TTL nodes that the round may still delete; 0: it is over */
     int64_t next_expiry_ms;
 
     /* An ensemble's replica: zab is NULL otherwise. */
@@ -364,6 +380,7 @@ void work_add(struct node *n, size_t units);
 uint64_t work_limit(const struct node *n);
 bool work_is_left(const struct node *n, uint64_t limit);
 void work_defer(struct node *n, struct node_conn *c);
+bool work_is_first(const struct node *n);
 void work_resume(struct node *n);
 
 /* conn.c */
@@ -375,6 +392,7 @@ void conn_unref(struct node *n, struct node_conn *c);
 void conn_touch_output(struct node *n, struct node_conn *c);
 bool conn_keeps_up(const struct node *n, const struct node_conn *c);
 void conn_resume_paused(struct node *n);
+void conn_limit_output(struct node *n);
 void conn_go_on(struct node *n, struct node_conn *c);
 void conn_check_deadlines(struct node *n);
 void conn_session_opened(struct node *n, struct node_conn *c, int64_t session_id);
@@ -401,14 +419,18 @@ void reply_write(struct node *n, struct node_conn *c, const struct pending *p);
 
 /* read.c: requests that change nothing */
 bool read_is_known(int32_t op);
+bool read_is_dear(struct node *n, int32_t op, struct slice body);
 int32_t read_execute(struct node *n, struct node_conn *c, int32_t op, struct slice body,
                      struct buf *out);
 
 /* watchops.c */
-int32_t watchop_set(struct node *n, struct node_conn *c, bool second, struct slice body);
+bool watchop_set(struct node *n, struct node_conn *c, bool second, struct slice body,
+                 uint64_t limit, int32_t *err);
 int32_t watchop_add(struct node *n, struct node_conn *c, struct slice body, struct buf *out);
 int32_t watchop_check(struct node *n, struct node_conn *c, struct slice body, bool remove);
-bool watchop_room(struct node *n, struct node_conn *c);
+bool watchop_room(struct node *n, struct node_conn *c, struct slice path);
+void watch_drop(struct node *n, struct node_conn *c);
+void watch_drop_more(struct node *n, size_t limit);
 void watch_tell(struct node *n);
 
 /* propose.c: requests that become transactions */

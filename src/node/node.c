@@ -67,6 +67,12 @@ struct node_limits node_limits_default(void)
         .link_held_max = 4 << 20,
         .close_paths_max = 512 << 10,
         .containers_per_check = 10000,
+        .turn_work = 60000, /* about 3 ms */
+        .conn_work = 20000,
+        .due_looks = 5000,
+        .due_closed = 500,
+        .watches_bytes_max = 64 << 20,
+        .watches_all_max = 1 << 30,
         .repair_every_ms = 3600 * 1000,
         .digest_bits = 7,
     };
@@ -86,7 +92,9 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     list_init(&n->dirty);
     list_init(&n->paused);
     list_init(&n->deferred);
-    n->turn_end = TURN_WORK;
+    list_init(&n->dropping);
+    n->turn_end = n->config.limits.turn_work;
+    n->resumed = UINT64_MAX;
     list_init(&n->links);
     list_init(&n->dirty_links);
     list_init(&n->changes);
@@ -120,6 +128,7 @@ void node_close(struct node *n)
     n->fx = &fx;
     LIST_FOR_EACH_SAFE (c, &n->conns, struct node_conn, link)
         conn_closed(n, c);
+    watch_drop_more(n, SIZE_MAX);
     forward_stop(n);
     rings_close(n);
     LIST_FOR_EACH_SAFE (l, &n->links, struct node_link, link) {
@@ -198,13 +207,33 @@ static void start_snapshot_if_due(struct node *n)
     node_effect(n, NODE_SNAPSHOT, NULL);
 }
 
+/* Those that are found are deleted as they are found, so many in one turn. */
+static void sweep_more(struct node *n)
+{
+    struct buf paths = {0};
+    if (node_is_learner(n) || !n->serving || !n->proposing)
+        n->sweep_left = 0;
+    if (n->sweep_left == 0)
+        return;
+    bool more = tree_sweep_next(n->tree, n->wall_ms, SWEEP_LOOKS, SWEEP_DELETES, &paths);
+    struct jute_reader r = jute_reader_of(buf_slice(&paths));
+    for (; jute_left(&r) > 0 && n->sweep_left > 0; n->sweep_left--)
+        propose_delete_container(n, jute_read_buffer(&r));
+    if (!more)
+        n->sweep_left = 0;
+    buf_close(&paths);
+}
+
 static void flush(struct node *n)
 {
+    conn_limit_output(n);
     work_resume(n);
     conn_resume_paused(n);
     if (n->zab && n->state == ZAB_LEADING)
         forward_resume(n);
     tracker_expire_more(n);
+    sweep_more(n);
+    watch_drop_more(n, WATCHES_DROPPED);
     if (n->zab && n->state == ZAB_LEADING)
         ensemble_logged(n);
     if (n->confirm)
@@ -216,7 +245,8 @@ static void flush(struct node *n)
         node_effect(n, NODE_SEND, c);
     }
     start_snapshot_if_due(n);
-    n->wants_turn = tracker_has_more(n) || !list_is_empty(&n->deferred);
+    n->wants_turn = tracker_has_more(n) || !list_is_empty(&n->deferred) || n->sweep_left > 0 ||
+                    !list_is_empty(&n->dropping);
 }
 
 static void check_containers(struct node *n)
@@ -225,12 +255,9 @@ static void check_containers(struct node *n)
         !n->proposing)
         return;
     n->next_container_check_ms = n->now_ms + n->config.container_check_ms;
-    struct buf paths = {0};
-    tree_expired_nodes(n->tree, n->wall_ms, n->config.limits.containers_per_check, &paths);
-    struct jute_reader r = jute_reader_of(buf_slice(&paths));
-    while (jute_left(&r) > 0)
-        propose_delete_container(n, jute_read_buffer(&r));
-    buf_close(&paths);
+    n->sweep_left = n->config.limits.containers_per_check;
+    tree_sweep_begin(n->tree);
+    sweep_more(n);
 }
 
 static void tick(struct node *n)

@@ -31,7 +31,7 @@ static int32_t find_watched(struct node *n, struct node_conn *c, struct jute_rea
         return err;
     if (err == ZK_NONODE && zk_path_check(q.path, false))
         return ZK_BADARGUMENTS;
-    if (q.watch && !watchop_room(n, c))
+    if (q.watch && !watchop_room(n, c, q.path))
         return ZK_THROTTLEDOP;
     if (q.watch)
         watch_add(&n->watches, &c->watcher, q.path, mode);
@@ -75,10 +75,8 @@ static int32_t read_children(struct node *n, struct node_conn *c, struct jute_re
     if (err != ZK_OK)
         return err;
     struct jute_builder vb = jute_vector_begin(out);
-    for (const struct znode *k = tree_first_child(n->tree, z); k; k = tree_next_child(n->tree, k)) {
-        jute_write_buffer(out, znode_name(k));
-        vb.count++;
-    }
+    vb.count = (int32_t)znode_num_children(z);
+    tree_write_children(n->tree, z, out);
     jute_vector_end(&vb);
     work_add(n, (size_t)vb.count);
     if (with_stat)
@@ -223,6 +221,25 @@ bool read_is_known(int32_t op)
     case ZK_OP_checkWatches:
     case ZK_OP_removeWatches:
         return true;
+    default:
+        return false;
+    }
+}
+
+/* Is it so much work that it should have a turn for itself? */
+bool read_is_dear(struct node *n, int32_t op, struct slice body)
+{
+    struct jute_reader r = jute_reader_of(body);
+    const struct znode *z;
+    switch (op) {
+    case ZK_OP_getChildren:
+    case ZK_OP_getChildren2:
+        z = tree_find(n->tree, jute_read_buffer(&r));
+        return z && znode_num_children(z) > n->config.limits.conn_work;
+    case ZK_OP_getEphemerals:
+        return tree_ephemeral_count(n->tree) > n->config.limits.conn_work / 2;
+    case ZK_OP_multiRead:
+        return body.len > DEAR_BODY;
     default:
         return false;
     }

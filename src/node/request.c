@@ -132,12 +132,6 @@ static void answer_read(struct node *n, struct node_conn *c, const struct pendin
         conn_session_opened(n, c, (int64_t)be64_get(body.data));
         return;
     }
-    if (p->op == ZK_OP_setWatches || p->op == ZK_OP_setWatches2) {
-        int32_t set_err = watchop_set(n, c, p->op == ZK_OP_setWatches2, body);
-        if (c->state < CONN_CLOSING)
-            reply_empty(n, c, p->xid, set_err);
-        return;
-    }
     struct buf *out = &c->pub.out;
     size_t start = reply_begin(c, p->xid, n->last_committed, ZK_OK);
     size_t body_start = out->len;
@@ -149,6 +143,23 @@ static void answer_read(struct node *n, struct node_conn *c, const struct pendin
     work_add(n, (out->len - start) / 64);
     count_latency(n, c, p);
     reply_end(n, c, start);
+}
+
+static bool sets_watches(int32_t op)
+{
+    return op == ZK_OP_setWatches || op == ZK_OP_setWatches2;
+}
+
+/* False: the rest of the paths is for the next turn. */
+static bool answer_set_watches(struct node *n, struct node_conn *c, const struct pending *p,
+                               struct slice body, uint64_t limit)
+{
+    int32_t err;
+    if (!watchop_set(n, c, p->op == ZK_OP_setWatches2, body, limit, &err))
+        return false;
+    if (c->state < CONN_CLOSING)
+        reply_empty(n, c, p->xid, err);
+    return true;
 }
 
 static void answer_error(struct node *n, struct node_conn *c, const struct pending *p,
@@ -167,6 +178,7 @@ static void answer_error(struct node *n, struct node_conn *c, const struct pendi
  * last one that it goes on elsewhere. */
 static void answer_late(struct node *n, struct node_conn *c, const struct pending *p)
 {
+    c->said_zxid = MAX(c->said_zxid, p->zxid);
     if (p->late.len > 0)
         be64_put(p->late.data + 8, (uint64_t)c->said_zxid);
     buf_append(&c->pub.out, p->late.data, p->late.len);
@@ -174,11 +186,36 @@ static void answer_late(struct node *n, struct node_conn *c, const struct pendin
     conn_touch_output(n, c);
 }
 
-/* Answer all from the front of the queue that waits for nothing more, as long as the reader keeps
- * up and this turn has work left. */
-void request_drain(struct node *n, struct node_conn *c)
+/* False: it is to wait for the next turn. */
+static bool answer_first(struct node *n, struct node_conn *c, struct pending *p, uint64_t limit)
 {
-    uint64_t limit = work_limit(n);
+    struct slice body =
+        p->body_len > 0 ? slice_of(c->held.data + c->held_pos, p->body_len) : SLICE_EMPTY;
+    if (p->kind == PENDING_READ && sets_watches(p->op))
+        return answer_set_watches(n, c, p, body, limit);
+    if (p->kind == PENDING_READ)
+        answer_read(n, c, p, body);
+    else if (p->kind == PENDING_ERROR)
+        answer_error(n, c, p, body);
+    else
+        answer_late(n, c, p);
+    return true;
+}
+
+/* A request that needs a turn for itself, and this is not at the beginning of one. */
+static bool waits_for_turn(struct node *n, const struct node_conn *c, const struct pending *p)
+{
+    if (p->kind != PENDING_READ || work_is_first(n) ||
+        !read_is_dear(n, p->op, slice_of(c->held.data + c->held_pos, p->body_len)))
+        return false;
+    n->dear_waits = n->resumed != UINT64_MAX;
+    return true;
+}
+
+/* Answer all from the front of the queue that waits for nothing more, as long as the reader keeps
+ * up and there is work left. */
+static void drain(struct node *n, struct node_conn *c, uint64_t limit, bool is_last)
+{
     c->pub.more = false;
     while (c->queue_len > 0) {
         struct pending p = *queue_at(c, 0);
@@ -188,21 +225,19 @@ void request_drain(struct node *n, struct node_conn *c)
             c->pub.more = true;
             return;
         }
-        if (!work_is_left(n, limit)) {
+        if (!work_is_left(n, limit) || (!is_last && waits_for_turn(n, c, &p)) ||
+            !answer_first(n, c, &p, limit)) {
             work_defer(n, c);
             return;
         }
-        struct slice body =
-            p.body_len > 0 ? slice_of(c->held.data + c->held_pos, p.body_len) : SLICE_EMPTY;
-        if (p.kind == PENDING_READ)
-            answer_read(n, c, &p, body);
-        else if (p.kind == PENDING_ERROR)
-            answer_error(n, c, &p, body);
-        else
-            answer_late(n, c, &p);
         if (c->queue_len > 0) /* else the connection was closed */
             queue_pop(n, c);
     }
+}
+
+void request_drain(struct node *n, struct node_conn *c)
+{
+    drain(n, c, work_limit(n), false);
 }
 
 /* Answers before that of a write that was just applied wait for their reader: keep its answer,
@@ -211,7 +246,9 @@ static void keep_answer(struct node *n, struct node_conn *c, struct pending *p)
 {
     struct buf *out = &c->pub.out;
     size_t start = out->len;
+    int64_t said_zxid = c->said_zxid;
     reply_write(n, c, p);
+    c->said_zxid = said_zxid;
     if (c->state >= CONN_CLOSING)
         return; /* it asked for that, or reads nothing; its queue is gone */
     buf_append(&p->late, out->data + start, out->len - start);
@@ -230,14 +267,20 @@ static struct pending *queue_find_write(struct node_conn *c, int64_t zxid)
     return NULL;
 }
 
-/* The connection's proposal `zxid` has just been applied. */
+/* The connection's proposal `zxid` has just been applied. When that is the end of its session, what
+ * it asked for before is answered now, but not without any limit. */
 void request_committed(struct node *n, struct node_conn *c, int64_t zxid)
 {
+    bool ends = n->applying.type == ZK_OP_closeSession;
     if (c->state < CONN_CLOSING)
-        request_drain(n, c);
+        drain(n, c, ends ? n->work + LAST_WORK : work_limit(n), ends);
     if (c->state >= CONN_CLOSING)
         return;
     struct pending *p = queue_find_write(c, zxid);
+    if (p != queue_at(c, 0) && ends) {
+        conn_close(n, c);
+        return;
+    }
     if (p != queue_at(c, 0)) {
         keep_answer(n, c, p);
         return;
@@ -268,10 +311,14 @@ static void receive_read(struct node *n, struct node_conn *c, const struct zk_re
 {
     struct pending p = {.kind = PENDING_READ, .xid = h->xid, .op = h->type, .since_ms = n->now_ms};
     int64_t zxid = h->type == ZK_OP_sync ? n->last_proposed : 0;
-    if (c->queue_len == 0 && zxid <= n->last_committed)
+    bool at_once = c->queue_len == 0 && zxid <= n->last_committed;
+    if (at_once && !sets_watches(h->type) && !read_is_dear(n, h->type, body)) {
         answer_read(n, c, &p, body);
-    else
-        request_push(n, c, PENDING_READ, h->xid, h->type, ZK_OK, zxid, body);
+        return;
+    }
+    request_push(n, c, PENDING_READ, h->xid, h->type, ZK_OK, zxid, body);
+    if (at_once)
+        request_drain(n, c);
 }
 
 /* In an ensemble the refusal is a transaction, too: a leader that others have replaced without its

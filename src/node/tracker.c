@@ -189,7 +189,8 @@ void tracker_expire_more(struct node *n)
     unsigned looks = 0, closed = 0;
     if (!tracker_has_more(n))
         return;
-    while (looks < DUE_LOOKS && closed < DUE_CLOSED && (s = next_due(n)) != NULL) {
+    while (looks < n->config.limits.due_looks && closed < n->config.limits.due_closed &&
+           (s = next_due(n)) != NULL) {
         looks++;
         if (s->era != n->era && !renew(n, s))
             tracker_remove(n, s);
@@ -198,7 +199,7 @@ void tracker_expire_more(struct node *n)
     }
     if (closed > LINES_MAX)
         node_log(n, LOG_LEVEL_INFO, "%u more sessions expired", closed - LINES_MAX);
-    n->due_left = looks == DUE_LOOKS || closed == DUE_CLOSED;
+    n->due_left = looks == n->config.limits.due_looks || closed == n->config.limits.due_closed;
 }
 
 void tracker_expire(struct node *n)

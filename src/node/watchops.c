@@ -5,9 +5,35 @@
  * any answer that shows the new state. Whoever may not read the node is not told. */
 #include "internal.h"
 
-bool watchop_room(struct node *n, struct node_conn *c)
+bool watchop_room(struct node *n, struct node_conn *c, struct slice path)
 {
-    return c->watcher.count < n->config.watches_max;
+    return c->watcher.count < n->config.watches_max &&
+           c->watcher.bytes + slice_size(path) <= n->config.limits.watches_bytes_max &&
+           n->watches.bytes + slice_size(path) <= n->config.limits.watches_all_max;
+}
+
+/* A connection has ended. Many watches are forgotten in the turns that follow; until then it is
+ * not told of what they would fire for. */
+void watch_drop(struct node *n, struct node_conn *c)
+{
+    if (list_is_empty(&c->drop_link) && !watcher_drop(&n->watches, &c->watcher, 16)) {
+        c->refs++;
+        list_append(&n->dropping, &c->drop_link);
+    }
+}
+
+void watch_drop_more(struct node *n, size_t limit)
+{
+    while (!list_is_empty(&n->dropping) && limit > 0) {
+        struct node_conn *c = LIST_FIRST(&n->dropping, struct node_conn, drop_link);
+        size_t before = c->watcher.count;
+        bool all = watcher_drop(&n->watches, &c->watcher, limit);
+        limit -= before - c->watcher.count;
+        if (!all)
+            return;
+        list_remove(&c->drop_link);
+        conn_unref(n, c);
+    }
 }
 
 static void send_event(struct node *n, struct node_conn *c, enum zk_event_type type,
@@ -31,13 +57,13 @@ void watch_tell(struct node *n)
         for (size_t j = 0; j < n->fired.n; j++) {
             struct node_conn *c = container_of(n->fired.who[j], struct node_conn, watcher);
             struct jute_vector ids = auth_ids(c);
-            if (acl_allows(n, &ids, &acl, ZK_PERM_READ))
+            if (c->state < CONN_CLOSING && acl_allows(n, &ids, &acl, ZK_PERM_READ))
                 send_event(n, c, ev->type, ev->path, n->applying.zxid);
         }
     }
 }
 
-enum list_kind { LIST_DATA, LIST_EXIST, LIST_CHILD };
+enum list_kind { LIST_DATA, LIST_EXIST, LIST_CHILD, LIST_PERSISTENT, LIST_RECURSIVE };
 
 /* What happened to `path` since `zxid`, if the watch would have fired and the connection may know
  * of it; else ZK_EVENT_NONE. */
@@ -59,68 +85,87 @@ static enum zk_event_type missed(struct node *n, const struct node_conn *c, enum
     return stat.pzxid > zxid ? ZK_EVENT_CHILDREN_CHANGED : ZK_EVENT_NONE;
 }
 
-static int32_t set_one_shot(struct node *n, struct node_conn *c, const struct jute_vector *paths,
-                            enum list_kind kind, int64_t zxid)
+static int32_t set_one(struct node *n, struct node_conn *c, enum list_kind kind, struct slice path,
+                       int64_t zxid)
 {
-    struct jute_reader it = jute_vector_iter(paths);
-    for (int32_t i = 0; i < paths->count && c->state < CONN_CLOSING; i++) {
-        struct slice path = jute_read_buffer(&it);
-        if (zk_path_check(path, false))
-            return ZK_BADARGUMENTS;
-        enum zk_event_type ev = missed(n, c, kind, path, zxid);
-        if (ev != ZK_EVENT_NONE)
-            send_event(n, c, ev, path, n->last_committed);
-        else if (!watchop_room(n, c))
-            return ZK_THROTTLEDOP;
-        else
-            watch_add(&n->watches, &c->watcher, path,
-                      kind == LIST_CHILD ? WATCH_CHILD : WATCH_DATA);
-    }
+    static const unsigned modes[] = {[LIST_DATA] = WATCH_DATA,
+                                     [LIST_EXIST] = WATCH_DATA,
+                                     [LIST_CHILD] = WATCH_CHILD,
+                                     [LIST_PERSISTENT] = WATCH_PERSISTENT,
+                                     [LIST_RECURSIVE] = WATCH_RECURSIVE};
+    enum zk_event_type ev = ZK_EVENT_NONE;
+    work_add(n, SET_WATCH_WORK + slice_size(path) / 64);
+    if (zk_path_check(path, false))
+        return ZK_BADARGUMENTS;
+    if (kind < LIST_PERSISTENT)
+        ev = missed(n, c, kind, path, zxid);
+    if (ev != ZK_EVENT_NONE)
+        send_event(n, c, ev, path, n->last_committed);
+    else if (!watchop_room(n, c, path))
+        return ZK_THROTTLEDOP;
+    else
+        watch_add(&n->watches, &c->watcher, path, modes[kind]);
     return ZK_OK;
 }
 
-static int32_t set_persistent(struct node *n, struct node_conn *c, const struct jute_vector *paths,
-                              unsigned mode)
+/* Set those of a list, from where the last turn stopped. False: there are more of them. */
+static bool set_list(struct node *n, struct node_conn *c, enum list_kind kind,
+                     const struct jute_vector *paths, int64_t zxid, uint64_t limit, int32_t *err)
 {
     struct jute_reader it = jute_vector_iter(paths);
-    for (int32_t i = 0; i < paths->count && c->state < CONN_CLOSING; i++) {
-        struct slice path = jute_read_buffer(&it);
-        if (zk_path_check(path, false))
-            return ZK_BADARGUMENTS;
-        if (!watchop_room(n, c))
-            return ZK_THROTTLEDOP;
-        watch_add(&n->watches, &c->watcher, path, mode);
+    const uint8_t *start = it.pos;
+    it.pos += c->setting.offset;
+    for (bool more = c->setting.done > 0; c->setting.done < paths->count && *err == ZK_OK;
+         c->setting.done++) {
+        if (c->state >= CONN_CLOSING)
+            break;
+        bool some = c->setting.done > 0 && c->setting.done % SET_WATCHES_SOME == 0;
+        if (some && !more && !work_is_left(n, limit)) {
+            c->setting.offset = (size_t)(it.pos - start);
+            return false;
+        }
+        *err = set_one(n, c, kind, jute_read_buffer(&it), zxid);
+        more = false;
     }
-    return ZK_OK;
+    return true;
 }
 
-/* After a reconnect: watches that would have fired meanwhile fire now, the others are set. */
-int32_t watchop_set(struct node *n, struct node_conn *c, bool second, struct slice body)
+static bool read_set_watches(struct slice body, bool second, struct zk_set_watches2 *q)
 {
     struct jute_reader r = jute_reader_of(body);
-    struct zk_set_watches2 q = {0};
+    *q = (struct zk_set_watches2){0};
     if (second) {
-        zk_set_watches2_read(&r, &q);
+        zk_set_watches2_read(&r, q);
     } else {
         struct zk_set_watches q1;
         zk_set_watches_read(&r, &q1);
-        q.relative_zxid = q1.relative_zxid;
-        q.data_watches = q1.data_watches;
-        q.exist_watches = q1.exist_watches;
-        q.child_watches = q1.child_watches;
+        q->relative_zxid = q1.relative_zxid;
+        q->data_watches = q1.data_watches;
+        q->exist_watches = q1.exist_watches;
+        q->child_watches = q1.child_watches;
     }
-    if (!jute_ok(&r))
-        return ZK_MARSHALLINGERROR;
-    int32_t err = set_one_shot(n, c, &q.data_watches, LIST_DATA, q.relative_zxid);
-    if (err == ZK_OK)
-        err = set_one_shot(n, c, &q.exist_watches, LIST_EXIST, q.relative_zxid);
-    if (err == ZK_OK)
-        err = set_one_shot(n, c, &q.child_watches, LIST_CHILD, q.relative_zxid);
-    if (err == ZK_OK)
-        err = set_persistent(n, c, &q.persistent_watches, WATCH_PERSISTENT);
-    if (err == ZK_OK)
-        err = set_persistent(n, c, &q.persistent_recursive_watches, WATCH_RECURSIVE);
-    return err;
+    return jute_ok(&r);
+}
+
+/* After a reconnect: watches that would have fired meanwhile fire now, the others are set. False:
+ * there was more to do than up to `limit`, call it again; else *err is the answer. */
+bool watchop_set(struct node *n, struct node_conn *c, bool second, struct slice body,
+                 uint64_t limit, int32_t *err)
+{
+    struct zk_set_watches2 q;
+    *err = read_set_watches(body, second, &q) ? ZK_OK : ZK_MARSHALLINGERROR;
+    const struct jute_vector *lists[] = {&q.data_watches, &q.exist_watches, &q.child_watches,
+                                         &q.persistent_watches, &q.persistent_recursive_watches};
+    while (c->setting.list < ARRAY_LEN(lists) && *err == ZK_OK) {
+        size_t i = c->setting.list;
+        if (!set_list(n, c, (enum list_kind)i, lists[i], q.relative_zxid, limit, err))
+            return false;
+        c->setting.list++;
+        c->setting.offset = 0;
+        c->setting.done = 0;
+    }
+    c->setting.list = 0;
+    return true;
 }
 
 int32_t watchop_add(struct node *n, struct node_conn *c, struct slice body, struct buf *out)
@@ -134,7 +179,7 @@ int32_t watchop_add(struct node *n, struct node_conn *c, struct slice body, stru
         return ZK_BADARGUMENTS;
     if (zk_path_check(q.path, false))
         return ZK_BADARGUMENTS;
-    if (!watchop_room(n, c))
+    if (!watchop_room(n, c, q.path))
         return ZK_THROTTLEDOP;
     watch_add(&n->watches, &c->watcher, q.path,
               q.type == ZK_WATCH_PERSISTENT ? WATCH_PERSISTENT : WATCH_RECURSIVE);

@@ -91,8 +91,8 @@ static int32_t apply_create(struct apply *a, const struct op *op, struct tree_re
     n->acl = acl_intern(&t->acls, &op->acl);
     znode_set_owner(t, child, op->owner);
     znode_stat(n, &result->stat);
-    quota_node_created(t, child, op->path);
-    quota_add(t, op->path, (int64_t)slice_size(op->data), 1);
+    quota_node_changed(t, child);
+    quota_update(t, op->path);
     event_add(a->out, ZK_EVENT_CREATED, op->path, acl_id(n->acl));
     event_add(a->out, ZK_EVENT_CHILDREN_CHANGED, parent_path, acl_id(znode_at(t, parent)->acl));
     return ZK_OK;
@@ -102,17 +102,14 @@ static int32_t apply_create(struct apply *a, const struct op *op, struct tree_re
  * later node of this path: they go too, and are created again by their own transactions. */
 static void remove_subtree(struct tree *t, uint32_t top, struct slice path)
 {
-    int64_t bytes = 0, count = 0;
     for (uint32_t i = top, up; i != NODE_NONE; i = up) {
         uint32_t child;
         while ((child = znode_first_child(t, znode_at(t, i))) != NODE_NONE)
             i = child;
         up = i == top ? NODE_NONE : znode_at(t, i)->parent;
-        bytes += MAX(znode_at(t, i)->data_len, 0);
-        count++;
         znode_remove(t, i);
     }
-    quota_add(t, path, -bytes, -count);
+    quota_update(t, path);
 }
 
 static int32_t apply_delete(struct apply *a, struct slice path)
@@ -142,13 +139,13 @@ static int32_t apply_set_data(struct apply *a, const struct op *op, struct tree_
     if (i == NODE_NONE)
         return ZK_NONODE;
     struct znode *n = znode_at(t, i);
-    int64_t old_size = MAX(n->data_len, 0);
     znode_set_data(t, n, op->data);
     n->mtime = a->header->time;
     n->mzxid = a->header->zxid;
     n->version = op->version;
     znode_stat(n, &result->stat);
-    quota_add(t, op->path, (int64_t)slice_size(op->data) - old_size, 0);
+    quota_node_changed(t, i);
+    quota_update(t, op->path);
     event_add(a->out, ZK_EVENT_DATA_CHANGED, op->path, acl_id(n->acl));
     return ZK_OK;
 }

@@ -74,6 +74,8 @@ struct extra {
     uint32_t owned_next;
     int32_t cversion;
     int32_t aversion;
+    int64_t bytes_below; /* of data, but for that of stats nodes, which are counted with it */
+    uint32_t n_below;    /* nodes */
 };
 
 /* What a search looks at stands together. */
@@ -109,6 +111,12 @@ struct session {
     struct node_list owned;
 };
 
+/* Where a search for nodes that may be removed is; see tree_sweep_begin(). */
+struct sweep {
+    enum { SWEEP_OVER, SWEEP_CONTAINERS, SWEEP_TTLS } stage;
+    uint32_t next;
+};
+
 struct tree {
     uint64_t seed;
     struct znode **chunks;
@@ -125,6 +133,7 @@ struct tree {
     struct hmap sessions;
     struct node_list containers;
     struct node_list ttls;
+    struct sweep sweep;
     struct acls acls;
 };
 
@@ -170,6 +179,8 @@ void znode_set_data(struct tree *t, struct znode *n, struct slice data);
 void znode_set_acl(struct tree *t, struct znode *n, const struct jute_vector *acl);
 
 uint32_t znode_first_child(const struct tree *t, const struct znode *n);
+size_t znode_n_below(const struct znode *n);
+int64_t znode_bytes_at_and_below(const struct tree *t, const struct znode *n);
 size_t znode_path_len(const struct tree *t, const struct znode *n);
 
 /* The node behind `i` in a walk, parents first, of all that is below `top`. */
@@ -217,10 +228,11 @@ bool op_check_multi(const struct op *multi, int64_t client_id, bool *failed);
 
 /* True for a limit node, which znode_add() and znode_remove() count. */
 bool quota_is_limit(const struct tree *t, uint32_t parent, struct slice name);
-void quota_node_created(struct tree *t, uint32_t i, struct slice path);
+bool quota_is_stats(const struct tree *t, uint32_t parent, struct slice name);
+void quota_node_changed(struct tree *t, uint32_t i);
 
-/* Something at `path` was changed. Free of cost in a tree without quotas. */
-void quota_add(struct tree *t, struct slice path, int64_t bytes, int64_t count);
+/* What is at or below `path` is not what it was. Free of cost in a tree without quotas. */
+void quota_update(struct tree *t, struct slice path);
 void quota_recompute_all(struct tree *t);
 
 #endif

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Quotas, as ZooKeeper's DataTree keeps them. The quota of /a/b is two nodes below
  * /zookeeper/quota/a/b: zookeeper_limits, which operators write, and zookeeper_stats, which each
- * replica keeps up to date by itself. A change counts for the deepest path above it that has
- * limits. */
+ * replica keeps up to date by itself. Limits hold for the deepest path above a change that has
+ * some.
+ *
+ * Every node knows how much is below it, so that what stats say is looked up and not added up: it
+ * is always what a load would find, whoever wrote there meanwhile, and replicas that were restarted
+ * agree with those that were not. The data of stats nodes is not counted, since it changes by being
+ * counted. */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -106,6 +111,11 @@ bool quota_is_limit(const struct tree *t, uint32_t parent, struct slice name)
     return slice_eq_str(name, LIMITS_NAME) && is_below_quota_root(t, parent);
 }
 
+bool quota_is_stats(const struct tree *t, uint32_t parent, struct slice name)
+{
+    return slice_eq_str(name, STATS_NAME) && is_below_quota_root(t, parent);
+}
+
 /* A node below /zookeeper/quota. */
 struct quota {
     uint32_t node;
@@ -140,61 +150,84 @@ static bool quota_of(const struct tree *t, struct slice path, struct quota *foun
     return found->node != NODE_NONE;
 }
 
-void quota_add(struct tree *t, struct slice path, int64_t bytes, int64_t count)
+/* Say how much is at and below the node `top`, which may not be there. */
+static void stats_update(struct tree *t, uint32_t stats_node, uint32_t top)
 {
-    struct quota q;
-    if (t->n_quotas == 0 || !quota_of(t, path, &q))
-        return;
-    uint32_t node = quota_file(t, &q, STATS_NAME);
-    if (node == NODE_NONE)
-        return;
-    struct stats s = stats_parse(znode_data(znode_at(t, node)));
-    s.count = add_wrapping(s.count, count);
-    s.bytes = add_wrapping(s.bytes, bytes);
-    stats_write(t, node, &s);
-}
-
-/* Count what is at and below the path that the stats node at `stats_path` is for. */
-static void quota_recompute(struct tree *t, uint32_t stats_node, struct slice stats_path)
-{
-    size_t skip = strlen(QUOTA_ROOT), tail = strlen("/" STATS_NAME);
-    ensure((size_t)stats_path.len >= skip + tail);
-    struct slice path = slice_of(stats_path.data + skip, (size_t)stats_path.len - skip - tail);
     struct stats s = {0};
-    uint32_t top = znode_find(t, path.len > 0 ? path : slice_str("/"), &(uint64_t){0});
-    for (uint32_t i = top; i != NODE_NONE; i = znode_walk(t, top, i)) {
-        s.count++;
-        s.bytes += MAX(znode_at(t, i)->data_len, 0);
+    if (top != NODE_NONE) {
+        const struct znode *n = znode_at(t, top);
+        s.count = (int64_t)znode_n_below(n) + 1;
+        s.bytes = znode_bytes_at_and_below(t, n);
     }
     stats_write(t, stats_node, &s);
 }
 
-void quota_node_created(struct tree *t, uint32_t i, struct slice path)
+static void quota_refresh(struct tree *t, const struct quota *q, uint32_t top)
+{
+    uint32_t stats = quota_file(t, q, STATS_NAME);
+    if (stats != NODE_NONE && quota_file(t, q, LIMITS_NAME) != NODE_NONE)
+        stats_update(t, stats, top);
+}
+
+/* Down both trees, as far as there are quotas. */
+void quota_update(struct tree *t, struct slice path)
+{
+    struct path_parts parts = path_parts_of(path);
+    struct slice name;
+    struct quota q, at = {NODE_ROOT, t->seed};
+    if (t->n_quotas == 0)
+        return;
+    q.node = znode_find(t, slice_str(QUOTA_ROOT), &q.hash);
+    while (q.node != NODE_NONE) {
+        quota_refresh(t, &q, at.node);
+        if (!path_parts_next(&parts, &name))
+            return;
+        q.node = quota_child(t, &q, name, &q.hash);
+        at.node = quota_child(t, &at, name, &at.hash);
+    }
+}
+
+/* The node that the quota node `i` is about; *q is `i`. */
+static uint32_t quota_top(const struct tree *t, uint32_t i, struct quota *q)
+{
+    size_t skip = strlen(QUOTA_ROOT);
+    struct buf path = {0};
+    tree_path(t, znode_at(t, i), &path);
+    q->node = znode_find(t, buf_slice(&path), &q->hash);
+    struct slice top = slice_of(path.data + skip, path.len - skip);
+    uint32_t found = znode_find(t, top.len > 0 ? top : slice_str("/"), &(uint64_t){0});
+    buf_close(&path);
+    return found;
+}
+
+/* The node was created, or its data is new. Stats that are new are right from the beginning, and
+ * when there are limits again, too. */
+void quota_node_changed(struct tree *t, uint32_t i)
 {
     const struct znode *n = znode_at(t, i);
-    if (slice_eq_str(znode_name(n), STATS_NAME) && is_below_quota_root(t, n->parent))
-        quota_recompute(t, i, path);
+    struct quota q;
+    bool is_stats = quota_is_stats(t, n->parent, znode_name(n));
+    if (!is_stats && !quota_is_limit(t, n->parent, znode_name(n)))
+        return;
+    uint32_t top = quota_top(t, n->parent, &q);
+    if (is_stats && n->version == 0)
+        stats_update(t, i, top);
+    else
+        quota_refresh(t, &q, top);
 }
 
 void quota_recompute_all(struct tree *t)
 {
-    uint32_t top = znode_find(t, slice_str(QUOTA_ROOT), &(uint64_t){0});
-    struct buf path = {0};
-    size_t left = top != NODE_NONE ? t->n_quotas : 0;
-    for (uint32_t i = top; left > 0 && i != NODE_NONE; i = znode_walk(t, top, i)) {
-        struct quota q = {.node = znode_at(t, i)->parent};
-        if (i == top || !slice_eq_str(znode_name(znode_at(t, i)), LIMITS_NAME))
+    uint32_t root = znode_find(t, slice_str(QUOTA_ROOT), &(uint64_t){0});
+    size_t left = root != NODE_NONE ? t->n_quotas : 0;
+    for (uint32_t i = root; left > 0 && i != NODE_NONE; i = znode_walk(t, root, i)) {
+        struct quota q;
+        if (i == root || !slice_eq_str(znode_name(znode_at(t, i)), LIMITS_NAME))
             continue;
         left--;
-        buf_reset(&path);
-        tree_path(t, znode_at(t, q.node), &path);
-        q.node = znode_find(t, buf_slice(&path), &q.hash);
-        buf_append(&path, "/" STATS_NAME, strlen("/" STATS_NAME));
-        uint32_t stats = quota_file(t, &q, STATS_NAME);
-        if (stats != NODE_NONE)
-            quota_recompute(t, stats, buf_slice(&path));
+        uint32_t top = quota_top(t, znode_at(t, i)->parent, &q);
+        quota_refresh(t, &q, top);
     }
-    buf_close(&path);
 }
 
 /* A soft limit is for operators to look at: it refuses nothing. */

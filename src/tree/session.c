@@ -167,6 +167,8 @@ void znode_clear_owner(struct tree *t, uint32_t i)
     if (!list)
         return;
     struct extra *e = owned_at(t, i);
+    if (t->sweep.next == i)
+        t->sweep.next = e->owned_next;
     if (e->owned_prev != NODE_NONE)
         owned_at(t, e->owned_prev)->owned_next = e->owned_next;
     else
@@ -216,24 +218,37 @@ static bool znode_is_expired(const struct znode *n, int64_t now_ms)
     return ephemeral_ttl_of(e->owner) != 0 && age_ms > ephemeral_ttl_of(e->owner);
 }
 
-static size_t expired_in(const struct tree *t, uint32_t first, int64_t now_ms, size_t limit,
-                         struct buf *paths)
+void tree_sweep_begin(struct tree *t)
 {
-    size_t found = 0;
-    for (uint32_t i = first; i != NODE_NONE && found < limit;) {
+    t->sweep = (struct sweep){.stage = SWEEP_CONTAINERS, .next = t->containers.first};
+}
+
+/* The next node of the sweep, or NODE_NONE at its end. */
+static uint32_t sweep_take(struct tree *t)
+{
+    struct sweep *s = &t->sweep;
+    if (s->stage == SWEEP_CONTAINERS && s->next == NODE_NONE)
+        *s = (struct sweep){.stage = SWEEP_TTLS, .next = t->ttls.first};
+    uint32_t i = s->next;
+    if (i != NODE_NONE)
+        s->next = znode_extra(znode_at(t, i))->owned_next;
+    else
+        s->stage = SWEEP_OVER;
+    return i;
+}
+
+bool tree_sweep_next(struct tree *t, int64_t now_ms, size_t looks, size_t limit, struct buf *paths)
+{
+    for (size_t found = 0; looks > 0 && found < limit; looks--) {
+        uint32_t i = sweep_take(t);
+        if (i == NODE_NONE)
+            return false;
         const struct znode *n = znode_at(t, i);
         if (znode_is_expired(n, now_ms)) {
             jute_write_int(paths, (int32_t)znode_path_len(t, n));
             tree_path(t, n, paths);
             found++;
         }
-        i = znode_extra(n)->owned_next;
     }
-    return found;
-}
-
-size_t tree_expired_nodes(const struct tree *t, int64_t now_ms, size_t limit, struct buf *paths)
-{
-    size_t found = expired_in(t, t->containers.first, now_ms, limit, paths);
-    return found + expired_in(t, t->ttls.first, now_ms, limit - found, paths);
+    return true;
 }

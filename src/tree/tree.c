@@ -6,6 +6,10 @@
 
 #include "path.h"
 
+enum {
+    PREFETCH_AHEAD = 16,
+};
+
 static void tree_init(struct tree *t, uint64_t seed)
 {
     *t = (struct tree){.seed = seed};
@@ -171,6 +175,19 @@ const struct znode *tree_next_child(const struct tree *t, const struct znode *ch
     return znode_at(t, e->last_child) != child ? znode_at(t, child->next) : NULL;
 }
 
+/* There may be very many, whose names are all over the memory: they are asked for ahead. */
+void tree_write_children(const struct tree *t, const struct znode *n, struct buf *out)
+{
+    uint32_t left = znode_num_children(n), i = left > 0 ? znode_first_child(t, n) : NODE_NONE;
+    uint32_t ahead = i;
+    for (uint32_t k = 0; k < MIN(left, PREFETCH_AHEAD); k++, ahead = znode_at(t, ahead)->next)
+        __builtin_prefetch(znode_at(t, ahead)->bytes);
+    for (; left > 0; left--, i = znode_at(t, i)->next, ahead = znode_at(t, ahead)->next) {
+        __builtin_prefetch(znode_at(t, ahead)->bytes);
+        jute_write_buffer(out, znode_name(znode_at(t, i)));
+    }
+}
+
 /* Written from its end, since the links lead upwards. */
 void tree_path(const struct tree *t, const struct znode *n, struct buf *path)
 {
@@ -187,14 +204,6 @@ void tree_path(const struct tree *t, const struct znode *n, struct buf *path)
 
 size_t tree_count_below(const struct tree *t, const struct znode *n)
 {
-    if (n->parent == NODE_NONE)
-        return (size_t)t->n_nodes - 1;
-    uint32_t child = znode_first_child(t, n);
-    if (child == NODE_NONE)
-        return 0;
-    uint32_t top = znode_at(t, child)->parent;
-    size_t count = 0;
-    for (uint32_t i = child; i != NODE_NONE; i = znode_walk(t, top, i))
-        count++;
-    return count;
+    (void)t;
+    return znode_n_below(n);
 }

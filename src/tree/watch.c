@@ -81,6 +81,7 @@ static struct watched *watched_get(struct watches *w, struct slice path)
         list_init(&at->watches);
         hmap_insert(&w->paths, &at->by_path, hash);
         w->n_paths++;
+        w->bytes += sizeof(*at) + slice_size(path);
     }
     return at;
 }
@@ -91,6 +92,7 @@ static void watched_free_unused(struct watches *w, struct watched *at)
         return;
     hmap_remove(&w->paths, &at->by_path);
     w->n_paths--;
+    w->bytes -= sizeof(*at) + slice_size(watched_path(at));
     free(at);
 }
 
@@ -126,7 +128,9 @@ static void watch_set_modes(struct watches *w, struct watch *watch, unsigned mod
         list_remove(&watch->in_path);
         list_remove(&watch->in_watcher);
         watch->who->count--;
+        watch->who->bytes -= slice_size(watched_path(watch->at));
         w->n_watches--;
+        w->bytes -= sizeof(*watch);
         free(watch);
     }
 }
@@ -140,7 +144,9 @@ static struct watch *watch_new(struct watches *w, struct watcher *who, struct sl
     list_append(&who->watches, &watch->in_watcher);
     hmap_insert(&w->pairs, &watch->by_pair, pair_hash(watch->at, who));
     who->count++;
+    who->bytes += slice_size(path);
     w->n_watches++;
+    w->bytes += sizeof(*watch);
     return watch;
 }
 
@@ -171,13 +177,15 @@ unsigned watch_remove(struct watches *w, struct watcher *who, struct slice path,
     return removed;
 }
 
-void watcher_drop(struct watches *w, struct watcher *who)
+bool watcher_drop(struct watches *w, struct watcher *who, size_t limit)
 {
-    LIST_FOR_EACH_SAFE (watch, &who->watches, struct watch, in_watcher) {
+    while (!list_is_empty(&who->watches) && limit-- > 0) {
+        struct watch *watch = LIST_FIRST(&who->watches, struct watch, in_watcher);
         struct watched *at = watch->at;
         watch_set_modes(w, watch, 0);
         watched_free_unused(w, at);
     }
+    return list_is_empty(&who->watches);
 }
 
 const struct watch *watcher_next(const struct watcher *who, const struct watch *watch)

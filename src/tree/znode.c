@@ -98,8 +98,40 @@ struct extra *znode_make_extra(struct znode *n)
     return (struct extra *)(void *)n->bytes;
 }
 
+/* ---- What is below ---- */
+
+size_t znode_n_below(const struct znode *n)
+{
+    const struct extra *e = znode_extra(n);
+    return e ? e->n_below : 0;
+}
+
+/* The data of a node, as its ancestors count it. */
+static int64_t bytes_counted(const struct tree *t, const struct znode *n)
+{
+    bool is_stats = n->parent != NODE_NONE && quota_is_stats(t, n->parent, znode_name(n));
+    return is_stats ? 0 : (int64_t)znode_data_size(n);
+}
+
+int64_t znode_bytes_at_and_below(const struct tree *t, const struct znode *n)
+{
+    const struct extra *e = znode_extra(n);
+    return bytes_counted(t, n) + (e ? e->bytes_below : 0);
+}
+
+/* A node came or went, or its data is another, below `parent`. */
+static void count_below(struct tree *t, uint32_t parent, int32_t nodes, int64_t bytes)
+{
+    for (uint32_t i = parent; i != NODE_NONE; i = znode_at(t, i)->parent) {
+        struct extra *e = znode_make_extra(znode_at(t, i));
+        e->n_below += (uint32_t)nodes;
+        e->bytes_below += bytes;
+    }
+}
+
 void znode_set_data(struct tree *t, struct znode *n, struct slice data)
 {
+    int64_t counted = bytes_counted(t, n);
     size_t old_size = znode_data_size(n), size = slice_size(data);
     size_t offset = znode_head(n) + n->name_len;
     if (size != old_size)
@@ -108,6 +140,8 @@ void znode_set_data(struct tree *t, struct znode *n, struct slice data)
         memcpy(n->bytes + offset, data.data, size);
     n->data_len = data.len;
     t->data_size += size - old_size;
+    if (size != old_size)
+        count_below(t, n->parent, 0, bytes_counted(t, n) - counted);
 }
 
 void znode_set_acl(struct tree *t, struct znode *n, const struct jute_vector *acl)
@@ -173,6 +207,7 @@ uint32_t znode_add(struct tree *t, uint32_t parent, uint64_t hash, struct slice 
     else
         bucket_insert(t, i);
     child_link(t, parent, i);
+    count_below(t, parent, 1, bytes_counted(t, znode_at(t, i)));
     t->data_size += znode_path_len(t, znode_at(t, i)) + slice_size(data);
     t->n_quotas += quota_is_limit(t, parent, name);
     return i;
@@ -185,6 +220,7 @@ void znode_remove(struct tree *t, uint32_t i)
     t->n_quotas -= quota_is_limit(t, n->parent, znode_name(n));
     t->data_size -= znode_path_len(t, n) + znode_data_size(n);
     znode_clear_owner(t, i);
+    count_below(t, n->parent, -1, -bytes_counted(t, n));
     child_unlink(t, i);
     bucket_remove(t, i);
     acl_unref(&t->acls, n->acl);

@@ -33,6 +33,10 @@ static void draw_limits(struct world *w, struct node_limits *l)
     l->link_held_max = small(w, 2000, l->link_held_max);
     l->close_paths_max = small(w, 60, l->close_paths_max);
     l->containers_per_check = 1 + small(w, 3, l->containers_per_check);
+    l->turn_work = 1 + small(w, 200, l->turn_work);
+    l->conn_work = 1 + small(w, 100, l->conn_work);
+    l->due_looks = 1 + small(w, 3, l->due_looks);
+    l->due_closed = 1 + small(w, 2, l->due_closed);
     if (chance(w, 2))
         l->repair_every_ms = between(w, 1, 5000);
 }

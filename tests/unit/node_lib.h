@@ -16,7 +16,7 @@
 #include "zab/records.h"
 
 enum {
-    TEST_CLIENTS = 8,
+    TEST_CLIENTS = 32,
     TEST_REQUESTS = 512,
     TEST_TIMEOUT_MS = 4000,
 };

@@ -213,6 +213,140 @@ static void reads_behind_a_write_take_many_turns(void **state)
     rig_close(&rig);
 }
 
+/* ---- Watches ---- */
+
+static void set_many_watches(struct rig *rig, struct test_client *c, unsigned n)
+{
+    char path[32];
+    struct buf b = {0};
+    struct zk_request_header h = {ZK_XID_SET_WATCHES, ZK_OP_setWatches};
+    jute_write_int(&b, 0);
+    zk_request_header_write(&b, &h);
+    jute_write_long(&b, 1000);
+    jute_write_int(&b, 1);
+    jute_write_buffer(&b, slice_str("/zookeeper"));
+    jute_write_int(&b, (int32_t)n);
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(path, sizeof(path), "/w%u", i);
+        jute_write_buffer(&b, slice_str(path));
+    }
+    jute_write_int(&b, 1);
+    jute_write_buffer(&b, slice_str("/"));
+    be32_put(b.data, (uint32_t)(b.len - 4));
+    assert_true(take_in_turns(rig, c, &b) > n * 4 / TURN_MAX);
+    buf_close(&b);
+}
+
+static void watches_set_again_take_many_turns(void **state)
+{
+    enum { WATCHES = 80000 };
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    config.watches_max = 1000000;
+    config.four_letter = "*";
+    rig_open_with(&rig, &config);
+    struct test_client *c = client_open(&rig), *d = client_open(&rig);
+    do_create(&rig, d, "/w0", ZK_PERSISTENT);
+    said(d);
+    set_many_watches(&rig, c, WATCHES);
+    assert_said(c, "event created /w0\n#-8@3 OK");
+    do_create(&rig, d, "/w79999", ZK_PERSISTENT);
+    assert_said(c, "event created /w79999\nevent children /");
+
+    /* They are forgotten in as many turns, and tell nobody meanwhile. */
+    rig_step(&rig, (struct node_event){.type = NODE_CONN_CLOSED, .conn = c->conn});
+    struct test_client *w = client_at(&rig, "10.0.0.9:1");
+    rig_step(&rig, (struct node_event){
+                       .type = NODE_CONN_DATA, .conn = w->conn, .data = slice_str("wchs")});
+    buf_append(&w->bytes, "", 1);
+    assert_null(strstr((char *)w->bytes.data, "Total watches:0"));
+    do_create(&rig, d, "/w79998", ZK_PERSISTENT);
+    unsigned turns = 1;
+    for (; node_wants_turn(rig.node); turns++)
+        rig_flush(&rig);
+    w = client_at(&rig, "10.0.0.9:2");
+    client_bytes(&rig, w, "wchs", 4);
+    buf_append(&w->bytes, "", 1);
+    assert_non_null(strstr((char *)w->bytes.data, "Total watches:0"));
+    rig_close(&rig);
+}
+
+/* Few watches may be much memory. */
+static void long_paths_that_are_watched_are_counted(void **state)
+{
+    enum { LENGTH = 1000000, ROOM = (64 << 20) / LENGTH };
+    struct rig rig;
+    (void)state;
+    rig_open(&rig);
+    assert_true(rig.config.limits.watches_bytes_max >> 26 == 1);
+    struct test_client *c = client_open(&rig);
+    char *path = malloc(LENGTH + 1);
+    memset(path, 'p', LENGTH);
+    path[0] = '/';
+    path[LENGTH] = '\0';
+    for (int i = 0; i < ROOM; i++) {
+        snprintf(path + 1, 8, "%07d", i);
+        path[8] = 'p';
+        do_read(&rig, c, ZK_OP_exists, path, true);
+        assert_non_null(strstr(said(c), "NONODE"));
+    }
+    path[1] = 'q';
+    do_read(&rig, c, ZK_OP_exists, path, true);
+    assert_non_null(strstr(said(c), "THROTTLEDOP"));
+    do_read(&rig, c, ZK_OP_exists, "/short", true);
+    assert_non_null(strstr(said(c), "NONODE"));
+    path[1] = '0';
+    do_watch(&rig, c, ZK_OP_removeWatches, path, ZK_WATCHER_ANY);
+    assert_non_null(strstr(said(c), "OK"));
+    path[1] = 'q';
+    do_read(&rig, c, ZK_OP_exists, path, true);
+    assert_non_null(strstr(said(c), "NONODE"));
+    free(path);
+    rig_close(&rig);
+}
+
+/* ---- Output ---- */
+
+/* Each has less than it may, but all of them together have more. */
+static void slow_readers_together_have_a_limit(void **state)
+{
+    enum { SLOW = 28, UNSENT = 600000 };
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    config.output_max = 1 << 20;
+    rig_open_with(&rig, &config);
+    struct test_client *c[SLOW];
+    for (int i = 0; i < SLOW; i++)
+        c[i] = client_open(&rig);
+    struct test_client *d = client_open(&rig);
+    do_create(&rig, d, "/a", ZK_PERSISTENT);
+    said(d);
+    for (int i = 0; i < SLOW; i++) {
+        assert_false(c[0]->closed);
+        do_read(&rig, c[i], ZK_OP_exists, "/a", false);
+        node_conn_public(c[i]->conn)->in_flight = UNSENT + (i == 5 ? 1000 : 0);
+        do_read(&rig, c[i], ZK_OP_exists, "/a", false);
+    }
+    int closed = 0;
+    for (int i = 0; i < SLOW; i++)
+        closed += c[i]->closed;
+    assert_int_equal(closed, SLOW - (16 << 20) / UNSENT);
+    assert_true(c[5]->closed);
+    assert_false(d->closed);
+    assert_non_null(memmem(rig.log.data, rig.log.len, "wait for slow readers", 21));
+    node_conn_public(d->conn)->in_flight = 100000; /* a little, but too much now */
+    do_read(&rig, d, ZK_OP_exists, "/a", false);
+    do_read(&rig, d, ZK_OP_exists, "/a", false);
+    assert_true(node_conn_public(d->conn)->paused);
+    for (int i = 0; i < SLOW; i++)
+        node_conn_public(c[i]->conn)->in_flight = 0;
+    rig_turn(&rig);
+    assert_false(node_conn_public(d->conn)->paused);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -220,6 +354,9 @@ int main(void)
         cmocka_unit_test(the_end_of_a_session_costs_what_it_has_in_flight),
         cmocka_unit_test(many_dear_reads_of_one_read_take_many_turns),
         cmocka_unit_test(reads_behind_a_write_take_many_turns),
+        cmocka_unit_test(watches_set_again_take_many_turns),
+        cmocka_unit_test(long_paths_that_are_watched_are_counted),
+        cmocka_unit_test(slow_readers_together_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

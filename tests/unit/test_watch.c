@@ -30,7 +30,7 @@ static int tear_down(void **state)
 {
     struct world *w = *state;
     for (size_t i = 0; i < ARRAY_LEN(w->who); i++)
-        watcher_drop(&w->watches, &w->who[i]);
+        assert_true(watcher_drop(&w->watches, &w->who[i], SIZE_MAX));
     assert_int_equal(w->watches.n_recursive, 0);
     watches_close(&w->watches);
     watch_fired_close(&w->fired);
@@ -81,7 +81,7 @@ static void each_event_fires_its_modes(void **state)
             assert_told(w, table[i].type, "/a", told ? "0" : "");
             assert_told(w, table[i].type, "/a", told && !standard ? "0" : "");
             assert_int_equal(modes(w, 0, "/a"), told && standard ? 0 : mode);
-            watcher_drop(&w->watches, &w->who[0]);
+            assert_true(watcher_drop(&w->watches, &w->who[0], SIZE_MAX));
         }
     }
 }
@@ -167,7 +167,7 @@ static void a_watchers_paths_are_listed_and_dropped(void **state)
     watch = watcher_next(&w->who[0], watch);
     assert_true(slice_eq_str(watch_path(watch), "/b"));
     assert_null(watcher_next(&w->who[0], watch));
-    watcher_drop(&w->watches, &w->who[0]);
+    assert_true(watcher_drop(&w->watches, &w->who[0], SIZE_MAX));
     assert_int_equal(w->watches.n_paths, 1);
     assert_int_equal(w->watches.n_watches, 1);
     assert_told(w, ZK_EVENT_DATA_CHANGED, "/b", "");
