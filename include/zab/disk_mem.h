@@ -48,6 +48,9 @@ void disk_mem_set_time(struct disk_mem *m, int64_t seconds);
 /* Bytes that all files together may have; no limit at first. */
 void disk_mem_set_capacity(struct disk_mem *m, uint64_t bytes);
 
+/* How many files and directories may be open at a time; no limit at first. */
+void disk_mem_set_files_max(struct disk_mem *m, unsigned n);
+
 struct disk_mem_counters {
     uint64_t operations;
     uint64_t writes;

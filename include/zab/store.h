@@ -16,9 +16,11 @@
  *
  * Rules: bytes are fdatasynced before anybody is told; every create and rename that recovery needs
  * is followed by an fsync of its directory; a failed write or sync of the log is final, the
- * caller ends the process. */
+ * caller ends the process, unless only room was wanting. */
 #ifndef ZAB_STORE_H
 #define ZAB_STORE_H
+
+#include <errno.h>
 
 #include "zab/disk.h"
 #include "zab/err.h"
@@ -107,10 +109,12 @@ struct txnlog_place {
 struct txnlog {
     struct store *store;
     struct disk_file *file; /* NULL: the next append starts a new file */
+    bool ended;             /* it does so as well, if there can be one */
     char *path;
     uint64_t size;      /* bytes of entries and header in it */
     uint64_t allocated; /* zeros are written up to here */
     uint64_t unsynced;  /* bytes appended since the last sync */
+    size_t appended;    /* of a batch that there was no room for: so much was written */
     uint64_t prealloc;  /* write so many zeros ahead at a time, 512 KiB at most; 0: none */
     int64_t last_zxid;
     int64_t file_zxid; /* in the file's name */
@@ -125,13 +129,23 @@ struct txnlog {
 void txnlog_init(struct txnlog *l, struct store *s, uint64_t prealloc_bytes);
 void txnlog_close(struct txnlog *l);
 
+/* Want of space or of file descriptors: it may pass. */
+static inline bool store_is_short(int rc)
+{
+    return rc == -ENOSPC || rc == -EMFILE || rc == -ENFILE;
+}
+
 /* Write a batch whose zxids are first .. last, behind what was written before; fills in the
- * checksums. Not durable before txnlog_sync(). */
+ * checksums. Not durable before txnlog_sync().
+ *
+ * While l->failed is 0 an error is one of store_is_short(): call again with that same batch, before
+ * any other. */
 int txnlog_append(struct txnlog *l, struct buf *batch, int64_t first_zxid, int64_t last_zxid,
                   struct err *e);
 int txnlog_sync(struct txnlog *l, struct err *e);
 
-/* End this file (cut the zeros off its end, sync it); the next append starts another. */
+/* End this file (cut the zeros off its end, sync it); the next append starts another, unless there
+ * is no room or no descriptor for one: then it goes on in this one, and the one after it tries. */
 int txnlog_roll(struct txnlog *l, struct err *e);
 
 /* TRUNC: drop all behind `zxid` from the disk, durably, so that store_recover() ends at `zxid` or,

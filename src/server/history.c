@@ -50,13 +50,28 @@ int history_recover(struct server *s, struct tree **tree, struct store_recovery 
     int rc = new_tree(tree, e);
     if (rc == 0)
         rc = store_recover(&s->store, *tree, r, e);
-    if (rc != 0)
+    if (rc != 0) {
+        if (*tree)
+            tree_close(*tree);
+        *tree = NULL;
         return rc;
+    }
     say_what_was_found(r);
     log_info("recovered %zu nodes to zxid 0x%" PRIx64 ", %" PRIu64
              " transactions replayed, in %" PRIu64 " ms",
              tree_count(*tree), (uint64_t)r->last_zxid, r->n_txns, (uv_hrtime() - start) / 1000000);
     return 0;
+}
+
+bool history_waits_for_room(int rc, const struct err *e, bool *told)
+{
+    if (!store_is_short(rc))
+        return false;
+    if (!*told)
+        log_error("%s; the start waits for that", e->text);
+    *told = true;
+    sleep(1);
+    return true;
 }
 
 /* ---- Epochs ---- */
@@ -78,16 +93,47 @@ int history_read_epochs(struct server *s, struct zab_history *h, struct err *e)
     return 0;
 }
 
+/* What the log thread has done is told in the same order. */
+struct epoch_order {
+    struct list link;
+    struct server *server;
+    const char *name;
+    int64_t epoch;
+};
+
+static int save_epoch(struct txnlog *log, void *arg, struct err *e)
+{
+    struct epoch_order *o = arg;
+    struct history *h = &o->server->history;
+    (void)log;
+    int rc = store_epoch_write(&o->server->store, o->name, o->epoch, e);
+    if (rc == 0) {
+        atomic_fetch_add(&h->n_epochs_saved, 1);
+        uv_async_send(&h->epoch_saved);
+    }
+    return rc;
+}
+
+static void on_epoch_saved(uv_async_t *async)
+{
+    struct server *s = async->data;
+    struct history *h = &s->history;
+    while (h->n_epochs_told != atomic_load(&h->n_epochs_saved)) {
+        struct node_event ev = {.type = NODE_EPOCH_SAVED};
+        struct epoch_order *o = LIST_FIRST(&h->epochs, struct epoch_order, link);
+        list_remove(&o->link);
+        free(o);
+        h->n_epochs_told++;
+        server_step(s, &ev);
+    }
+}
+
 void history_save_epoch(struct server *s, const char *name, int64_t epoch)
 {
-    struct err e;
-    if (store_epoch_write(&s->store, name, epoch, &e) != 0) {
-        log_error(
-            "%s; exiting, because further writes could not be made durable. Check the disk, then "
-            "restart.",
-            e.text);
-        _exit(1);
-    }
+    struct epoch_order *o = mem_zalloc(sizeof(*o));
+    *o = (struct epoch_order){.server = s, .name = name, .epoch = epoch};
+    list_append(&s->history.epochs, &o->link);
+    log_thread_run(s->log, save_epoch, o);
 }
 
 /* ---- Purge ---- */
@@ -249,9 +295,11 @@ void history_start(struct server *s)
 {
     struct history *h = &s->history;
     uv_mutex_init(&h->lock);
+    list_init(&h->epochs);
     uv_async_init(&s->loop, &h->changed, on_changed);
+    uv_async_init(&s->loop, &h->epoch_saved, on_epoch_saved);
     uv_timer_init(&s->loop, &h->purge_timer);
-    h->changed.data = h->purge_timer.data = s;
+    h->changed.data = h->epoch_saved.data = h->purge_timer.data = s;
     uint64_t hours = (uint64_t)MAX(s->config->purge_hours, 1);
     uv_timer_start(&h->purge_timer, on_purge_timer, FIRST_PURGE_MS, hours * 3600 * 1000);
 }
@@ -261,5 +309,7 @@ void history_stop(struct server *s)
     if (s->history.tree)
         tree_close(s->history.tree);
     s->history.tree = NULL;
+    LIST_FOR_EACH_SAFE (o, &s->history.epochs, struct epoch_order, link)
+        free(o);
     uv_mutex_destroy(&s->history.lock);
 }

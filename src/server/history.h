@@ -4,8 +4,10 @@
 #ifndef ZAB_SERVER_HISTORY_H
 #define ZAB_SERVER_HISTORY_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
+#include "zab/list.h"
 #include "zab/node.h"
 #include "zab/store.h"
 
@@ -17,6 +19,10 @@ struct history {
     bool purging;
     uint64_t next_relief_ms; /* a purge for want of space */
     uv_mutex_t lock;         /* purging and changing exclude each other */
+    struct list epochs;      /* to be saved, in order */
+    _Atomic unsigned n_epochs_saved;
+    unsigned n_epochs_told;
+    uv_async_t epoch_saved;
     uv_async_t changed;
     enum node_event_type change; /* one at a time: NODE_TRUNCATED or NODE_TREE_INSTALLED */
     int64_t zxid;
@@ -29,6 +35,12 @@ int history_recover(struct server *s, struct tree **tree, struct store_recovery 
 
 /* The epochs of a replica whose log ends at h->last_zxid. */
 int history_read_epochs(struct server *s, struct zab_history *h, struct err *e);
+
+/* At a start that failed with `rc`: true, after a while, if it is to be tried again since there was
+ * no room. `*told`: it was said already. */
+bool history_waits_for_room(int rc, const struct err *e, bool *told);
+
+/* On the log thread; NODE_EPOCH_SAVED comes when it is done. */
 void history_save_epoch(struct server *s, const char *name, int64_t epoch);
 
 void history_start(struct server *s);

@@ -54,25 +54,65 @@ static void sync_log(struct log_thread *t)
         log_warn("syncing the log took %" PRId64 " ms; a slow disk makes every write slow", took);
 }
 
-static void carry_out(struct log_thread *t, size_t n)
+/* What was appended is durable, up to `*last`; -1: nothing was. */
+static void persist(struct log_thread *t, int64_t *last)
 {
-    struct err e;
-    int64_t last = -1;
-    for (size_t i = 0; i < n; i++) {
-        const struct order *o = &t->taken[i];
-        struct node_batch *b = o->batch;
-        int rc = b ? txnlog_append(&t->log, &b->entries, b->first_zxid, b->last_zxid, &e)
-                   : o->run(&t->log, o->arg, &e);
-        if (rc != 0)
-            die(&e);
-        if (b)
-            last = b->last_zxid;
-    }
-    if (last < 0)
+    if (*last < 0)
         return;
     if (t->sync)
         sync_log(t);
-    t->persisted(t->arg, last);
+    t->persisted(t->arg, *last);
+    *last = -1;
+}
+
+/* False: it is to stop. */
+static bool wait_a_second(struct log_thread *t)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec++;
+    pthread_mutex_lock(&t->lock);
+    while (!t->stop && pthread_cond_timedwait(&t->wake, &t->lock, &until) == 0)
+        continue;
+    bool stop = t->stop;
+    pthread_mutex_unlock(&t->lock);
+    return !stop;
+}
+
+/* Again and again, while there is no room for it or no descriptor. False: it is to stop. */
+static bool carry_out_one(struct log_thread *t, const struct order *o, int64_t *last)
+{
+    struct err e;
+    struct node_batch *b = o->batch;
+    for (bool waited = false;; waited = true) {
+        int rc = b ? txnlog_append(&t->log, &b->entries, b->first_zxid, b->last_zxid, &e)
+                   : o->run(&t->log, o->arg, &e);
+        if (rc == 0 && waited)
+            log_info("the log goes on");
+        if (rc == 0)
+            return true;
+        if (!store_is_short(rc) || t->log.failed != 0)
+            die(&e);
+        if (!waited) {
+            log_error("%s; writes wait until it can go on", e.text);
+            persist(t, last);
+        }
+        if (!wait_a_second(t))
+            return false;
+    }
+}
+
+static void carry_out(struct log_thread *t, size_t n)
+{
+    int64_t last = -1;
+    for (size_t i = 0; i < n; i++) {
+        const struct order *o = &t->taken[i];
+        if (!carry_out_one(t, o, &last))
+            return; /* who waits for these is told nothing */
+        if (o->batch)
+            last = o->batch->last_zxid;
+    }
+    persist(t, &last);
 }
 
 static void *log_main(void *arg)
@@ -112,7 +152,11 @@ struct log_thread *log_thread_start(struct store *store, uint64_t prealloc_bytes
     t->arg = arg;
     txnlog_init(&t->log, store, prealloc_bytes);
     pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_init(&t->wake, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&t->wake, &attr);
+    pthread_condattr_destroy(&attr);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
     int rc = pthread_create(&t->thread, NULL, log_main, t);

@@ -71,13 +71,6 @@ static void take_snapshot(struct server *s)
                       s);
 }
 
-static void save_epoch(struct server *s, const struct node_effect *fx)
-{
-    struct node_event ev = {.type = NODE_EPOCH_SAVED};
-    history_save_epoch(s, fx->epoch_name, fx->epoch);
-    server_step_later(s, &ev);
-}
-
 static void carry_out(struct server *s, const struct node_effect *fx)
 {
     switch (fx->type) {
@@ -109,7 +102,7 @@ static void carry_out(struct server *s, const struct node_effect *fx)
         links_stop_connecting(s);
         break;
     case NODE_SAVE_EPOCH:
-        save_epoch(s, fx);
+        history_save_epoch(s, fx->epoch_name, fx->epoch);
         break;
     case NODE_SEND_TREE:
         stream_send_tree(stream_of(fx), node_tree(s->node), fx->before);
@@ -284,7 +277,12 @@ static int set_ensemble(struct server *s, struct node_config *nc, struct err *e)
     };
     nc->server_id = c->own->zab.sid;
     nc->ensemble = &s->ensemble;
-    return history_read_epochs(s, &nc->history, e);
+    bool told = false;
+    int rc;
+    do
+        rc = history_read_epochs(s, &nc->history, e);
+    while (history_waits_for_room(rc, e, &told));
+    return rc;
 }
 
 /* The tree is the node's then. */
@@ -428,6 +426,27 @@ static void serve(struct server *s)
     shut_down(s);
 }
 
+/* What is on disk. On a full one it waits, since a process that ends would only be started again.
+ */
+static int open_history(struct server *s, struct tree **tree, struct store_recovery *r,
+                        struct err *e)
+{
+    bool told = false;
+    int rc;
+    do {
+        rc = store_open(&s->store, disk_posix(), s->config->data_dir, s->config->log_dir, e);
+        s->store.has_peers = s->config->own != NULL;
+    } while (history_waits_for_room(rc, e, &told));
+    if (rc == 0)
+        rc = lock_dirs(s, e);
+    if (rc != 0)
+        return rc;
+    do
+        rc = history_recover(s, tree, r, e);
+    while (history_waits_for_room(rc, e, &told));
+    return rc;
+}
+
 /* Up to the node: its tree, its place in the ensemble, and all ports. */
 static int start(struct server *s, struct err *e)
 {
@@ -435,12 +454,7 @@ static int start(struct server *s, struct err *e)
     struct store_recovery r;
     int rc = secure_open(&s->secure, s->config, e);
     if (rc == 0)
-        rc = store_open(&s->store, disk_posix(), s->config->data_dir, s->config->log_dir, e);
-    s->store.has_peers = s->config->own != NULL;
-    if (rc == 0)
-        rc = lock_dirs(s, e);
-    if (rc == 0)
-        rc = history_recover(s, &tree, &r, e);
+        rc = open_history(s, &tree, &r, e);
     if (rc == 0)
         rc = listen_all(s, e);
     if (rc == 0)

@@ -93,6 +93,8 @@ static int mem_op_open(struct disk *d, const char *path, unsigned flags, struct 
         return rc;
     struct mem_name *n = mem_find(m, path);
     bool there = n && n->now;
+    if (m->n_open >= m->files_max)
+        return -EMFILE;
     if (there == !!(flags & DISK_CREATE))
         return there ? -EEXIST : -ENOENT;
     if (!there) {
@@ -104,6 +106,7 @@ static int mem_op_open(struct disk *d, const char *path, unsigned flags, struct 
     }
     struct mem_handle *h = mem_zalloc(sizeof(*h));
     h->base.disk = d;
+    m->n_open++;
     h->file = n->now;
     h->boot = m->boot;
     h->writable = flags & DISK_WRITE;
@@ -113,6 +116,7 @@ static int mem_op_open(struct disk *d, const char *path, unsigned flags, struct 
 
 static void mem_op_close(struct disk_file *f)
 {
+    mem_of(f->disk)->n_open--;
     free(handle_of(f));
 }
 
@@ -351,6 +355,8 @@ static int mem_op_sync_dir(struct disk *d, const char *path)
     int rc = mem_begin(m);
     if (rc < 0)
         return rc;
+    if (m->n_open >= m->files_max)
+        return -EMFILE;
     m->counters.dir_syncs++;
     for (struct mem_name *n = m->names; n; n = n->next) {
         if (mem_name_in(n->path, path))
@@ -406,6 +412,7 @@ struct disk_mem *disk_mem_open(uint64_t seed)
     m->base.ops = &mem_ops;
     m->rng.state = seed;
     m->capacity = INT64_MAX;
+    m->files_max = UINT32_MAX;
     return m;
 }
 
@@ -445,6 +452,11 @@ void disk_mem_set_time(struct disk_mem *m, int64_t seconds)
 void disk_mem_set_capacity(struct disk_mem *m, uint64_t bytes)
 {
     m->capacity = MIN(bytes, (uint64_t)INT64_MAX);
+}
+
+void disk_mem_set_files_max(struct disk_mem *m, unsigned n)
+{
+    m->files_max = n;
 }
 
 struct disk_mem_counters disk_mem_counters(const struct disk_mem *m)

@@ -32,6 +32,7 @@ struct disk_mem {
     struct mem_name *names;
     uint64_t boot; /* counts crashes and kills */
     uint64_t capacity;
+    unsigned n_open, files_max;
     uint64_t n_counts; /* of mem_used() */
     int64_t now_s;
     uint64_t countdown;

@@ -22,6 +22,12 @@ static int fd_of(struct disk_file *f)
     return container_of(f, struct posix_file, base)->fd;
 }
 
+/* A quota is as good as a full disk. */
+static int write_error(void)
+{
+    return errno == EDQUOT ? -ENOSPC : -errno;
+}
+
 static int posix_open(struct disk *d, const char *path, unsigned flags, struct disk_file **out)
 {
     int how = O_CLOEXEC | O_NOCTTY | (flags & DISK_WRITE ? O_RDWR : O_RDONLY);
@@ -32,7 +38,7 @@ static int posix_open(struct disk *d, const char *path, unsigned flags, struct d
         fd = open(path, how, 0644);
     while (fd < 0 && errno == EINTR);
     if (fd < 0)
-        return -errno;
+        return write_error();
     struct posix_file *file = mem_alloc(sizeof(*file));
     *file = (struct posix_file){{d}, fd};
     *out = &file->base;
@@ -74,7 +80,7 @@ static int64_t posix_write(struct disk_file *f, const void *data, size_t len, ui
     do
         n = pwrite(fd_of(f), data, len, (off_t)offset);
     while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : (int64_t)n;
+    return n < 0 ? write_error() : (int64_t)n;
 }
 
 /* Zeros that were really written: blocks that are only reserved have to be marked as written at
@@ -113,7 +119,7 @@ static int posix_truncate(struct disk_file *f, uint64_t size)
 static int posix_rename(struct disk *d, const char *from, const char *to)
 {
     (void)d;
-    return rename(from, to) < 0 ? -errno : 0;
+    return rename(from, to) < 0 ? write_error() : 0;
 }
 
 static int posix_unlink(struct disk *d, const char *path)
@@ -125,7 +131,7 @@ static int posix_unlink(struct disk *d, const char *path)
 static int posix_link(struct disk *d, const char *from, const char *to)
 {
     (void)d;
-    return link(from, to) < 0 ? -errno : 0;
+    return link(from, to) < 0 ? write_error() : 0;
 }
 
 static int posix_rmdir(struct disk *d, const char *path)
@@ -166,7 +172,7 @@ static int posix_sync_dir(struct disk *d, const char *path)
 static int posix_mkdir_one(struct disk *d, char *path)
 {
     if (mkdir(path, 0755) < 0)
-        return errno == EEXIST ? 0 : -errno;
+        return errno == EEXIST ? 0 : write_error();
     char *slash = strrchr(path, '/');
     if (!slash)
         return posix_sync_dir(d, ".");

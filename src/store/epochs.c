@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* acceptedEpoch, currentEpoch and the numbers of ours beside them: each in decimal, as ZooKeeper
- * writes it; ours with a checksum after it, since a wrong one would be believed. */
+ * writes it; ours with a checksum after it, since a wrong one would be believed. A small file is
+ * kept in reserve, which becomes the next one when the disk is full. */
 #include "store_impl.h"
 
 #include <stdio.h>
@@ -8,7 +9,10 @@
 
 enum {
     EPOCH_TEXT_MAX = 48,
+    SPARE_SIZE = 64,
 };
+
+#define SPARE_NAME "spare"
 
 static bool is_zookeepers(const char *name)
 {
@@ -64,23 +68,72 @@ out:
     return rc;
 }
 
+static int write_whole(struct store *s, const char *path, const struct buf *text, struct err *e)
+{
+    struct disk_file *file;
+    int rc = store_replace_begin(s, path, &file, e);
+    if (rc < 0)
+        return rc;
+    rc = disk_write(file, text->data, text->len, 0);
+    if (rc < 0) {
+        store_io_error(s, e, rc, "write", path);
+        store_replace_abandon(s, path, file);
+        return rc;
+    }
+    return store_replace_publish(s, path, file, e);
+}
+
+/* The file that was kept for that becomes the new one. `e` says already why it is needed. */
+static int write_by_spare(struct store *s, const char *path, const struct buf *text, struct err *e)
+{
+    struct disk_file *file;
+    char *spare = store_path(s->data_dir, SPARE_NAME);
+    int rc = disk_open(s->disk, spare, DISK_WRITE, &file);
+    if (rc == 0) {
+        rc = disk_write(file, text->data, text->len, 0);
+        if (rc == 0)
+            rc = disk_truncate(file, text->len);
+        if (rc == 0)
+            rc = disk_sync(file);
+        disk_close(file);
+    }
+    if (rc == 0)
+        rc = disk_rename(s->disk, spare, path);
+    if (rc == 0 && (rc = disk_sync_dir(s->disk, s->data_dir)) < 0)
+        store_io_error(s, e, rc, "sync the directory of", path);
+    free(spare);
+    return rc == -ENOENT ? -ENOSPC : rc;
+}
+
+/* As long as there is room: elections go on where there is none. Without it they wait. */
+static void keep_spare(struct store *s)
+{
+    static const uint8_t zeros[SPARE_SIZE];
+    struct disk_stat st;
+    struct disk_file *file;
+    char *spare = store_path(s->data_dir, SPARE_NAME);
+    if (disk_stat(s->disk, spare, &st) == -ENOENT &&
+        disk_open(s->disk, spare, DISK_WRITE | DISK_CREATE, &file) == 0) {
+        int rc = disk_write(file, zeros, sizeof(zeros), 0);
+        if (rc == 0)
+            rc = disk_sync(file);
+        disk_close(file);
+        if (rc < 0)
+            disk_unlink(s->disk, spare);
+    }
+    free(spare);
+}
+
 int store_epoch_write(struct store *s, const char *name, int64_t epoch, struct err *e)
 {
     struct buf text = {0};
     char *path = store_path(s->data_dir, name);
-    struct disk_file *file;
     number_text(name, epoch, &text);
-    int rc = store_replace_begin(s, path, &file, e);
-    if (rc < 0)
-        goto out;
-    rc = disk_write(file, text.data, text.len, 0);
-    if (rc < 0) {
-        store_io_error(s, e, rc, "write", path);
-        store_replace_abandon(s, path, file);
-        goto out;
-    }
-    rc = store_replace_publish(s, path, file, e);
-out:
+    int rc = write_whole(s, path, &text, e);
+    if (rc == -ENOSPC)
+        rc = write_by_spare(s, path, &text, e);
+    if (rc == 0)
+        keep_spare(s);
     buf_close(&text);
     free(path);
     return rc;
@@ -135,6 +188,8 @@ int store_recover_epochs(struct store *s, int64_t last_zxid, struct store_epochs
         rc = recover_epoch(s, "currentEpoch", least, &out->current, out, e);
     if (rc == 0)
         rc = recover_epoch(s, "acceptedEpoch", least, &out->accepted, out, e);
+    if (rc == 0)
+        keep_spare(s);
     if (rc == 0 && out->accepted < out->current)
         rc = err_set(e, -EUCLEAN,
                      "%s: acceptedEpoch %" PRId64 " is less than currentEpoch %" PRId64

@@ -35,7 +35,7 @@ int store_io_error(struct store *s, struct err *e, int code, const char *doing, 
     int64_t left = disk_free_bytes(s->disk, s->data_dir);
     return err_set(e, code,
                    "cannot %s %s: no space left on the device (%" PRId64
-                   " bytes are free): make room, then start again",
+                   " bytes are free): make room",
                    doing, path, left < 0 ? 0 : left);
 }
 

@@ -6,7 +6,8 @@
  * metadata to write. What is not synced yet is never more than TXNLOG_UNSYNCED_MAX bytes or one
  * entry: what reading takes for a torn tail is bounded by that.
  *
- * The first failure is final. */
+ * The first failure is final, unless it is that there is no room: what was not written then is
+ * written again, in the same place. */
 #include "store_impl.h"
 
 #include <zlib.h>
@@ -28,6 +29,7 @@ static void txnlog_close_file(struct txnlog *l)
     l->file = NULL;
     l->path = NULL;
     l->size = l->allocated = l->unsynced = 0;
+    l->ended = false;
 }
 
 void txnlog_forget_mark(struct txnlog *l)
@@ -49,6 +51,14 @@ static int txnlog_fail(struct txnlog *l, int code, const char *doing, struct err
     return store_io_error(l->store, e, code, doing, l->path);
 }
 
+/* Of a write, which may be done again; a sync that failed may not. */
+static int txnlog_fail_unless_short(struct txnlog *l, int code, const char *doing, struct err *e)
+{
+    if (store_is_short(code))
+        return store_io_error(l->store, e, code, doing, l->path);
+    return txnlog_fail(l, code, doing, e);
+}
+
 static int txnlog_check(const struct txnlog *l, struct err *e)
 {
     if (l->failed == 0)
@@ -57,44 +67,76 @@ static int txnlog_check(const struct txnlog *l, struct err *e)
                    strerror(-l->failed));
 }
 
+static uint64_t zero_step(const struct txnlog *l)
+{
+    return MIN(l->prealloc, (uint64_t)ZERO_STEP_MAX);
+}
+
 /* Zeros behind `end`, up to which the next write goes. They are only there for speed: without space
  * for them the entry may still fit. */
 static int txnlog_allocate(struct txnlog *l, uint64_t end)
 {
     if (l->prealloc == 0 || end <= l->allocated)
         return 0;
-    uint64_t step = MIN(l->prealloc, (uint64_t)ZERO_STEP_MAX);
+    uint64_t step = zero_step(l);
     int rc = disk_zero(l->file, end, step);
     if (rc == 0)
         l->allocated = end + step;
     return rc == -ENOSPC ? 0 : rc;
 }
 
+/* Header and zeros, durably. `*final`: the sync itself has failed. */
+static int fill_file(struct txnlog *l, struct disk_file *file, bool *final)
+{
+    struct buf header = {0};
+    zk_file_header_write(&header, &(struct zk_file_header){LOG_MAGIC, FILE_VERSION, 0});
+    int rc = disk_write(file, header.data, header.len, 0);
+    buf_close(&header);
+    if (rc == 0 && l->prealloc > 0)
+        rc = disk_zero(file, FILE_HEADER_SIZE, zero_step(l));
+    if (rc < 0)
+        return rc;
+    rc = disk_sync(file);
+    if (rc == 0)
+        rc = disk_sync_dir(l->store->disk, l->store->log_dir);
+    *final = rc < 0 && rc != -EMFILE && rc != -ENFILE; /* the directory could not be opened */
+    return rc;
+}
+
+/* Begin another file. If there cannot be one now the last one goes on, if there is one; its zeros
+ * do no harm, should it not be possible to cut them off. */
 static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
 {
     struct buf text = {0};
+    struct disk *disk = l->store->disk;
+    struct disk_file *file = NULL;
+    bool final = false;
     buf_printf(&text, "%s/" LOG_PREFIX "%" PRIx64, l->store->log_dir, (uint64_t)first_zxid);
-    l->path = (char *)text.data;
-    int rc = disk_open(l->store->disk, l->path, DISK_WRITE | DISK_CREATE, &l->file);
+    char *path = (char *)text.data;
+    int rc = disk_open(disk, path, DISK_WRITE | DISK_CREATE, &file);
+    if (rc == 0 && (rc = fill_file(l, file, &final)) < 0)
+        disk_close(file);
     if (rc < 0) {
-        l->file = NULL;
-        return txnlog_fail(l, rc, "create", e);
+        bool passes = store_is_short(rc) && !final;
+        if (passes && file)
+            disk_unlink(disk, path);
+        if (!passes)
+            l->failed = rc;
+        rc = passes && l->file ? 0 : store_io_error(l->store, e, rc, "create", path);
+        free(path);
+        return rc;
     }
+    if (l->file)
+        (void)disk_truncate(l->file, l->size);
+    txnlog_close_file(l);
+    l->file = file;
+    l->path = path;
     l->file_zxid = first_zxid;
+    l->size = FILE_HEADER_SIZE;
+    l->allocated = l->size + zero_step(l);
     if (!l->mark)
         l->mark = txnlog_mark_open(l->store);
-    struct buf header = {0};
-    zk_file_header_write(&header, &(struct zk_file_header){LOG_MAGIC, FILE_VERSION, 0});
-    rc = disk_write(l->file, header.data, header.len, 0);
-    l->size = header.len;
-    buf_close(&header);
-    if (rc == 0)
-        rc = txnlog_allocate(l, l->size);
-    if (rc == 0)
-        rc = disk_sync(l->file);
-    if (rc == 0)
-        rc = disk_sync_dir(l->store->disk, l->store->log_dir);
-    return rc < 0 ? txnlog_fail(l, rc, "create", e) : 0;
+    return 0;
 }
 
 /* Fill in the checksums of some entries from `*pos` on: as many as may wait for one sync, at
@@ -132,7 +174,7 @@ static int txnlog_write(struct txnlog *l, const struct buf *batch, size_t start,
     if (rc == 0)
         rc = disk_write(l->file, batch->data + start, len, l->size);
     if (rc < 0)
-        return txnlog_fail(l, rc, "write", e);
+        return txnlog_fail_unless_short(l, rc, "write", e);
     const uint8_t *entry = batch->data + last;
     l->last_entry = (struct txnlog_place){l->size + (last - start), be32_get(entry + 4),
                                           txn_zxid(entry + TXN_ENTRY_HEAD)};
@@ -146,17 +188,22 @@ int txnlog_append(struct txnlog *l, struct buf *batch, int64_t first_zxid, int64
 {
     ensure(batch->len > 0 && first_zxid <= last_zxid && first_zxid > l->last_zxid);
     int rc = txnlog_check(l, e);
-    if (rc == 0 && !l->file)
+    bool begins = !l->file || (l->ended && l->unsynced == 0);
+    if (rc == 0 && begins && l->appended == 0)
         rc = txnlog_create(l, first_zxid, e);
-    for (size_t pos = 0; rc == 0 && pos < batch->len;) {
+    for (size_t pos = l->appended; rc == 0 && pos < batch->len;) {
         size_t start = pos, last = pos;
         rc = txnlog_seal(batch, &pos, &last);
         rc = rc < 0 ? txnlog_fail(l, rc, "write a transaction to", e)
                     : txnlog_write(l, batch, start, last, pos, e);
+        if (rc == 0)
+            l->appended = pos;
     }
-    if (rc == 0)
-        l->last_zxid = last_zxid;
-    return rc;
+    if (rc < 0)
+        return rc;
+    l->appended = 0;
+    l->last_zxid = last_zxid;
+    return 0;
 }
 
 int txnlog_sync(struct txnlog *l, struct err *e)
@@ -185,14 +232,18 @@ int txnlog_roll(struct txnlog *l, struct err *e)
         rc = disk_sync(l->file);
     if (rc < 0)
         return txnlog_fail(l, rc, "end", e);
-    txnlog_close_file(l);
+    l->allocated = l->size;
+    l->unsynced = 0;
+    l->ended = true;
     return 0;
 }
 
 int txnlog_end(struct txnlog *l, struct err *e)
 {
     int rc = txnlog_roll(l, e);
-    if (rc == 0)
-        l->last_zxid = -1;
-    return rc;
+    if (rc < 0)
+        return rc;
+    txnlog_close_file(l);
+    l->last_zxid = -1;
+    return 0;
 }

@@ -278,7 +278,7 @@ PY
     ens same
     local server
     for server in $ALL; do
-        ! log_has "$server" ' error ' || return 1
+        ! grep -h " error " "$E/$server/log" || return 1
         stop "$server"
     done
 }

@@ -289,22 +289,42 @@ can_write() {
     stop_server "$NAME"
 }
 
-@test "a disk that somebody else fills ends it with a clear error, and nothing is lost" {
+@test "on a disk that somebody else fills writes wait, and go on when there is room" {
     small_disk 3072
     start_on_disk
-    local n result=0
+    local n
     n=$(fill_disk)
     on_disk sh -c "cat /dev/zero >'$DIR/data/foreign' 2>/dev/null" || :
-    until process_is_gone "$(cat "$DIR/pid")"; do
+    # New sessions are not refused as writes are: at last one finds no room.
+    until log_has "error cannot write .*log.*: no space left on the device .*; writes wait"; do
         zabctl -t 1 -s "127.0.0.1:$SERVER_PORT" ls / >/dev/null 2>&1 || :
     done
-    wait "$(cat "$DIR/pid")" || result=$?
-    [ "$result" = 1 ]
-    log_has "error cannot write .*log.*: no space left on the device"
+    run ! can_write /more
+    ! process_is_gone "$(cat "$DIR/pid")"
+    on_disk rm "$DIR/data/foreign"
+    wait_for 5 log_has "the log goes on"
+    [ "$(count_nodes)" = "$n" ]
     on_disk mount -o remount,size=64m "$DIR/data"
+    wait_for 5 can_write /more
+    kill -9 "$(cat "$DIR/pid")"
     start_on_disk
     [ "$(count_nodes)" = "$n" ]
+    zabctl -s "127.0.0.1:$SERVER_PORT" get /more
     stop_server "$NAME"
+}
+
+@test "a start on a disk without any room waits, and says so" {
+    small_disk 3072
+    start_on_disk
+    local n
+    n=$(fill_disk)
+    stop_server "$NAME"
+    on_disk sh -c "rm '$DIR/data/version-2/snapshot.0.zst' && cat /dev/zero >'$DIR/data/foreign' 2>/dev/null" || :
+    on_disk sh -c "mkdir '$DIR/data/old' && mv '$DIR'/data/version-2/* '$DIR/data/old'" || skip "no room at all"
+    background nsenter -t "$DISK" -m zabd "$DIR/zoo.cfg" 2>"$DIR/waits"
+    wait_for 5 grep "no space left on the device .*; the start waits" "$DIR/waits"
+    on_disk rm "$DIR/data/foreign"
+    wait_for 5 is_ready "$SERVER_PORT"
 }
 
 @test "starts on a full disk change nothing" {

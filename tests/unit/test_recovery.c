@@ -340,6 +340,30 @@ static void epochs_are_replaced_whole(void **state)
     assert_int_equal(failures, 6);
 }
 
+/* One that is there is replaced without any room. */
+static void an_epoch_needs_no_room(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct fixture f;
+        struct err e;
+        int64_t epoch;
+        fixture_open(&f, seed);
+        assert_int_equal(store_epoch_write(&f.store, "acceptedEpoch", 4, &e), 0);
+        disk_mem_set_capacity(f.mem, 0);
+        assert_int_equal(store_epoch_write(&f.store, "acceptedEpoch", 5, &e), 0);
+        disk_mem_crash(f.mem);
+        assert_int_equal(store_epoch_read(&f.store, "acceptedEpoch", &epoch, &e), 0);
+        assert_int_equal(epoch, 5);
+        /* The one in reserve is used up. */
+        assert_int_equal(store_epoch_write(&f.store, "currentEpoch", 5, &e), -ENOSPC);
+        assert_int_equal(store_epoch_read(&f.store, "currentEpoch", &epoch, &e), -ENOENT);
+        disk_mem_set_capacity(f.mem, 1 << 20);
+        assert_int_equal(store_epoch_write(&f.store, "currentEpoch", 5, &e), 0);
+        fixture_close(&f);
+    }
+}
+
 static void an_epoch_that_is_no_number_is_refused(void **state)
 {
     (void)state;
@@ -613,6 +637,7 @@ int main(void)
         cmocka_unit_test(purge_counts_only_good_snapshots),
         cmocka_unit_test(truncate_takes_newer_snapshots_with_it),
         cmocka_unit_test(epochs_are_replaced_whole),
+        cmocka_unit_test(an_epoch_needs_no_room),
         cmocka_unit_test(an_epoch_that_is_no_number_is_refused),
         cmocka_unit_test(power_may_be_lost_at_any_operation),
         cmocka_unit_test(a_process_may_be_killed_at_any_operation),

@@ -295,7 +295,7 @@ static void an_error_is_final(void **state)
         int rc = append_txns(&l, ZXID(1), ZXID(40), 100, &e);
         if (rc == 0)
             rc = txnlog_sync(&l, &e);
-        bool of_mark = n == 2 || n == 3 || n == 11; /* which is not needed */
+        bool of_mark = n == 6 || n == 7 || n == 11; /* which is not needed */
         if (!of_mark) {
             assert_int_equal(rc, -EIO);
             assert_non_null(strstr(e.text, "/d/version-2/log.100000001"));
@@ -358,6 +358,104 @@ static void a_full_disk_fails_the_append_and_keeps_what_was_synced(void **state)
     assert_int_equal(read_all(&f.store, 0, &last, &e), 0);
     assert_int_equal(last, ZXID(n - 2));
     fixture_close(&f);
+}
+
+/* Whatever the room: the batch that found none is written when there is some, once. */
+static void a_batch_waits_for_room(void **state)
+{
+    (void)state;
+    unsigned waited = 0;
+    for (uint64_t room = 0; room < 3000; room += 7) {
+        struct fixture f;
+        struct txnlog l;
+        struct err e;
+        struct buf batch = {0};
+        int64_t last;
+        fixture_open(&f, room);
+        disk_mem_set_capacity(f.mem, room);
+        txnlog_init(&l, &f.store, room % 2 ? TEST_PREALLOC : 0);
+        for (int64_t n = 1; n <= 12; n += 3) {
+            for (int64_t zxid = n; zxid < n + 3; zxid++)
+                add_txn(&batch, ZXID(zxid), 100);
+            int rc;
+            while ((rc = txnlog_append(&l, &batch, ZXID(n), ZXID(n + 2), &e)) < 0) {
+                assert_int_equal(rc, -ENOSPC);
+                assert_int_equal(l.failed, 0);
+                waited++;
+                room += 100;
+                disk_mem_set_capacity(f.mem, room);
+            }
+            assert_int_equal(txnlog_sync(&l, &e), 0);
+            buf_reset(&batch);
+        }
+        buf_close(&batch);
+        txnlog_close(&l);
+        disk_mem_crash(f.mem);
+        assert_int_equal(read_all(&f.store, 0, &last, &e), 0);
+        assert_int_equal(last, ZXID(12));
+        fixture_close(&f);
+    }
+    assert_true(waited > 20);
+}
+
+/* A batch of which a part was written, and synced in between. */
+static void a_large_batch_goes_on_where_it_stopped(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct txnlog l;
+    struct err e;
+    struct buf batch = {0};
+    int64_t last;
+    fixture_open(&f, 1);
+    for (int n = 1; n <= 4; n++)
+        add_txn(&batch, ZXID(n), TXNLOG_UNSYNCED_MAX / 2 + 1000);
+    disk_mem_set_capacity(f.mem, batch.len / 2 + 100000);
+    txnlog_init(&l, &f.store, 0);
+    assert_int_equal(txnlog_append(&l, &batch, ZXID(1), ZXID(4), &e), -ENOSPC);
+    assert_true(l.appended > 0);
+    disk_mem_set_capacity(f.mem, batch.len * 2);
+    assert_int_equal(txnlog_append(&l, &batch, ZXID(1), ZXID(4), &e), 0);
+    assert_int_equal(txnlog_sync(&l, &e), 0);
+    txnlog_close(&l);
+    buf_close(&batch);
+    disk_mem_crash(f.mem);
+    assert_int_equal(read_all(&f.store, 0, &last, &e), 0);
+    assert_int_equal(last, ZXID(4));
+    assert_true(file_size(&f, "/d/version-2/log.100000001") < 9 << 20);
+    fixture_close(&f);
+}
+
+static void without_a_descriptor_the_file_goes_on(void **state)
+{
+    (void)state;
+    for (unsigned free_files = 0; free_files < 3; free_files++) {
+        struct fixture f;
+        struct txnlog l;
+        struct err e;
+        int64_t last;
+        fixture_open(&f, 1);
+        txnlog_init(&l, &f.store, TEST_PREALLOC);
+        disk_mem_set_files_max(f.mem, 0);
+        assert_int_equal(append_txns(&l, ZXID(1), ZXID(1), 100, &e), -EMFILE);
+        assert_int_equal(l.failed, 0);
+        disk_mem_set_files_max(f.mem, 100);
+        write_txns(&l, ZXID(1), ZXID(5), 100);
+        /* The log and what is known of its syncs are open. */
+        disk_mem_set_files_max(f.mem, 2 + free_files);
+        assert_int_equal(txnlog_roll(&l, &e), 0);
+        assert_int_equal(append_txns(&l, ZXID(6), ZXID(6), 100, &e), 0);
+        write_txns(&l, ZXID(7), ZXID(9), 100);
+        assert_int_equal(file_size(&f, LAST_LOG) >= 0, free_files > 1);
+        disk_mem_set_files_max(f.mem, 100);
+        write_txns(&l, ZXID(10), ZXID(11), 100);
+        assert_int_equal(file_size(&f, "/d/version-2/log.10000000a") >= 0, free_files <= 1);
+        txnlog_close(&l);
+        disk_mem_crash(f.mem);
+        assert_int_equal(read_all(&f.store, 0, &last, &e), 0);
+        assert_int_equal(last, ZXID(11));
+        fixture_close(&f);
+    }
 }
 
 static void truncating_drops_what_is_behind(void **state)
@@ -500,6 +598,9 @@ int main(void)
         cmocka_unit_test(an_error_is_final),
         cmocka_unit_test(a_bound_is_kept_on_what_waits_for_a_sync),
         cmocka_unit_test(a_full_disk_fails_the_append_and_keeps_what_was_synced),
+        cmocka_unit_test(a_batch_waits_for_room),
+        cmocka_unit_test(a_large_batch_goes_on_where_it_stopped),
+        cmocka_unit_test(without_a_descriptor_the_file_goes_on),
         cmocka_unit_test(truncating_drops_what_is_behind),
         cmocka_unit_test(a_power_loss_never_makes_the_log_unreadable),
         cmocka_unit_test(a_lost_sector_before_what_a_sync_covered_is_damage),
