@@ -214,8 +214,8 @@ static void check_refusal(struct world *w, struct conn *conn, const struct reque
     fail_answer(w, r, zxid, answer, text);
 }
 
-/* A client's requests are carried out in their order: what it asks for behind a read is not there yet
- * when that is answered. */
+/* A client's requests are carried out in their order: what it asks for behind a read is not there
+ * yet when that is answered. */
 static void check_order(struct world *w, const struct conn *conn, const struct request *r,
                         int64_t zxid)
 {

@@ -280,9 +280,9 @@ static void who_has_forgotten_promises_nothing(void **state)
         event(&c, ZAB_EV_LEADER_OPENED, 0);
         our_leader_info(&c, 5, OURS, false);
         event(&c, ZAB_EV_SAVED, 0);
-        assert_non_null(strstr(event(&c, ZAB_EV_SAVED, 0),
-                               with_all ? "ACKEPOCH 0.4294967295 epoch=0"
-                                        : "ACKEPOCH 0.4294967295 epoch=-1"));
+        assert_non_null(strstr(event(&c, ZAB_EV_SAVED, 0), with_all
+                                                               ? "ACKEPOCH 0.4294967295 epoch=0"
+                                                               : "ACKEPOCH 0.4294967295 epoch=-1"));
         core_close(&c);
     }
 }
