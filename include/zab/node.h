@@ -82,6 +82,8 @@ struct node_limits {
     size_t watches_bytes_max; /* of the paths that one connection watches */
     size_t watches_all_max;   /* bytes of memory for all watches */
     int64_t repair_every_ms;  /* by the leader's tree, at most */
+    int64_t repair_gap_ms;    /* on the leader, between two learners that it puts right */
+    int64_t decided_every_ms; /* what is decided is noted on the disk, at most */
     unsigned digest_bits;     /* replicas compare windows of 1 << so many transactions; all
                                * replicas of an ensemble must have the same */
 };

@@ -161,7 +161,11 @@ enum zab_event_type {
     ZAB_EV_TREE_INSTALLED,  /* the leader's tree is durable here, the log goes on behind `zxid` */
     ZAB_EV_TREE_FAILED,     /* it did not come whole, or is no tree; nothing was changed */
     ZAB_EV_CONFIRM,         /* leader: ask the learners now whether they still follow */
-    ZAB_EV_DIVERGED,        /* a learner's tree is not the leader's: take that */
+    ZAB_EV_DIVERGED,        /* the tree is not that of a quorum: give up what it is, and take the
+                             * tree of a leader that has the quorum's */
+    ZAB_EV_FULL,            /* this disk has no room, `zxid` not 0; or has it again, 0. A leader
+                             * without room resigns if the driver says that others have it */
+    ZAB_EV_TREE_SENT,       /* leader: all of the tree that went to `conn` is on its way */
     ZAB_EV_SYNC_CHOSEN,     /* answer to ZAB_FX_CHOOSE_SYNC for `conn`: `sync`, `zxid` */
 };
 
@@ -278,5 +282,8 @@ struct zab_learners {
 };
 struct zab_learners zab_learners(const struct zab *z);
 size_t zab_quorum_size(const struct zab *z); /* servers that vote */
+
+/* Whether the learners of those connections are a quorum, with this server or without it. */
+bool zab_is_quorum(const struct zab *z, const uint64_t *conns, size_t n, bool with_self);
 
 #endif

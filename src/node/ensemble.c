@@ -202,7 +202,7 @@ static void to_learner(struct node *n, const struct zab_effect *fx)
     case ZAB_FX_SEND:
         buf_reset(&n->scratch);
         if (fx->packet_type == ZAB_PING)
-            digest_tell(n, &n->scratch);
+            digest_tell(n, l, &n->scratch);
         link_send(n, l, fx->packet_type, fx->zxid,
                   n->scratch.len > 0 ? buf_slice(&n->scratch) : fx->data);
         if (fx->packet_type == ZAB_COMMIT)
@@ -242,9 +242,9 @@ static struct node_effect *effect(struct node *n, enum node_effect_type type)
 
 static void save_number(struct node *n, const char *name, int64_t value)
 {
-    struct node_effect *fx = effect(n, NODE_SAVE_EPOCH);
-    fx->epoch_name = name;
-    fx->epoch = value;
+    const uint8_t is_core = 1;
+    node_save_number(n, name, value);
+    buf_append(&n->saves, &is_core, 1);
 }
 
 static void notify(struct node *n, const struct zab_effect *fx)
@@ -401,9 +401,9 @@ static void begin_read_only(struct node *n)
     node_log(n, LOG_LEVEL_WARN, "no quorum: read-only until there is one (readonlymode.enabled)");
 }
 
-/* Its tree is not the leader's, though it has applied the same transactions. Where the leader's
- * tree does not help it is of no use to take it all the time. */
-static void leave_if_diverged(struct node *n)
+/* Its tree is not the leader's, though it has applied the same transactions: the leader learns that
+ * with the next PING, and finds out which of the two a quorum agrees with. */
+static void say_if_diverged(struct node *n)
 {
     if (!n->has_diverged)
         return;
@@ -411,19 +411,78 @@ static void leave_if_diverged(struct node *n)
     if (!n->serving || n->state == ZAB_LEADING)
         return;
     n->n_divergences++;
-    node_log(n, LOG_LEVEL_ERROR,
-             "transactions have come to something else here than on the leader, before zxid 0x%llx",
-             (unsigned long long)n->last_committed);
-    if (n->next_repair_ms > n->now_ms)
+    node_log(
+        n, LOG_LEVEL_ERROR,
+        "this server's tree differs from the leader's (found at zxid 0x%llx); the leader decides "
+        "which of them a quorum agrees with. Please report this as a bug",
+        (unsigned long long)n->last_committed);
+}
+
+/* The leader says so, with a quorum. Where its tree does not help it is of no use to take it all
+ * the time. */
+void ensemble_repair(struct node *n)
+{
+    if (!n->serving || n->next_repair_ms > n->now_ms)
         return;
     n->next_repair_ms = n->now_ms + n->config.limits.repair_every_ms;
     tell_type(n, ZAB_EV_DIVERGED);
 }
 
+/* On the leader: a quorum of learners agrees on something else. */
+void ensemble_has_diverged(struct node *n)
+{
+    n->n_divergences++;
+    node_log(
+        n, LOG_LEVEL_ERROR,
+        "this server's tree differs from that of a quorum (found at zxid 0x%llx): it gives way "
+        "to another leader. Please report this as a bug",
+        (unsigned long long)n->last_committed);
+    tell_type(n, ZAB_EV_DIVERGED);
+}
+
+/* ---- Room on the disks of a quorum ---- */
+
+static bool others_have_room(struct node *n, bool with_self)
+{
+    uint64_t conns[2 * ZAB_SERVERS_MAX];
+    size_t n_conns = 0;
+    LIST_FOR_EACH (l, &n->links, struct node_link, link) {
+        if (l->ready && !l->is_full && n_conns < ARRAY_LEN(conns))
+            conns[n_conns++] = l->id;
+    }
+    return zab_is_quorum(n->zab, conns, n_conns, with_self);
+}
+
+/* A leader without room gives way if a quorum of others has it; one with room takes no writes that
+ * a quorum has no room for. */
+void ensemble_check_room(struct node *n)
+{
+    bool leads = n->state == ZAB_LEADING && n->serving;
+    bool was_full = n->others_are_full;
+    n->others_are_full = leads && !n->is_full && !others_have_room(n, true);
+    if (n->others_are_full && !was_full)
+        node_log(
+            n, LOG_LEVEL_ERROR,
+            "the disks of a majority are full (zab.reservedSpace): writes are refused until they "
+            "have room");
+    else if (!n->others_are_full && was_full)
+        node_log(n, LOG_LEVEL_INFO, "a majority has room again: writes are accepted");
+    bool say = n->is_full && (!leads || others_have_room(n, false));
+    if (say == n->told_full)
+        return;
+    n->told_full = say;
+    tell(n, &(struct zab_event){.type = ZAB_EV_FULL, .zxid = say});
+}
+
+void ensemble_tree_sent(struct node *n, struct node_link *l)
+{
+    tell(n, &(struct zab_event){.type = ZAB_EV_TREE_SENT, .conn = l->id});
+}
+
 void ensemble_tick(struct node *n)
 {
     begin_read_only(n);
-    leave_if_diverged(n);
+    say_if_diverged(n);
     check_tree(n);
     check_waiting_links(n);
     tell_type(n, ZAB_EV_TICK);
@@ -484,7 +543,7 @@ void ensemble_packet(struct node *n, struct node_link *l, const struct zk_quorum
         return;
     }
     if (l->to_leader && p->type == ZAB_PING)
-        digest_told(n, p->data);
+        digest_told(n, l, p->data);
     tell(n, &(struct zab_event){.type = l->to_leader ? ZAB_EV_LEADER_PACKET : ZAB_EV_LEARNER_PACKET,
                                 .conn = l->id,
                                 .packet = p});

@@ -160,6 +160,8 @@ static void revalidated(struct node *n, struct slice data)
 void forward_touches(struct node *n, struct node_link *l, int64_t zxid)
 {
     buf_reset(&n->scratch);
+    if (l->ours)
+        digest_answer(n, &n->scratch);
     while (!list_is_empty(&n->touched)) {
         struct session *s = LIST_FIRST(&n->touched, struct session, touched_link);
         list_remove(&s->touched_link);
@@ -284,9 +286,10 @@ static void learner_revalidate(struct node *n, struct node_link *l, struct slice
     forward_answer_waits(n);
 }
 
-static void learner_touches(struct node *n, struct slice data)
+static void learner_touches(struct node *n, struct node_link *l, struct slice data)
 {
     struct jute_reader r = jute_reader_of(data);
+    digest_heard(n, l, &r);
     while (jute_left(&r) > 0) {
         struct session *s = tracker_find(n, jute_read_long(&r));
         int32_t timeout_ms = jute_read_int(&r);
@@ -347,7 +350,7 @@ void forward_deliver(struct node *n, uint64_t from, const struct zk_quorum_packe
     else if (l && (p->type == ZAB_REQUEST || p->type == ZAB_REVALIDATE))
         learner_asks(n, l, p);
     else if (l && p->type == ZAB_PING)
-        learner_touches(n, p->data);
+        learner_touches(n, l, p->data);
 }
 
 void forward_stop(struct node *n)

@@ -21,6 +21,7 @@ enum {
     HELD_SLACK = 256 << 10,    /* bytes of answered requests before conn->held is moved up */
     FOUR_LETTER_MAX = 4 << 20, /* bytes of one answer */
     READ_ONLY_AFTER_MS = 2000, /* without a quorum, or a tick if that is longer */
+    DIGESTS_ASKED = 8,         /* windows that learners may still answer for */
     DIGESTS_KEPT = 64,         /* windows of zxids */
     SPARE_BATCHES_MAX = 4,     /* kept for the next ones: a burst gives its memory back */
     WRITE_WORK = 20,           /* of one write, until it is applied */
@@ -164,9 +165,14 @@ struct node_link {
     char address[CONN_ADDRESS_MAX];
     bool to_leader;
     bool closing;
-    bool waiting; /* opened while it was not known who leads */
-    bool held;    /* what has come is left alone for now */
-    bool ready;   /* a learner that has shown by its ACK of NEWLEADER whose it is */
+    bool waiting;                 /* opened while it was not known who leads */
+    bool held;                    /* what has come is left alone for now */
+    bool ours;                    /* not one of ZooKeeper's: it has said so in a PING */
+    bool is_full;                 /* a learner without room on its disk */
+    bool repair;                  /* a learner that is to take our tree */
+    uint32_t answered;            /* of digests.asked, */
+    uint64_t sums[DIGESTS_ASKED]; /* with this */
+    bool ready;                   /* a learner that has shown by its ACK of NEWLEADER whose it is */
     int64_t heard_ms;
     struct buf in;
     struct buf requests;            /* to the leader: packets, each after its length */
@@ -204,6 +210,9 @@ struct digests {
     struct digest_window recent[DIGESTS_KEPT]; /* a ring */
     uint64_t n_recent;                         /* that were ever put into it */
     struct digest_window leaders;              /* told, and not compared yet */
+    struct digest_window answer;               /* for the leader's last window that ended here */
+    struct digest_window asked[DIGESTS_ASKED]; /* on the leader: a ring, */
+    uint64_t n_asked;                          /* of so many */
 };
 
 /* ---- Changes in flight ---- */
@@ -350,8 +359,13 @@ struct node {
     bool has_diverged; /* from the leader: take its tree */
     uint64_t n_divergences;
     int64_t next_repair_ms;
-    int64_t room; /* bytes that the log's disk has for what is appended from now on */
-    bool is_full; /* that was less than is reserved */
+    int64_t room;            /* bytes that the log's disk has for what is appended from now on */
+    bool is_full;            /* that was less than is reserved */
+    bool others_are_full;    /* on the leader: there is no quorum with room */
+    bool told_full;          /* the core */
+    struct buf saves;        /* a byte for each NODE_SAVE_EPOCH under way: it is the core's */
+    int64_t saved_decided;   /* decidedZxid on the disk, */
+    int64_t next_decided_ms; /* which is written again then */
     struct history_cursor found;
     struct buf syncs;         /* struct sync_wait of clients of ours, in order */
     bool confirm;             /* one that came since the last flush waits for a round */
@@ -373,6 +387,7 @@ struct node {
 /* node.c */
 void node_effect(struct node *n, enum node_effect_type type, struct node_conn *conn);
 bool node_has_room(const struct node *n, size_t more);
+void node_save_number(struct node *n, const char *name, int64_t value);
 void node_log(struct node *n, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* work.c: how much one turn may do */
@@ -479,8 +494,10 @@ void log_read_done(struct node *n, struct node_log_read *r);
 
 /* digest.c */
 void digest_applied(struct node *n, struct slice txn);
-void digest_tell(struct node *n, struct buf *data);
-void digest_told(struct node *n, struct slice data);
+void digest_tell(struct node *n, struct node_link *l, struct buf *data);
+void digest_told(struct node *n, struct node_link *l, struct slice data);
+void digest_answer(struct node *n, struct buf *data);
+bool digest_heard(struct node *n, struct node_link *l, struct jute_reader *r);
 void digest_forget(struct node *n);
 
 /* commit.c */
@@ -555,6 +572,10 @@ void ensemble_tree_failed(struct node *n);
 void ensemble_truncated(struct node *n, struct tree *tree, int64_t zxid);
 void ensemble_tree_installed(struct node *n);
 void ensemble_log_read(struct node *n, struct node_link *l);
+void ensemble_repair(struct node *n);
+void ensemble_has_diverged(struct node *n);
+void ensemble_check_room(struct node *n);
+void ensemble_tree_sent(struct node *n, struct node_link *l);
 
 /* forward.c: requests between replicas */
 bool node_is_learner(const struct node *n);

@@ -74,6 +74,8 @@ struct node_limits node_limits_default(void)
         .watches_bytes_max = 64 << 20,
         .watches_all_max = 1 << 30,
         .repair_every_ms = 3600 * 1000,
+        .repair_gap_ms = 60 * 1000,
+        .decided_every_ms = 30 * 1000,
         .digest_bits = 7,
     };
 }
@@ -105,6 +107,7 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     n->serving = !config->ensemble;
     n->proposing = true;
     n->room = INT64_MAX;
+    n->next_decided_ms = now_ms + config->limits.decided_every_ms;
     digest_forget(n);
     n->next_container_check_ms = now_ms + config->container_check_ms;
     n->stats.min_latency_ms = -1;
@@ -140,6 +143,7 @@ void node_close(struct node *n)
     zab_effects_close(&n->zab_fx);
     buf_close(&n->zab_later);
     buf_close(&n->syncs);
+    buf_close(&n->saves);
     buf_close(&n->learner_waits);
     if (n->incoming)
         tree_close(n->incoming);
@@ -173,7 +177,7 @@ void node_set_gauges(struct node *n, const struct node_gauges *gauges)
 bool node_has_room(const struct node *n, size_t more)
 {
     size_t open = n->open ? n->open->entries.len : 0;
-    return n->room - n->config.reserved_bytes >= (int64_t)(open + more);
+    return n->room - n->config.reserved_bytes >= (int64_t)(open + more) && !n->others_are_full;
 }
 
 static void check_room(struct node *n)
@@ -188,6 +192,39 @@ static void check_room(struct node *n)
     else if (!full && n->is_full)
         node_log(n, LOG_LEVEL_INFO, "the disk of the log has room again: writes are taken");
     n->is_full = full;
+}
+
+/* ---- Small numbers on the disk ---- */
+
+void node_save_number(struct node *n, const char *name, int64_t value)
+{
+    node_effect(n, NODE_SAVE_EPOCH, NULL);
+    struct node_effect *fx = &n->fx->list[n->fx->n - 1];
+    fx->epoch_name = name;
+    fx->epoch = value;
+}
+
+/* They are saved in the order in which that was asked for. */
+static void number_saved(struct node *n)
+{
+    ensure(n->saves.len > 0);
+    bool is_core = n->saves.data[0];
+    buf_consume(&n->saves, 1);
+    if (is_core)
+        ensemble_epoch_saved(n);
+}
+
+/* What is known to be decided, now and then, so that nobody can take it back after a start. */
+static void save_decided(struct node *n)
+{
+    const uint8_t is_core = 0;
+    int64_t zxid = tree_last_zxid(n->tree);
+    if (!n->serving || n->now_ms < n->next_decided_ms || zxid == n->saved_decided)
+        return;
+    n->next_decided_ms = n->now_ms + n->config.limits.decided_every_ms;
+    n->saved_decided = zxid;
+    node_save_number(n, "decidedZxid", zxid);
+    buf_append(&n->saves, &is_core, 1);
 }
 
 /* ---- A turn ---- */
@@ -269,6 +306,9 @@ static void tick(struct node *n)
     if (n->zab)
         ensemble_tick(n);
     check_room(n);
+    if (n->zab)
+        ensemble_check_room(n);
+    save_decided(n);
     conn_check_deadlines(n);
     tracker_expire(n);
     check_containers(n);
@@ -333,10 +373,12 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
         link_closed(n, event->link);
         break;
     case NODE_EPOCH_SAVED:
-        ensemble_epoch_saved(n);
+        number_saved(n);
         break;
-    case NODE_TREE_SENT:
-        break; /* the shell goes on with the link by itself */
+    case NODE_TREE_SENT: /* the shell goes on with the link by itself */
+        if (n->zab)
+            ensemble_tree_sent(n, event->link);
+        break;
     case NODE_TRUNCATED:
         ensemble_truncated(n, event->tree, event->zxid);
         break;

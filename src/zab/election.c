@@ -11,6 +11,7 @@
 
 enum {
     INTERVAL_MIN_MS = 200,     /* doubled up to a tick */
+    PASSIVE_MIN_MS = 1000,     /* of one without room on its disk */
     INTERVAL_SETTLED_MS = 800, /* while there are servers that follow or lead */
 };
 
@@ -19,10 +20,10 @@ static bool is_voter(const struct zab *z)
     return quorum_is_voter(&z->quorum, z->sid);
 }
 
-/* What an observer proposes loses against any vote. */
+/* What an observer proposes, or one that is not to lead, loses against any vote. */
 static struct vote own_vote(const struct zab *z)
 {
-    if (!is_voter(z))
+    if (!is_voter(z) || z->election.passive)
         return (struct vote){.leader = INT64_MIN, .zxid = INT64_MIN, .epoch = INT64_MIN};
     return (struct vote){.leader = z->sid, .zxid = z->logged, .epoch = zab_history_epoch(z)};
 }
@@ -36,6 +37,15 @@ static bool vote_is_better(const struct zab *z, const struct vote *a, const stru
     if (a->zxid != b->zxid)
         return a->zxid > b->zxid;
     return a->leader > b->leader;
+}
+
+/* One that is not to lead is no reason to follow somebody who has less than it has; but of its own
+ * history, if that is not to be built on, it makes nothing. */
+static bool vote_will_do(const struct zab *z, const struct vote *vote)
+{
+    int64_t epoch = zab_history_epoch(z);
+    return !z->election.passive || z->diverged || vote->epoch > epoch ||
+           (vote->epoch == epoch && vote->zxid >= z->logged);
 }
 
 static bool vote_equal(const struct vote *a, const struct vote *b)
@@ -105,6 +115,8 @@ static bool has_heard_all(const struct zab *z)
 
 static bool may_vote_for(struct zab *z, const struct vote *vote)
 {
+    if (!vote_will_do(z, vote))
+        return false;
     if (!election_has_no_memory(z) || has_heard_all(z) ||
         (vote->epoch == 0 && vote->zxid <= z->logged))
         return true;
@@ -169,7 +181,8 @@ static void tell_all(struct zab *z)
 static void count_votes(struct zab *z)
 {
     struct election *e = &z->election;
-    if (e->finalizing || (e->waits_for_all && !has_heard_all(z)) ||
+    if (e->finalizing || !quorum_is_voter(&z->quorum, e->proposed.leader) ||
+        (e->waits_for_all && !has_heard_all(z)) ||
         !has_quorum(z, e->received, e->have_received, &e->proposed))
         return;
     e->finalizing = true;
@@ -183,7 +196,7 @@ static void propose(struct zab *z, const struct vote *vote)
     e->proposed.version = 0;
     e->proposed.state = ZAB_LOOKING;
     e->proposed.round = e->round;
-    if (is_voter(z)) {
+    if (is_voter(z) && quorum_is_voter(&z->quorum, vote->leader)) {
         e->received[quorum_find(&z->quorum, z->sid)] = e->proposed;
         e->have_received |= quorum_bit(&z->quorum, z->sid);
     }
@@ -194,8 +207,12 @@ void election_begin(struct zab *z)
 {
     struct election *e = &z->election;
     int64_t round = e->round + 1;
+    *e = (struct election){.running = true,
+                           .round = round,
+                           .interval_ms = INTERVAL_MIN_MS,
+                           .passive = is_voter(z) && (z->diverged || z->full)};
+    e->passive_until_ms = z->diverged ? INT64_MAX : z->now_ms + MAX(2 * z->tick_ms, PASSIVE_MIN_MS);
     struct vote own = own_vote(z);
-    *e = (struct election){.running = true, .round = round, .interval_ms = INTERVAL_MIN_MS};
     e->resend_at_ms = z->now_ms + e->interval_ms;
     fx_log(z, LOG_LEVEL_INFO, "looking for a leader: round %lld, epoch %lld, last zxid 0x%llx",
            (long long)round, (long long)zab_history_epoch(z), (long long)z->logged);
@@ -366,6 +383,13 @@ void election_tick(struct zab *z)
     struct election *e = &z->election;
     if (!e->running)
         return;
+    if (e->passive && z->now_ms >= e->passive_until_ms &&
+        !quorum_is_voter(&z->quorum, e->proposed.leader)) {
+        e->passive = false; /* nobody else will do */
+        struct vote own = own_vote(z);
+        propose(z, &own);
+        count_votes(z);
+    }
     if (e->finalizing && z->now_ms >= e->finalize_at_ms) {
         finish(z, &e->proposed);
     } else if (z->now_ms >= e->resend_at_ms) {

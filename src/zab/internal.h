@@ -100,6 +100,8 @@ struct election {
     uint64_t have_received;
     struct vote outside[ZAB_SERVERS_MAX]; /* of servers that follow or lead */
     uint64_t have_outside;
+    bool passive; /* it does not propose itself, before that time at least */
+    int64_t passive_until_ms;
     bool waits_for_all; /* it has no memory, and others have: was logged */
     bool was_with_all;  /* the outcome: all voters took part */
     bool finalizing;    /* a quorum agrees: wait a little for a better vote */
@@ -187,6 +189,7 @@ void leader_end(struct zab *z);
 void leader_saved(struct zab *z);
 void leader_tick(struct zab *z);
 void leader_confirm(struct zab *z);
+void leader_tree_sent(struct zab *z, uint64_t conn);
 void leader_learner_opened(struct zab *z, uint64_t conn);
 void leader_learner_closed(struct zab *z, uint64_t conn);
 void leader_learner_packet(struct zab *z, uint64_t conn, const struct zk_quorum_packet *p);
@@ -232,6 +235,8 @@ struct follow {
     int64_t id; /* of the leader's ensemble; 0: none */
     bool id_is_new;
     int64_t deadline_ms;
+    int64_t busy_since_ms; /* with our own disk */
+    int64_t next_ping_ms;
     enum zab_sync sync;
     int64_t sync_zxid;      /* where DIFF, TRUNC or SNAP left the log */
     int64_t committed;      /* as the leader told; decided only when it is established */
@@ -241,7 +246,6 @@ struct follow {
 };
 
 void learner_begin(struct zab *z);
-void learner_diverged(struct zab *z);
 bool learner_wants_tree(const struct zab *z);
 void learner_opened(struct zab *z);
 void learner_packet(struct zab *z, const struct zk_quorum_packet *p);
@@ -306,6 +310,7 @@ struct zab {
     int64_t decided;       /* by a quorum */
     int64_t committed;     /* as told by ZAB_FX_COMMIT */
     bool diverged;         /* the tree is not to be built on */
+    bool full;             /* the disk has no room: another server is to lead */
     int64_t tree_zxid;     /* what the driver's tree is of */
     int64_t known_decided; /* by the disk, at the start */
     bool loss_accepted;    /* the operator takes it that promises may be forgotten */

@@ -370,6 +370,25 @@ void leader_confirm(struct zab *z)
         begin_round(z);
 }
 
+/* As long as it is sent, the driver sees to it that it comes on; then the learner's time begins. */
+void leader_tree_sent(struct zab *z, uint64_t conn)
+{
+    struct learner *l = z->state == ZAB_LEADING ? leader_find(z, conn) : NULL;
+    if (l && l->step == LEARNER_SYNCING)
+        l->deadline_ms = after_ticks(z, z->init_limit);
+}
+
+bool zab_is_quorum(const struct zab *z, const uint64_t *conns, size_t n, bool with_self)
+{
+    const struct leader *ld = &z->leader;
+    uint64_t set = with_self ? quorum_bit(&z->quorum, z->sid) : 0;
+    for (size_t i = 0; i < n && z->state == ZAB_LEADING; i++) {
+        for (size_t j = 0; j < ld->n_learners; j++)
+            set |= ld->learners[j].conn == conns[i] ? ld->learners[j].bit : 0;
+    }
+    return quorum_contains(&z->quorum, set);
+}
+
 int64_t zab_ping_round(const struct zab *z)
 {
     return z->leader.ping_round;
@@ -424,6 +443,10 @@ void leader_learner_packet(struct zab *z, uint64_t conn, const struct zk_quorum_
         handle_ack_epoch(z, l, p);
         return;
     case LEARNER_SYNCING:
+        if (p->type == ZAB_PING) { /* of a server of ours: it is at it */
+            l->deadline_ms = after_ticks(z, z->init_limit);
+            return;
+        }
         if (is_ack && p->zxid == zxid_make(z->leader.epoch, 0)) {
             leader_newleader_acked(z, l);
             return;

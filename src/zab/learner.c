@@ -8,6 +8,7 @@
 
 enum {
     CONNECT_MIN_MS = 1000,
+    BUSY_LIMITS_MAX = 30, /* initLimits that our disk may need for a tree */
 };
 
 /* The limit of the step begins anew. Steps that wait for our own disk have none. */
@@ -31,6 +32,7 @@ void learner_wait(struct zab *z, enum follow_step step)
         break;
     default:
         f->deadline_ms = INT64_MAX;
+        f->busy_since_ms = z->now_ms;
     }
 }
 
@@ -53,8 +55,22 @@ void learner_reconnect(struct zab *z)
     connect_leader(z);
 }
 
+/* A leader of ours hears that we are at it, while a tree comes and while our disk takes it: for as
+ * long as that may take. ZooKeeper's takes no PING before the ACK of NEWLEADER. */
+static void ping_while_busy(struct zab *z)
+{
+    struct follow *f = &z->follow;
+    int64_t limit_ms = (int64_t)BUSY_LIMITS_MAX * z->init_limit * z->tick_ms;
+    if (f->deadline_ms != INT64_MAX || !f->leader_is_ours || z->phase != ZAB_SYNCHRONIZATION ||
+        z->now_ms < f->next_ping_ms || z->now_ms - f->busy_since_ms > limit_ms)
+        return;
+    f->next_ping_ms = z->now_ms + z->tick_ms;
+    fx_send_leader(z, ZAB_PING, 0);
+}
+
 void learner_tick(struct zab *z)
 {
+    ping_while_busy(z);
     if (z->now_ms >= z->follow.deadline_ms)
         zab_look(z, "the leader, server %lld, has been silent for too long",
                  (long long)z->vote.leader);
@@ -94,15 +110,6 @@ bool learner_wants_tree(const struct zab *z)
 {
     return z->diverged || z->follow.tree_wanted_epoch == z->follow.epoch ||
            identity_wants_tree(z) || has_forgotten(z);
-}
-
-void learner_diverged(struct zab *z)
-{
-    if (z->follow.step != FOLLOW_SERVING ||
-        (z->state != ZAB_FOLLOWING && z->state != ZAB_OBSERVING))
-        return;
-    z->diverged = true;
-    zab_look(z, "the tree differs from the leader's, which will replace it");
 }
 
 /* Votes that show a leader may be of its life before: so one that has forgotten promises nothing,

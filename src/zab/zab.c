@@ -219,6 +219,25 @@ static void saved(struct zab *z)
         learner_saved(z);
 }
 
+/* ---- Who is not to lead ---- */
+
+static void diverged(struct zab *z)
+{
+    if (z->phase != ZAB_BROADCAST)
+        return;
+    z->diverged = true;
+    zab_look(z, "this server's tree differs from that of a quorum, which is to replace it");
+}
+
+static void full(struct zab *z, bool is_full)
+{
+    bool was_full = z->full;
+    z->full = is_full;
+    if (is_full && !was_full && z->state == ZAB_LEADING && z->phase == ZAB_BROADCAST)
+        zab_look(z, "this server's disk is full, and a quorum of others has room: one of them is "
+                    "to lead");
+}
+
 /* ---- Events ---- */
 
 static void handle_connection(struct zab *z, const struct zab_event *ev)
@@ -278,7 +297,13 @@ static void handle(struct zab *z, const struct zab_event *ev)
         leader_confirm(z);
         break;
     case ZAB_EV_DIVERGED:
-        learner_diverged(z);
+        diverged(z);
+        break;
+    case ZAB_EV_FULL:
+        full(z, ev->zxid != 0);
+        break;
+    case ZAB_EV_TREE_SENT:
+        leader_tree_sent(z, ev->conn);
         break;
     case ZAB_EV_SYNC_CHOSEN:
         leader_sync_chosen(z, ev);

@@ -39,6 +39,8 @@ static void draw_limits(struct world *w, struct node_limits *l)
     l->due_closed = 1 + small(w, 2, l->due_closed);
     if (chance(w, 2))
         l->repair_every_ms = between(w, 1, 5000);
+    l->repair_gap_ms = between(w, 1, 3000);
+    l->decided_every_ms = between(w, 100, 5000);
 }
 
 void draw_config(struct world *w, struct node_config *c)

@@ -308,6 +308,9 @@ static inline void carry_out(struct rig *rig)
         case NODE_LOG:
             buf_printf(&rig->log, "%s\n", fx->text);
             break;
+        case NODE_SAVE_EPOCH:
+            assert_string_equal(fx->epoch_name, "decidedZxid");
+            break;
         default:
             fail_msg("an effect of an ensemble");
         }
