@@ -37,7 +37,8 @@
  * 10. NODE_SAVE_EPOCH: store_epoch_write(), then NODE_EPOCH_SAVED.
  * 11. NODE_SEND_TREE: the first `before` bytes of the link's `out`, then tree_dump of the tree of
  *     this moment and the jute string "BenWasHere", then NODE_TREE_SENT; the rest of `out`, and
- *     what is put into it meanwhile, follows.
+ *     what is put into it meanwhile, follows. A snapshot that is being written may be given up
+ *     for it.
  * 12. NODE_TRUNCATE comes when all that was appended is persisted: txnlog_truncate(), then
  *     store_recover() into a new tree, then NODE_TRUNCATED with that tree (-ENODATA: with NULL).
  *     NODE_INSTALL_TREE likewise: txnlog_install() of node_incoming_tree(), then

@@ -31,6 +31,8 @@ struct store {
     char *data_dir; /* DATADIR/version-2 */
     char *log_dir;  /* LOGDIR/version-2 */
     bool has_peers; /* other servers have the tree too: what a refusal may advise */
+    struct store_verified *verified; /* the purge's: snapshots that were read to their end */
+    size_t n_verified;
 };
 
 /* Make the directories if they are not there. `data_dir` and `log_dir` as in zoo.cfg; `log_dir`
@@ -231,9 +233,18 @@ struct store_recovery {
  * bad one. */
 int store_recover(struct store *s, struct tree *t, struct store_recovery *r, struct err *e);
 
-/* Remove snapshots older than the newest `retain` (1 or more) good ones and the logs that only
- * they need; good is one that was read to its end. May run while the log is appended to.
- * Returns how many files, or a negative errno. */
+/* Which snapshots older than the newest `retain` (1 or more) good ones need not be kept: `*keep` is
+ * the zxid of the oldest one to keep, -1 if all are. Good is one that was read to its end, once in
+ * the life of this process if it has not changed since. May run while the log is appended to, and
+ * while history is changed. */
+int store_purge_look(struct store *s, unsigned retain, int64_t *keep, struct err *e);
+
+/* Remove the snapshots before that one, and the logs that only they need; nothing if it is not
+ * there any more. May run while the log is appended to, but not while history is changed. Returns
+ * how many files, or a negative errno. */
+int store_purge_before(struct store *s, int64_t keep, struct err *e);
+
+/* One after the other. */
 int store_purge(struct store *s, unsigned retain, struct err *e);
 
 /* Remove what was replaced more than a day ago, and the oldest of what was replaced more than an

@@ -166,7 +166,16 @@ static void sync_chosen(struct node *n, uint64_t conn, int64_t zxid, int64_t kno
         ev.sync = ZAB_SYNC_DIFF;
         ev.zxid = zxid;
     }
+    struct node_link *l = link_find(n, conn);
+    if (ev.sync == ZAB_SYNC_SNAP && l && tree_queue_enter(n, l))
+        return;
     tell(n, &ev);
+}
+
+void ensemble_tree_turn(struct node *n, struct node_link *l)
+{
+    tell(n, &(struct zab_event){
+                .type = ZAB_EV_SYNC_CHOSEN, .conn = l->id, .sync = ZAB_SYNC_SNAP, .zxid = -1});
 }
 
 /* How a learner whose log ends at `zxid` comes to the history that ends at `end`. */
@@ -485,6 +494,7 @@ void ensemble_tick(struct node *n)
     say_if_diverged(n);
     check_tree(n);
     check_waiting_links(n);
+    tree_queue_run(n);
     tell_type(n, ZAB_EV_TICK);
 }
 

@@ -181,6 +181,8 @@ struct node_link {
     bool tree_whole;                /* but for the signature */
     struct buf syncs;               /* struct sync_wait, in order */
     struct node_log_read *log_read; /* what the learner lacks of the history in memory */
+    bool tree_goes;                 /* a tree is being sent, */
+    int64_t tree_by_ms;             /* or is to be by then, 0: no */
 };
 
 /* A sync that waits: for the leader's answer, or on the leader for a zxid and for a round of PINGs
@@ -331,6 +333,7 @@ struct node {
     uint64_t bytes_since_snapshot; /* of the log */
     uint32_t snapshot_at;
     bool snapshot_running;
+    bool snapshot_again; /* one was given up for a tree that a learner needs */
     int64_t next_container_check_ms;
     size_t sweep_left; /* containers and TTL nodes that the round may still delete; 0: it is over */
     int64_t next_expiry_ms;
@@ -492,6 +495,11 @@ void history_close(struct node *n);
 bool log_read_ask(struct node *n, struct node_link *l, int64_t zxid);
 void log_read_done(struct node *n, struct node_log_read *r);
 
+/* treequeue.c: learners that get the tree, one after the other */
+bool tree_queue_enter(struct node *n, struct node_link *l);
+bool tree_queue_is_free(const struct node *n);
+void tree_queue_run(struct node *n);
+
 /* digest.c */
 void digest_applied(struct node *n, struct slice txn);
 void digest_tell(struct node *n, struct node_link *l, struct buf *data);
@@ -576,6 +584,7 @@ void ensemble_repair(struct node *n);
 void ensemble_has_diverged(struct node *n);
 void ensemble_check_room(struct node *n);
 void ensemble_tree_sent(struct node *n, struct node_link *l);
+void ensemble_tree_turn(struct node *n, struct node_link *l);
 
 /* forward.c: requests between replicas */
 bool node_is_learner(const struct node *n);

@@ -180,6 +180,8 @@ void link_unparked(struct node_link *l)
 void link_send_tree(struct node *n, struct node_link *l, int64_t zxid)
 {
     link_send(n, l, ZAB_SNAP, zxid, SLICE_NULL);
+    l->tree_goes = true;
+    n->snapshot_again |= n->snapshot_running;
     link_effect(n, NODE_SEND_TREE, l);
     n->fx->list[n->fx->n - 1].before = l->pub.out.len;
 }

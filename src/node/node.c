@@ -231,13 +231,19 @@ static void save_decided(struct node *n)
 
 /* A snapshot costs as much as the tree is large, reading a log as much as that is long: so not
  * before the log behind the last one is half as large as the tree. */
+static bool snapshot_is_due(const struct node *n)
+{
+    return n->snapshot_again || (n->txns_since_snapshot >= n->snapshot_at &&
+                                 n->bytes_since_snapshot >= tree_data_size(n->tree) / 2);
+}
+
 static void start_snapshot_if_due(struct node *n)
 {
-    if (!n->serving || n->snapshot_running || n->txns_since_snapshot < n->snapshot_at ||
-        n->bytes_since_snapshot < tree_data_size(n->tree) / 2 ||
+    if (!n->serving || n->snapshot_running || !snapshot_is_due(n) || !tree_queue_is_free(n) ||
         !node_has_room(n, tree_data_size(n->tree) / 2))
         return;
     n->snapshot_running = true;
+    n->snapshot_again = false;
     n->txns_since_snapshot = 0;
     n->bytes_since_snapshot = 0;
     choose_next_snapshot(n);
@@ -376,8 +382,9 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
         number_saved(n);
         break;
     case NODE_TREE_SENT: /* the shell goes on with the link by itself */
-        if (n->zab)
-            ensemble_tree_sent(n, event->link);
+        event->link->tree_goes = false;
+        ensemble_tree_sent(n, event->link);
+        tree_queue_run(n);
         break;
     case NODE_TRUNCATED:
         ensemble_truncated(n, event->tree, event->zxid);

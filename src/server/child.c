@@ -23,6 +23,18 @@ static void close_files_but(int a, int b)
     close_range(high + 1, ~0u, 0);
 }
 
+/* Where memory runs out it is the child that goes, not the replica: its work is done again. To
+ * offer oneself is always allowed. */
+static void offer_to_oom_killer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (write(fd, "1000", 4) != 4)
+        errno = 0; /* it is as any process then */
+    close(fd);
+}
+
 static _Noreturn void child_main(int fd, int keep_fd, pid_t parent,
                                  void (*run)(void *arg, int fd, struct child_report *r), void *arg)
 {
@@ -33,6 +45,7 @@ static _Noreturn void child_main(int fd, int keep_fd, pid_t parent,
     signal(SIGTERM, SIG_DFL); /* libuv's handlers want files that are closed now */
     signal(SIGINT, SIG_DFL);
     close_files_but(fd, keep_fd);
+    offer_to_oom_killer();
     if (nice(10) < 0 && errno != 0)
         errno = 0; /* it is slower then, or faster */
     run(arg, fd, &r);

@@ -138,18 +138,34 @@ void history_save_epoch(struct server *s, const char *name, int64_t epoch)
 
 /* ---- Purge ---- */
 
+/* Snapshots are read without the lock. If history was changed meanwhile they are looked at another
+ * time. */
+static int purge_snapshots(struct server *s, struct err *e)
+{
+    struct history *h = &s->history;
+    int64_t keep;
+    uv_mutex_lock(&h->lock);
+    unsigned n_changes = h->n_changes;
+    uv_mutex_unlock(&h->lock);
+    int rc = store_purge_look(&s->store, (unsigned)s->config->purge_retain, &keep, e);
+    if (rc < 0 || keep < 0)
+        return rc;
+    uv_mutex_lock(&h->lock);
+    rc = h->n_changes == n_changes ? store_purge_before(&s->store, keep, e) : 0;
+    uv_mutex_unlock(&h->lock);
+    return rc;
+}
+
 static void purge(uv_work_t *work)
 {
     struct server *s = work->data;
     struct err e;
-    uv_mutex_lock(&s->history.lock);
-    int n = s->config->purge_hours > 0
-                ? store_purge(&s->store, (unsigned)s->config->purge_retain, &e)
-                : 0;
+    int n = s->config->purge_hours > 0 ? purge_snapshots(s, &e) : 0;
     if (n < 0)
         log_warn("purge: %s", e.text);
     else if (n > 0)
         log_info("purge: removed %d old snapshots and logs", n);
+    uv_mutex_lock(&s->history.lock);
     n = store_purge_replaced(&s->store, s->config->reserved_kib << 10, &e);
     uv_mutex_unlock(&s->history.lock);
     if (n < 0)
@@ -236,6 +252,7 @@ static int truncate_log(struct txnlog *log, void *arg, struct err *e)
     struct tree *tree = NULL;
     struct store_recovery r;
     uv_mutex_lock(&h->lock);
+    h->n_changes++;
     int rc = txnlog_truncate(log, h->zxid, e);
     if (rc == 0)
         rc = history_recover(s, &tree, &r, e);
@@ -255,6 +272,7 @@ static int install_tree(struct txnlog *log, void *arg, struct err *e)
     struct server *s = arg;
     struct history *h = &s->history;
     uv_mutex_lock(&h->lock);
+    h->n_changes++;
     int rc = txnlog_install(log, h->incoming, e);
     uv_mutex_unlock(&h->lock);
     if (log->note[0])

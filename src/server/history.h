@@ -18,7 +18,8 @@ struct history {
     uv_work_t purge_work;
     bool purging;
     uint64_t next_relief_ms; /* a purge for want of space */
-    uv_mutex_t lock;         /* purging and changing exclude each other */
+    uv_mutex_t lock;         /* removing old files and changing exclude each other */
+    unsigned n_changes;      /* so far */
     struct list epochs;      /* to be saved, in order */
     _Atomic unsigned n_epochs_saved;
     unsigned n_epochs_told;

@@ -105,6 +105,7 @@ static void carry_out(struct server *s, const struct node_effect *fx)
         history_save_epoch(s, fx->epoch_name, fx->epoch);
         break;
     case NODE_SEND_TREE:
+        snapshotter_cancel(&s->snapshotter); /* one process at a time that holds a tree */
         stream_send_tree(stream_of(fx), node_tree(s->node), fx->before);
         break;
     case NODE_TRUNCATE:

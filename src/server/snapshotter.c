@@ -20,7 +20,9 @@ static void on_ended(struct child *child)
     struct snapshotter *s = container_of(child, struct snapshotter, child);
     const struct child_report *r = &child->report;
     uint64_t took = uv_now(child->poll.loop) - s->started_ms;
-    if (r->rc != 0)
+    if (s->given_up)
+        log_info("snapshot at 0x%" PRIx64 ": given up; the log is kept", (uint64_t)s->zxid);
+    else if (r->rc != 0)
         log_error("snapshot at 0x%" PRIx64 ": %s; the log is kept", (uint64_t)s->zxid, r->text);
     else
         log_info("snapshot at 0x%" PRIx64 ": %" PRIu64 " bytes in %" PRIu64 " ms",
@@ -36,6 +38,7 @@ void snapshotter_start(struct snapshotter *s, uv_loop_t *loop, struct store *sto
     s->zxid = tree_last_zxid(tree);
     s->started_ms = uv_now(loop);
     s->done = done;
+    s->given_up = false;
     s->arg = arg;
     if (!s->writer)
         s->writer = snapshot_writer_open();
@@ -49,6 +52,7 @@ void snapshotter_start(struct snapshotter *s, uv_loop_t *loop, struct store *sto
 
 void snapshotter_cancel(struct snapshotter *s)
 {
+    s->given_up |= s->child.pid != 0;
     child_kill(&s->child);
 }
 

@@ -13,6 +13,7 @@ struct snapshotter {
     const struct tree *tree;
     int64_t zxid;
     uint64_t started_ms;
+    bool given_up;
     void (*done)(void *arg);
     void *arg;
 };

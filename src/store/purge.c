@@ -7,14 +7,80 @@ enum {
     HOUR_S = 3600,
 };
 
-/* The index of the oldest of the newest `retain` good snapshots, 0 if there are not so many. */
-static size_t oldest_to_keep(struct store *s, const struct store_files *snapshots, unsigned retain)
+struct store_verified {
+    char *name;
+    struct disk_stat stat;
+};
+
+static struct store_verified *find_verified(struct store *s, const char *name)
 {
-    unsigned good = 0;
-    for (size_t i = snapshots->n; i > 0; i--) {
-        if (snapshot_verify(s, snapshots->at[i - 1].name, NULL) == 0 && ++good == retain)
-            return i - 1;
+    for (size_t i = 0; i < s->n_verified; i++) {
+        if (strcmp(s->verified[i].name, name) == 0)
+            return &s->verified[i];
     }
+    return NULL;
+}
+
+static bool is_good(struct store *s, const char *name)
+{
+    struct disk_stat st = {0};
+    char *path = store_path(s->data_dir, name);
+    bool known = disk_stat(s->disk, path, &st) == 0;
+    struct store_verified *v = find_verified(s, name);
+    free(path);
+    if (known && v && v->stat.size == st.size && v->stat.mtime_ns == st.mtime_ns)
+        return true;
+    if (snapshot_verify(s, name, NULL) < 0)
+        return false;
+    if (!v) {
+        s->verified = mem_realloc(s->verified, (s->n_verified + 1) * sizeof(*v));
+        v = &s->verified[s->n_verified++];
+        v->name = mem_strdup(name);
+    }
+    v->stat = st;
+    return true;
+}
+
+void store_forget_verified(struct store *s)
+{
+    for (size_t i = 0; i < s->n_verified; i++)
+        free(s->verified[i].name);
+    free(s->verified);
+    s->verified = NULL;
+    s->n_verified = 0;
+}
+
+/* Those that are not there any more. */
+static void forget_others(struct store *s, const struct store_files *snapshots)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_verified; i++) {
+        bool there = false;
+        for (size_t k = 0; k < snapshots->n; k++)
+            there |= strcmp(snapshots->at[k].name, s->verified[i].name) == 0;
+        if (there)
+            s->verified[n++] = s->verified[i];
+        else
+            free(s->verified[i].name);
+    }
+    s->n_verified = n;
+}
+
+int store_purge_look(struct store *s, unsigned retain, int64_t *keep, struct err *e)
+{
+    struct store_files snapshots;
+    unsigned good = 0;
+    ensure(retain > 0);
+    *keep = -1;
+    int rc = store_files_list(s, s->data_dir, SNAPSHOT_PREFIX, &snapshots, e);
+    if (rc < 0)
+        return rc;
+    forget_others(s, &snapshots);
+    for (size_t i = snapshots.n; i > 0 && *keep < 0; i--) {
+        if (is_good(s, snapshots.at[i - 1].name) && ++good == retain)
+            *keep = snapshots.at[i - 1].zxid;
+    }
+    store_files_close(&snapshots);
     return 0;
 }
 
@@ -30,27 +96,33 @@ static int remove_first(struct store *s, const char *dir, const struct store_fil
     return (int)n;
 }
 
-int store_purge(struct store *s, unsigned retain, struct err *e)
+int store_purge_before(struct store *s, int64_t keep, struct err *e)
 {
     struct store_files snapshots = {0}, logs = {0};
     int n_logs = 0;
-    ensure(retain > 0);
     int rc = store_files_list(s, s->data_dir, SNAPSHOT_PREFIX, &snapshots, e);
     if (rc == 0)
         rc = store_files_list(s, s->log_dir, LOG_PREFIX, &logs, e);
-    if (rc < 0 || snapshots.n == 0)
-        goto out;
-    size_t keep = oldest_to_keep(s, &snapshots, retain);
-    if (keep == 0)
+    size_t n = 0;
+    while (rc == 0 && n < snapshots.n && snapshots.at[n].zxid < keep)
+        n++;
+    if (rc < 0 || n == 0 || n == snapshots.n || snapshots.at[n].zxid != keep)
         goto out;
     /* The file that has the first transaction behind the oldest snapshot is the first to stay. */
-    size_t first_log = store_files_before(&logs, snapshots.at[keep].zxid + 1);
-    rc = remove_first(s, s->data_dir, &snapshots, keep, e);
+    size_t first_log = store_files_before(&logs, keep + 1);
+    rc = remove_first(s, s->data_dir, &snapshots, n, e);
     n_logs = rc < 0 ? 0 : remove_first(s, s->log_dir, &logs, first_log, e);
 out:
     store_files_close(&snapshots);
     store_files_close(&logs);
     return rc < 0 || n_logs < 0 ? MIN(rc, n_logs) : rc + n_logs;
+}
+
+int store_purge(struct store *s, unsigned retain, struct err *e)
+{
+    int64_t keep;
+    int rc = store_purge_look(s, retain, &keep, e);
+    return rc == 0 && keep >= 0 ? store_purge_before(s, keep, e) : rc;
 }
 
 /* ---- What was replaced ---- */

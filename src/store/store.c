@@ -61,6 +61,7 @@ void store_close(struct store *s)
 {
     free(s->data_dir);
     free(s->log_dir);
+    store_forget_verified(s);
     *s = (struct store){0};
 }
 

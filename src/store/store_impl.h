@@ -55,6 +55,9 @@ size_t store_files_before(const struct store_files *files, int64_t zxid);
 /* PREFIX ZXID ".zst", the caller's to free. */
 char *store_snapshot_name(const char *prefix, int64_t zxid);
 
+/* What the purge remembers. */
+void store_forget_verified(struct store *s);
+
 /* Remove a file, durably. */
 int store_remove(struct store *s, const char *dir, const char *name, struct err *e);
 

@@ -5,7 +5,7 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
 unit_tests = %D%/test_session %D%/test_client %D%/test_util %D%/test_jute
 unit_tests += %D%/test_disk %D%/test_txnlog %D%/test_snapshot %D%/test_recovery
-unit_tests += %D%/test_replaced
+unit_tests += %D%/test_replaced %D%/test_node_trees
 unit_tests += %D%/test_tree %D%/test_watch %D%/test_node %D%/test_node_watch %D%/test_node_limits
 unit_tests += %D%/test_node_load
 unit_tests += %D%/test_node_ensemble
@@ -90,6 +90,10 @@ NODE_LIBS = libnode.a libzab.a $(STORE_LIBS) $(CRYPTO_LIBS)
 %C%_test_node_limits_SOURCES = %D%/test_node_limits.c %D%/node_lib.h
 %C%_test_node_limits_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_node_limits_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_node_trees_SOURCES = %D%/test_node_trees.c
+%C%_test_node_trees_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_node_trees_LDADD = $(NODE_LIBS) $(CMOCKA_LIBS)
 
 %C%_test_node_load_SOURCES = %D%/test_node_load.c %D%/node_lib.h
 %C%_test_node_load_CFLAGS = $(UNIT_CFLAGS)

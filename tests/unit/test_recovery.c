@@ -278,6 +278,14 @@ static void a_failed_sync_is_not_believed_by_the_next_life(void **state)
     }
 }
 
+/* What was verified stays so in this life: all are read again in the next one. */
+static void next_life(struct fixture *f)
+{
+    struct err e;
+    store_close(&f->store);
+    assert_int_equal(store_open(&f->store, disk_mem_disk(f->mem), "/d", NULL, &e), 0);
+}
+
 static void purge_counts_only_good_snapshots(void **state)
 {
     (void)state;
@@ -287,6 +295,7 @@ static void purge_counts_only_good_snapshots(void **state)
     make_history(&f);
     assert_int_equal(store_purge(&f.store, 3, &e), 0);
     assert_int_equal(disk_mem_flip(f.mem, DIR "snapshot.10000000a.zst", 40, 1), 0);
+    next_life(&f);
     assert_int_equal(store_purge(&f.store, 2, &e), 0);
     assert_int_equal(store_purge(&f.store, 1, &e), 2);
     assert_false(is_there(&f, DIR "snapshot.0.zst"));
@@ -297,6 +306,33 @@ static void purge_counts_only_good_snapshots(void **state)
     assert_true(is_there(&f, DIR "log.10000000b"));
     disk_mem_crash(f.mem);
     expect_recovery(&f, ZXID(15), NULL);
+    fixture_close(&f);
+}
+
+/* A snapshot is read once, and the next purges cost nothing; a file that has changed is read. */
+static void purge_reads_a_snapshot_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct err e;
+    int64_t keep;
+    fixture_open(&f, 1);
+    make_history(&f);
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = disk_mem_counters(f.mem).operations;
+        assert_int_equal(store_purge_look(&f.store, 2, &keep, &e), 0);
+        assert_int_equal(keep, ZXID(5));
+        uint64_t n = disk_mem_counters(f.mem).operations - before;
+        assert_true(i == 0 ? n > 6 : n == 1);
+    }
+    /* The history was changed since the look: that snapshot is not there any more. */
+    remove_file(&f, DIR "snapshot.100000005.zst");
+    assert_int_equal(store_purge_before(&f.store, keep, &e), 0);
+    assert_true(is_there(&f, DIR "snapshot.0.zst"));
+    /* Another file of that name. */
+    assert_int_equal(disk_mem_cut(f.mem, DIR "snapshot.10000000a.zst", 100), 0);
+    assert_int_equal(store_purge_look(&f.store, 1, &keep, &e), 0);
+    assert_int_equal(keep, 0);
     fixture_close(&f);
 }
 
@@ -635,6 +671,7 @@ int main(void)
         cmocka_unit_test(what_a_killed_process_left_in_the_cache_is_kept_once_it_was_seen),
         cmocka_unit_test(a_failed_sync_is_not_believed_by_the_next_life),
         cmocka_unit_test(purge_counts_only_good_snapshots),
+        cmocka_unit_test(purge_reads_a_snapshot_once),
         cmocka_unit_test(truncate_takes_newer_snapshots_with_it),
         cmocka_unit_test(epochs_are_replaced_whole),
         cmocka_unit_test(an_epoch_needs_no_room),
