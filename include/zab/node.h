@@ -40,7 +40,9 @@
  *     what is put into it meanwhile, follows. A snapshot that is being written may be given up
  *     for it.
  * 12. NODE_TRUNCATE comes when all that was appended is persisted: txnlog_truncate(), then
- *     store_recover() into a new tree, then NODE_TRUNCATED with that tree (-ENODATA: with NULL).
+ *     store_recover() into a new tree, then NODE_TRUNCATED with that tree. If the log is not cut
+ *     below the end of node_tree(), that may stay: NODE_TRUNCATED has no tree then, but the rest
+ *     of the log behind it (txnlog_copy_rest()). -ENODATA: NODE_TRUNCATED with neither.
  *     NODE_INSTALL_TREE likewise: txnlog_install() of node_incoming_tree(), then
  *     NODE_TREE_INSTALLED. Both leave the log ready for more.
  * 13. NODE_READ_LOG lends a struct node_log_read: txnlog_copy() with what it says, on any thread,
@@ -173,6 +175,8 @@ struct node_event {
     bool to_leader;         /* LINK_OPENED: the one that NODE_LEADER_CONNECT asked for */
     int64_t sid;            /* PEER events: the server */
     struct tree *tree;      /* TRUNCATED: the node's from now on */
+    const struct buf *rest; /* TRUNCATED: of the log, behind the tree that stays; entries that
+                             * tree_check_txn() takes */
     struct node_log_read *log_read; /* LOG_READ: the node's again */
 };
 

@@ -187,6 +187,10 @@ void txnlog_reader_close(struct txnlog_reader *r);
 int txnlog_copy(struct store *s, int64_t zxid, int64_t to_zxid, size_t bytes_max, struct buf *batch,
                 int64_t *floor, struct err *e);
 
+/* All that the log has behind `after`, where the caller's tree ends: -E2BIG as above. */
+int txnlog_copy_rest(struct store *s, int64_t after, size_t bytes_max, struct buf *batch,
+                     struct err *e);
+
 /* ---- Snapshots ---- */
 
 /* Write the tree as snapshot.ZXID.zst, ZXID its last zxid: to a temporary name, synced, renamed,

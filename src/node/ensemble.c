@@ -596,7 +596,8 @@ static void replace_tree(struct node *n, struct tree *tree)
 {
     HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id)
         tracker_remove(n, s);
-    tree_close(n->tree);
+    if (tree != n->tree)
+        tree_close(n->tree);
     n->tree = tree;
     tree_set_config(tree, n->config.ensemble->config_text, n->config.ensemble->config_version);
     history_reset(n);
@@ -616,8 +617,24 @@ static void take_again(struct node *n)
     }
 }
 
-void ensemble_truncated(struct node *n, struct tree *tree, int64_t zxid)
+/* As recovery would, since the log may be ahead of the tree. */
+static struct tree *apply_rest(struct node *n, const struct buf *rest)
 {
+    struct slice txn;
+    for (size_t pos = 0; txn_batch_next(rest, &pos, &txn);) {
+        struct zk_txn_header header;
+        struct jute_reader in = jute_reader_of(txn);
+        zk_txn_header_read(&in, &header);
+        int rc = tree_apply(n->tree, &header, jute_read_rest(&in), &n->outcome);
+        ensure(rc == 0);
+    }
+    return n->tree;
+}
+
+void ensemble_truncated(struct node *n, const struct node_event *event)
+{
+    struct tree *tree = event->rest ? apply_rest(n, event->rest) : event->tree;
+    int64_t zxid = event->zxid;
     if (tree)
         replace_tree(n, tree);
     tell(n, &(struct zab_event){.type = tree ? ZAB_EV_TRUNCATED : ZAB_EV_TRUNCATE_FAILED,

@@ -577,7 +577,7 @@ void ensemble_packet(struct node *n, struct node_link *l, const struct zk_quorum
 void ensemble_link_closed(struct node *n, struct node_link *l);
 void ensemble_link_failed(struct node *n, struct node_link *l);
 void ensemble_tree_failed(struct node *n);
-void ensemble_truncated(struct node *n, struct tree *tree, int64_t zxid);
+void ensemble_truncated(struct node *n, const struct node_event *event);
 void ensemble_tree_installed(struct node *n);
 void ensemble_log_read(struct node *n, struct node_link *l);
 void ensemble_repair(struct node *n);

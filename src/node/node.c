@@ -387,7 +387,7 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
         tree_queue_run(n);
         break;
     case NODE_TRUNCATED:
-        ensemble_truncated(n, event->tree, event->zxid);
+        ensemble_truncated(n, event);
         break;
     case NODE_TREE_INSTALLED:
         ensemble_tree_installed(n);

@@ -16,6 +16,7 @@
 enum {
     FIRST_PURGE_MS = 60000,
     RELIEF_EVERY_MS = 60000,
+    REST_MAX = 1 << 20, /* bytes of transactions that the loop may apply in one turn */
 };
 
 static int new_tree(struct tree **tree, struct err *e)
@@ -245,6 +246,26 @@ void history_read_log(struct server *s, struct node_log_read *r)
 
 /* ---- Changes of history ---- */
 
+/* Where the tree is not beyond the new end of the log it stays. False: it must be loaded again. */
+static bool read_rest(struct server *s)
+{
+    struct history *h = &s->history;
+    struct slice txn;
+    buf_reset(&h->rest);
+    if (h->zxid < h->tree_zxid ||
+        txnlog_copy_rest(&s->store, h->tree_zxid, REST_MAX, &h->rest, NULL) != 0)
+        return false;
+    for (size_t pos = 0; txn_batch_next(&h->rest, &pos, &txn);) {
+        struct zk_txn_header header;
+        struct jute_reader in = jute_reader_of(txn);
+        zk_txn_header_read(&in, &header);
+        if (!jute_ok(&in) || !tree_check_txn(&header, jute_read_rest(&in)))
+            return false;
+        h->tree_zxid = header.zxid;
+    }
+    return true;
+}
+
 static int truncate_log(struct txnlog *log, void *arg, struct err *e)
 {
     struct server *s = arg;
@@ -254,7 +275,8 @@ static int truncate_log(struct txnlog *log, void *arg, struct err *e)
     uv_mutex_lock(&h->lock);
     h->n_changes++;
     int rc = txnlog_truncate(log, h->zxid, e);
-    if (rc == 0)
+    h->tree_stays = rc == 0 && read_rest(s);
+    if (rc == 0 && !h->tree_stays)
         rc = history_recover(s, &tree, &r, e);
     else if (rc == -ENODATA)
         rc = 0;
@@ -288,7 +310,12 @@ static void on_changed(uv_async_t *async)
     struct tree *tree = s->history.tree;
     struct node_event ev = {
         .type = s->history.change, .tree = tree, .zxid = tree ? tree_last_zxid(tree) : 0};
+    if (s->history.tree_stays) {
+        ev.rest = &s->history.rest;
+        ev.zxid = s->history.tree_zxid;
+    }
     s->history.tree = NULL;
+    s->history.tree_stays = false;
     server_step(s, &ev);
 }
 
@@ -298,6 +325,7 @@ void history_truncate(struct server *s, int64_t zxid)
     snapshotter_cancel(&s->snapshotter);
     s->history.change = NODE_TRUNCATED;
     s->history.zxid = zxid;
+    s->history.tree_zxid = tree_last_zxid(node_tree(s->node));
     log_thread_run(s->log, truncate_log, s);
 }
 
@@ -327,6 +355,7 @@ void history_stop(struct server *s)
     if (s->history.tree)
         tree_close(s->history.tree);
     s->history.tree = NULL;
+    buf_close(&s->history.rest);
     LIST_FOR_EACH_SAFE (o, &s->history.epochs, struct epoch_order, link)
         free(o);
     uv_mutex_destroy(&s->history.lock);

@@ -28,7 +28,10 @@ struct history {
     enum node_event_type change; /* one at a time: NODE_TRUNCATED or NODE_TREE_INSTALLED */
     int64_t zxid;
     const struct tree *incoming;
-    struct tree *tree; /* result of a truncation, until the node has it */
+    struct tree *tree; /* result of a truncation, until the node has it; */
+    bool tree_stays;   /* or the node's own does, with this behind it */
+    struct buf rest;
+    int64_t tree_zxid; /* where that ends */
 };
 
 /* A new tree, and all that is on disk in it. */

@@ -45,3 +45,22 @@ int txnlog_copy(struct store *s, int64_t zxid, int64_t to_zxid, size_t bytes_max
                      (uint64_t)(at < to_zxid ? to_zxid : zxid));
     return rc < 0 ? rc : 0;
 }
+
+int txnlog_copy_rest(struct store *s, int64_t after, size_t bytes_max, struct buf *batch,
+                     struct err *e)
+{
+    struct txnlog_reader *r;
+    struct slice txn;
+    int rc = txnlog_read(s, after, &r, e);
+    if (rc < 0)
+        return rc;
+    while ((rc = txnlog_reader_next(r, &txn, e)) == 1) {
+        txn_entry_append(batch, txn);
+        if (batch->len > bytes_max) {
+            rc = err_set(e, -E2BIG, "more than %zu bytes of the log", bytes_max);
+            break;
+        }
+    }
+    txnlog_reader_close(r);
+    return rc;
+}

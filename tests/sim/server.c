@@ -167,16 +167,32 @@ static void tell_persisted(struct world *w, struct server *s)
     server_step(w, s, (struct node_event){.type = NODE_PERSISTED, .zxid = s->persisted});
 }
 
+/* As the daemon: after a truncation the node's tree stays where it is not beyond the log's end. */
+static bool read_rest(struct world *w, struct server *s, const struct tree *tree, struct buf *rest)
+{
+    int64_t at = tree_last_zxid(node_tree(s->node));
+    return tree && s->change == NODE_TRUNCATED && at <= tree_last_zxid(tree) && !s->faults.armed &&
+           w->options.breakage != BREAK_skip_truncate &&
+           txnlog_copy_rest(&s->store, at, 1 << 20, rest, NULL) == 0;
+}
+
 static void tell_change(struct world *w, struct server *s)
 {
     struct tree *tree = s->changed;
+    struct buf rest = {0};
     if (!s->change_due)
         return;
     s->change_due = false;
     s->changed = NULL;
-    server_step(w, s,
-                (struct node_event){
-                    .type = s->change, .tree = tree, .zxid = tree ? tree_last_zxid(tree) : 0});
+    struct node_event ev = {
+        .type = s->change, .tree = tree, .zxid = tree ? tree_last_zxid(tree) : 0};
+    if (read_rest(w, s, tree, &rest)) {
+        ev.rest = &rest;
+        ev.tree = NULL;
+        tree_close(tree);
+    }
+    server_step(w, s, ev);
+    buf_close(&rest);
 }
 
 void server_later(struct server *s, const struct node_event *ev)

@@ -87,6 +87,29 @@ static void a_part_of_the_log_can_be_copied_out(void **state)
     fixture_close(&f);
 }
 
+static void the_rest_of_the_log_can_be_copied_out(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct err e;
+    fixture_open(&f, 1);
+    make_log(&f, TEST_PREALLOC, 300);
+    for (int after = 1; after <= 10; after++) {
+        struct buf batch = {0};
+        struct slice txn;
+        int n = 0;
+        assert_int_equal(txnlog_copy_rest(&f.store, ZXID(after), 1 << 20, &batch, &e), 0);
+        for (size_t pos = 0; txn_batch_next(&batch, &pos, &txn); n++)
+            assert_int_equal(txn_zxid(txn.data), ZXID(after + 1 + n));
+        assert_int_equal(n, 10 - after);
+        buf_reset(&batch);
+        int rc = txnlog_copy_rest(&f.store, ZXID(after), 1000, &batch, &e);
+        assert_int_equal(rc, n > 2 ? -E2BIG : 0);
+        buf_close(&batch);
+    }
+    fixture_close(&f);
+}
+
 static void files_are_as_zookeeper_writes_them(void **state)
 {
     (void)state;
@@ -587,6 +610,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reading_gives_what_was_written),
         cmocka_unit_test(a_part_of_the_log_can_be_copied_out),
+        cmocka_unit_test(the_rest_of_the_log_can_be_copied_out),
         cmocka_unit_test(files_are_as_zookeeper_writes_them),
         cmocka_unit_test(zeros_are_written_ahead_and_cut_off_by_a_roll),
         cmocka_unit_test(a_flipped_byte_is_never_taken_for_a_torn_tail),
