@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Hash maps whose links are members of what they hold. The caller hashes and compares; the map
- * owns nothing but its buckets. All zero is an empty map.
+ * owns nothing but its buckets. All zero is an empty map. Growing is spread over the insertions
+ * that follow, so that none of them costs more than a few.
  *
  * Iteration order depends only on the hashes and on the order of insertion, so that it is the
  * same in every run. */
@@ -18,6 +19,9 @@ struct hmap {
     struct hmap_node **buckets;
     size_t mask; /* buckets - 1; 0 while there are none */
     size_t count;
+    struct hmap_node **old; /* while it grows: from bucket `moved` on they are still here */
+    size_t old_mask;
+    size_t moved;
 };
 
 void hmap_close(struct hmap *m);
@@ -31,8 +35,15 @@ struct hmap_node *hmap_next_with_hash(struct hmap_node *node, uint64_t hash);
 struct hmap_node *hmap_first(const struct hmap *m);
 struct hmap_node *hmap_next(const struct hmap *m, const struct hmap_node *node);
 
+static inline bool hmap_is_old(const struct hmap *m, uint64_t hash)
+{
+    return m->old && (hash & m->old_mask) >= m->moved;
+}
+
 static inline struct hmap_node *hmap_bucket(const struct hmap *m, uint64_t hash)
 {
+    if (hmap_is_old(m, hash))
+        return m->old[hash & m->old_mask];
     return m->buckets ? m->buckets[hash & m->mask] : NULL;
 }
 

@@ -23,6 +23,10 @@ struct znode;
 struct tree *tree_open(uint64_t seed);
 void tree_close(struct tree *t);
 
+/* The same piece by piece, at most so many nodes of it: true when that was all. Between the calls
+ * it is of no other use. */
+bool tree_close_some(struct tree *t, size_t limit);
+
 /* The zxid of the last transaction applied or loaded. */
 int64_t tree_last_zxid(const struct tree *t);
 void tree_set_last_zxid(struct tree *t, int64_t zxid);

@@ -597,7 +597,7 @@ static void replace_tree(struct node *n, struct tree *tree)
     HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id)
         tracker_remove(n, s);
     if (tree != n->tree)
-        tree_close(n->tree);
+        node_drop_tree(n, n->tree);
     n->tree = tree;
     tree_set_config(tree, n->config.ensemble->config_text, n->config.ensemble->config_version);
     history_reset(n);

@@ -32,6 +32,7 @@ enum {
     DEAR_BODY = 512,           /* bytes of a multiRead whose work is not known before */
     SWEEP_LOOKS = 20000,       /* containers and TTL nodes that one turn looks at, */
     SWEEP_DELETES = 500,       /* and deletes */
+    NODES_FREED = 20000,       /* of a tree that was replaced, in one turn */
     SET_WATCH_WORK = 15,       /* of one path of a setWatches */
     SET_WATCHES_SOME = 1024,   /* of its paths are set at once */
     WATCHES_DROPPED = 20000,   /* of connections that have ended, in one turn */
@@ -292,11 +293,12 @@ struct node {
     struct list paused;
     struct list deferred;
     struct list dropping;
-    size_t unsent;     /* bytes for all connections, as far as is known */
-    uint64_t work;     /* that was done, of all time; see work.c */
-    uint64_t turn_end; /* the work at which this turn has done enough */
-    uint64_t resumed;  /* the work when work_resume() began; UINT64_MAX outside of it */
-    bool dear_waits;   /* it is to be the first one of the next turn */
+    struct buf old_trees; /* struct tree *, which are closed piece by piece */
+    size_t unsent;        /* bytes for all connections, as far as is known */
+    uint64_t work;        /* that was done, of all time; see work.c */
+    uint64_t turn_end;    /* the work at which this turn has done enough */
+    uint64_t resumed;     /* the work when work_resume() began; UINT64_MAX outside of it */
+    bool dear_waits;      /* it is to be the first one of the next turn */
     size_t n_conns;
     uint64_t hash_seed;
     struct rng rng;
@@ -389,6 +391,7 @@ struct node {
 
 /* node.c */
 void node_effect(struct node *n, enum node_effect_type type, struct node_conn *conn);
+void node_drop_tree(struct node *n, struct tree *t);
 bool node_has_room(const struct node *n, size_t more);
 void node_save_number(struct node *n, const char *name, int64_t value);
 void node_log(struct node *n, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -211,7 +211,7 @@ void link_drop_tree(struct node *n, struct node_link *l)
         return;
     tree_load_close(l->load);
     l->load = NULL;
-    tree_close(n->incoming);
+    node_drop_tree(n, n->incoming);
     n->incoming = NULL;
     l->tree_whole = false;
 }

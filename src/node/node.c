@@ -125,6 +125,22 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     return n;
 }
 
+/* A tree that another takes the place of: it may be large. */
+void node_drop_tree(struct node *n, struct tree *t)
+{
+    buf_append(&n->old_trees, &t, sizeof(t));
+}
+
+static void close_trees(struct node *n, size_t limit)
+{
+    struct tree *t;
+    if (n->old_trees.len == 0)
+        return;
+    memcpy(&t, n->old_trees.data, sizeof(t));
+    if (tree_close_some(t, limit))
+        buf_consume(&n->old_trees, sizeof(t));
+}
+
 void node_close(struct node *n)
 {
     struct node_effects fx = {0};
@@ -159,7 +175,10 @@ void node_close(struct node *n)
     buf_close(&n->scratch);
     buf_close(&n->path_scratch);
     buf_close(&n->acl_scratch);
-    tree_close(n->tree);
+    node_drop_tree(n, n->tree);
+    while (n->old_trees.len > 0)
+        close_trees(n, SIZE_MAX);
+    buf_close(&n->old_trees);
     node_effects_close(&fx);
     free(n);
 }
@@ -277,6 +296,7 @@ static void flush(struct node *n)
     tracker_expire_more(n);
     sweep_more(n);
     watch_drop_more(n, WATCHES_DROPPED);
+    close_trees(n, NODES_FREED);
     if (n->zab && n->state == ZAB_LEADING)
         ensemble_logged(n);
     if (n->confirm)
@@ -289,7 +309,7 @@ static void flush(struct node *n)
     }
     start_snapshot_if_due(n);
     n->wants_turn = tracker_has_more(n) || !list_is_empty(&n->deferred) || n->sweep_left > 0 ||
-                    !list_is_empty(&n->dropping);
+                    !list_is_empty(&n->dropping) || n->old_trees.len > 0;
 }
 
 static void check_containers(struct node *n)

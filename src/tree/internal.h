@@ -123,8 +123,10 @@ struct tree {
     uint32_t n_slots; /* ever used, slot 0 (NODE_NONE) counted */
     uint32_t free_slot;
     uint32_t n_nodes;
-    uint32_t bucket_mask;
-    uint32_t *buckets;
+    uint32_t bucket_mask, old_bucket_mask;
+    uint32_t *buckets, *old_buckets; /* the old ones while the table grows */
+    uint32_t buckets_moved;
+    uint32_t n_closed; /* slots, while it is being closed */
     int64_t last_zxid;
     uint64_t data_size;
     size_t n_ephemerals;
@@ -160,7 +162,7 @@ static inline int64_t znode_owner(const struct znode *n)
 }
 
 void znodes_init(struct tree *t);
-void znodes_close(struct tree *t);
+bool znodes_close(struct tree *t, size_t limit); /* so many slots; true when that was all */
 
 /* The number of the node at `path` and, if it is there, the hash of the path. */
 uint32_t znode_find(const struct tree *t, struct slice path, uint64_t *hash);

@@ -17,11 +17,13 @@ static void tree_init(struct tree *t, uint64_t seed)
     znodes_init(t);
 }
 
-static void tree_drop(struct tree *t)
+static bool tree_drop(struct tree *t, size_t limit)
 {
+    if (!znodes_close(t, limit))
+        return false;
     tree_sessions_clear(t);
-    znodes_close(t);
     acls_close(&t->acls);
+    return true;
 }
 
 struct tree *tree_open(uint64_t seed)
@@ -32,16 +34,24 @@ struct tree *tree_open(uint64_t seed)
     return t;
 }
 
+bool tree_close_some(struct tree *t, size_t limit)
+{
+    if (!tree_drop(t, limit))
+        return false;
+    free(t);
+    return true;
+}
+
 void tree_close(struct tree *t)
 {
-    tree_drop(t);
-    free(t);
+    bool all = tree_close_some(t, SIZE_MAX);
+    ensure(all);
 }
 
 void tree_clear(struct tree *t)
 {
     uint64_t seed = t->seed;
-    tree_drop(t);
+    tree_drop(t, SIZE_MAX);
     tree_init(t, seed);
 }
 

@@ -11,6 +11,7 @@
 
 enum {
     BUCKETS_MIN = 1024,
+    BUCKETS_MOVED = 4, /* by one node that is added: twice as many as must be */
 };
 
 static size_t znode_head(const struct znode *n)
@@ -52,18 +53,24 @@ static uint32_t slot_take(struct tree *t)
     return i;
 }
 
-static void bucket_insert(struct tree *t, uint32_t i)
+/* While the table grows, buckets from `moved` on are still in the old one (as in util/hmap.c). */
+static uint32_t *bucket_at(const struct tree *t, uint32_t hash)
 {
-    struct znode *n = znode_at(t, i);
-    uint32_t *bucket = &t->buckets[n->hash & t->bucket_mask];
-    n->hash_next = *bucket;
+    if (t->old_buckets && (hash & t->old_bucket_mask) >= t->buckets_moved)
+        return &t->old_buckets[hash & t->old_bucket_mask];
+    return &t->buckets[hash & t->bucket_mask];
+}
+
+static void bucket_push(struct tree *t, uint32_t *bucket, uint32_t i)
+{
+    znode_at(t, i)->hash_next = *bucket;
     *bucket = i;
 }
 
 static void bucket_remove(struct tree *t, uint32_t i)
 {
     struct znode *n = znode_at(t, i);
-    uint32_t *link = &t->buckets[n->hash & t->bucket_mask];
+    uint32_t *link = bucket_at(t, n->hash);
     while (*link != i) {
         ensure(*link != NODE_NONE);
         link = &znode_at(t, *link)->hash_next;
@@ -71,14 +78,28 @@ static void bucket_remove(struct tree *t, uint32_t i)
     *link = n->hash_next;
 }
 
-static void buckets_resize(struct tree *t, uint32_t n_buckets)
+static void buckets_grow(struct tree *t, uint32_t n_buckets)
 {
-    free(t->buckets);
+    ensure(!t->old_buckets);
+    t->old_buckets = t->buckets;
+    t->old_bucket_mask = t->bucket_mask;
+    t->buckets_moved = 0;
     t->buckets = mem_zalloc(n_buckets * sizeof(*t->buckets));
     t->bucket_mask = n_buckets - 1;
-    for (uint32_t i = NODE_ROOT; i < t->n_slots; i++) {
-        if (znode_at(t, i)->bytes)
-            bucket_insert(t, i);
+}
+
+static void buckets_move_some(struct tree *t)
+{
+    for (int k = 0; k < BUCKETS_MOVED && t->old_buckets; k++) {
+        uint32_t i = t->old_buckets[t->buckets_moved++], next;
+        for (; i != NODE_NONE; i = next) {
+            next = znode_at(t, i)->hash_next;
+            bucket_push(t, &t->buckets[znode_at(t, i)->hash & t->bucket_mask], i);
+        }
+        if (t->buckets_moved > t->old_bucket_mask) {
+            free(t->old_buckets);
+            t->old_buckets = NULL;
+        }
     }
 }
 
@@ -203,9 +224,9 @@ uint32_t znode_add(struct tree *t, uint32_t parent, uint64_t hash, struct slice 
 {
     uint32_t i = znode_new(t, hash, name, data);
     if (t->n_nodes > t->bucket_mask)
-        buckets_resize(t, (t->bucket_mask + 1) * 2);
-    else
-        bucket_insert(t, i);
+        buckets_grow(t, (t->bucket_mask + 1) * 2);
+    buckets_move_some(t);
+    bucket_push(t, bucket_at(t, znode_at(t, i)->hash), i);
     child_link(t, parent, i);
     count_below(t, parent, 1, bytes_counted(t, znode_at(t, i)));
     t->data_size += znode_path_len(t, znode_at(t, i)) + slice_size(data);
@@ -284,7 +305,7 @@ uint32_t znode_find(const struct tree *t, struct slice path, uint64_t *hash)
         return NODE_ROOT;
     while (path_parts_next(&parts, &name))
         *hash = path_hash_child(*hash, name);
-    uint32_t i = t->buckets[(uint32_t)*hash & t->bucket_mask];
+    uint32_t i = *bucket_at(t, (uint32_t)*hash);
     for (; i != NODE_NONE; i = znode_at(t, i)->hash_next) {
         const struct znode *n = znode_at(t, i);
         if (n->hash == (uint32_t)*hash && znode_is_at(t, n, path))
@@ -295,7 +316,7 @@ uint32_t znode_find(const struct tree *t, struct slice path, uint64_t *hash)
 
 uint32_t znode_find_child(const struct tree *t, uint32_t parent, uint64_t hash, struct slice name)
 {
-    uint32_t i = t->buckets[(uint32_t)hash & t->bucket_mask];
+    uint32_t i = *bucket_at(t, (uint32_t)hash);
     for (; i != NODE_NONE; i = znode_at(t, i)->hash_next) {
         const struct znode *n = znode_at(t, i);
         if (n->hash == (uint32_t)hash && n->parent == parent && slice_eq(znode_name(n), name))
@@ -314,16 +335,23 @@ void znodes_init(struct tree *t)
     t->chunks[0] = mem_zalloc(CHUNK_NODES * sizeof(struct znode));
     uint32_t root = znode_new(t, t->seed, SLICE_EMPTY, SLICE_EMPTY);
     ensure(root == NODE_ROOT);
-    buckets_resize(t, BUCKETS_MIN);
+    buckets_grow(t, BUCKETS_MIN);
+    bucket_push(t, bucket_at(t, znode_at(t, root)->hash), root);
     t->data_size = 1;
 }
 
-void znodes_close(struct tree *t)
+bool znodes_close(struct tree *t, size_t limit)
 {
-    for (uint32_t i = NODE_ROOT; i < t->n_slots; i++)
+    for (; t->n_closed < t->n_slots && limit > 0; limit--) {
+        uint32_t i = t->n_closed++;
         free(znode_at(t, i)->bytes);
-    for (uint32_t i = 0; i < t->n_slots; i += CHUNK_NODES)
-        free(t->chunks[i >> CHUNK_BITS]);
+        if ((t->n_closed & (CHUNK_NODES - 1)) == 0 || t->n_closed == t->n_slots)
+            free(t->chunks[i >> CHUNK_BITS]);
+    }
+    if (t->n_closed < t->n_slots)
+        return false;
     free(t->chunks);
     free(t->buckets);
+    free(t->old_buckets);
+    return true;
 }

@@ -813,6 +813,25 @@ static void live(struct world *w, uint64_t seed, int n)
     }
 }
 
+/* A large tree need not go in one go. */
+static void a_tree_is_closed_piece_by_piece(void **state)
+{
+    struct world *w = *state;
+    char path[16];
+    for (int i = 0; i < 9000; i++) {
+        snprintf(path, sizeof(path), "/n%d", i);
+        create(w, path);
+        assert_non_null(node(w, path));
+        snprintf(path, sizeof(path), "/n%d", i / 2);
+        assert_non_null(node(w, path));
+    }
+    int pieces = 1;
+    while (!tree_close_some(w->tree, 1000))
+        pieces++;
+    assert_int_equal(pieces, 10);
+    w->tree = tree_open(1);
+}
+
 static void equal_histories_dump_equal_bytes(void **state)
 {
     struct world *a = *state;
@@ -1050,6 +1069,7 @@ int main(void)
         TEST(quotas_follow_what_happens_below),
         TEST(quotas_are_counted_anew_by_a_load),
         TEST(quotas_say_what_a_load_would_find),
+        TEST(a_tree_is_closed_piece_by_piece),
         TEST(equal_histories_dump_equal_bytes),
         TEST(a_loaded_tree_goes_on_like_the_first),
         TEST(chunks_may_be_of_any_size),

@@ -76,6 +76,57 @@ static void hmap_finds_what_was_inserted_and_no_more(void **state)
     hmap_close(&m);
 }
 
+static struct item *find_own(struct hmap *m, uint64_t key)
+{
+    HMAP_FOR_EACH_WITH_HASH (it, m, hash_u64(key), struct item, by_hash) {
+        if (it->key == key)
+            return it;
+    }
+    return NULL;
+}
+
+static size_t count_all(const struct hmap *m)
+{
+    size_t n = 0;
+    HMAP_FOR_EACH (it, m, struct item, by_hash)
+        n += it->key < 5000;
+    return n;
+}
+
+/* No insertion moves more than a few buckets, and all is found in whichever table it is. */
+static void hmap_grows_a_little_at_a_time(void **state)
+{
+    enum { ITEMS = 5000 };
+    (void)state;
+    struct hmap m = {0};
+    struct item *items = calloc(ITEMS, sizeof(*items));
+    size_t growing = 0;
+    for (uint64_t i = 0; i < ITEMS; i++) {
+        size_t moved = m.old ? m.moved : 0;
+        items[i].key = i;
+        hmap_insert(&m, &items[i].by_hash, hash_u64(i));
+        if (m.old) {
+            growing++;
+            assert_in_range(m.moved - moved, 1, 4);
+        }
+        if (i % 3 == 0 && i > 0) {
+            hmap_remove(&m, &items[i / 2].by_hash);
+            assert_null(find_own(&m, i / 2));
+            assert_int_equal(count_all(&m), m.count);
+            hmap_insert(&m, &items[i / 2].by_hash, hash_u64(i / 2));
+        }
+        assert_ptr_equal(find_own(&m, i), &items[i]);
+        assert_ptr_equal(find_own(&m, i / 3), &items[i / 3]);
+    }
+    assert_true(growing > 500);
+    assert_int_equal(count_all(&m), ITEMS);
+    HMAP_FOR_EACH_SAFE (it, &m, struct item, by_hash)
+        hmap_remove(&m, &it->by_hash);
+    assert_int_equal(m.count, 0);
+    hmap_close(&m);
+    free(items);
+}
+
 static void list_keeps_order(void **state)
 {
     (void)state;
@@ -169,6 +220,7 @@ int main(void)
         cmocka_unit_test(buf_grows_and_keeps_its_bytes),
         cmocka_unit_test(slices_tell_null_from_empty),
         cmocka_unit_test(hmap_finds_what_was_inserted_and_no_more),
+        cmocka_unit_test(hmap_grows_a_little_at_a_time),
         cmocka_unit_test(list_keeps_order),
         cmocka_unit_test(one_seed_gives_one_sequence),
         cmocka_unit_test(err_set_keeps_the_sentence),
