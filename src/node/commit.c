@@ -108,12 +108,22 @@ static void answer_waits(struct node *n)
     }
 }
 
+/* The connection that waits for this transaction, or NULL. */
+static struct node_conn *asked_for(const struct node *n, int64_t zxid)
+{
+    const struct proposal *p = n->proposals.len > 0 ? &n->proposals.items[n->proposals.head] : NULL;
+    return p && p->zxid == zxid ? p->conn : NULL;
+}
+
 static void commit_txn(struct node *n, struct slice txn)
 {
     struct jute_reader r = jute_reader_of(txn);
     struct zk_txn_header *h = &n->applying;
     zk_txn_header_read(&r, h);
     ensure(jute_ok(&r) && h->zxid > n->last_committed);
+    struct node_conn *c = asked_for(n, h->zxid);
+    if (c)
+        request_before_commit(n, c);
     int rc = tree_apply(n->tree, h, jute_read_rest(&r), &n->outcome);
     ensure(rc == 0);
     n->last_committed = h->zxid;
@@ -123,10 +133,10 @@ static void commit_txn(struct node *n, struct slice txn)
     watch_tell(n);
     struct session *ended = apply_to_sessions(n, h);
 
-    if (n->proposals.len > 0 && n->proposals.items[n->proposals.head].zxid == h->zxid) {
-        struct proposal p = *RING_POP(&n->proposals);
-        request_committed(n, p.conn, p.zxid);
-        conn_unref(n, p.conn);
+    if (c) {
+        (void)RING_POP(&n->proposals);
+        request_committed(n, c, h->zxid);
+        conn_unref(n, c);
     }
     answer_waits(n);
     if (ended)

@@ -5,6 +5,7 @@
  * while the connection is paused, is kept in conn->in. */
 #include "internal.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -75,13 +76,25 @@ static struct peer *peer_find(struct node *n, const char *ip, uint64_t hash)
     return NULL;
 }
 
+/* Who is counted as one: an IPv4 address, or the 64 bits of an IPv6 address that a network has,
+ * whose machines choose the rest at will. */
+static void peer_name(const char *address, char name[CONN_ADDRESS_MAX])
+{
+    uint8_t v6[16];
+    snprintf(name, CONN_ADDRESS_MAX, "%s", address + (address[0] == '['));
+    char *end = strrchr(name, address[0] == '[' ? ']' : ':');
+    if (end)
+        *end = '\0';
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (address[0] == '[' && inet_pton(AF_INET6, name, v6) == 1 && memcmp(v6, mapped, 12) != 0)
+        snprintf(name, CONN_ADDRESS_MAX, "%x:%x:%x:%x::/64", v6[0] << 8 | v6[1], v6[2] << 8 | v6[3],
+                 v6[4] << 8 | v6[5], v6[6] << 8 | v6[7]);
+}
+
 static struct peer *peer_ref(struct node *n, const char *address)
 {
     char ip[CONN_ADDRESS_MAX];
-    snprintf(ip, sizeof(ip), "%s", address);
-    char *colon = strrchr(ip, ':');
-    if (colon)
-        *colon = '\0';
+    peer_name(address, ip);
     uint64_t hash = hash_bytes(ip, strlen(ip), n->hash_seed);
     struct peer *p = peer_find(n, ip, hash);
     if (!p) {
@@ -99,6 +112,14 @@ static void peer_unref(struct node *n, struct peer *p)
         return;
     hmap_remove(&n->peers, &p->by_ip);
     free(p);
+}
+
+/* Descriptors are counted once a tick, connections at once. */
+static bool is_short_of_files(const struct node *n)
+{
+    int64_t max = n->gauges.max_fds, kept = MIN(FDS_KEPT, max / 4);
+    int64_t open = n->gauges.open_fds + (int64_t)n->n_conns - (int64_t)n->gauged_conns;
+    return max > 0 && open > max - kept;
 }
 
 void conn_opened(struct node *n, struct node_event *event)
@@ -130,6 +151,12 @@ void conn_opened(struct node *n, struct node_event *event)
     } else if (n->config.conns_max > 0 && n->n_conns > n->config.conns_max) {
         node_log(n, LOG_LEVEL_WARN, "%s: closed, there are %u connections already (maxCnxns)",
                  c->address, n->config.conns_max);
+        conn_close(n, c);
+    } else if (is_short_of_files(n)) {
+        node_log(n, LOG_LEVEL_WARN,
+                 "%s: closed, nearly all of %lld file descriptors are open and the rest is for the "
+                 "log and the other servers (ulimit -n)",
+                 c->address, (long long)n->gauges.max_fds);
         conn_close(n, c);
     }
 }
@@ -196,6 +223,7 @@ static void conn_pause(struct node *n, struct node_conn *c)
     if (c->pub.paused)
         return;
     c->pub.paused = true;
+    c->paused_ms = n->now_ms;
     list_append(&n->paused, &c->pause_link);
 }
 
@@ -207,7 +235,8 @@ static bool conn_may_go_on(const struct node *n, const struct node_conn *c)
                 n->in_flight_bytes > limits->in_flight_max || n->asked_bytes > limits->asked_max ||
                 c->held.len > limits->held_max;
     return c->state != CONN_OPENING && conn_keeps_up(n, c) && !(busy && c->queue_len > 0) &&
-           c->n_syncs == 0 && n->proposing && list_is_empty(&c->defer_link);
+           c->n_syncs == 0 && n->proposing && list_is_empty(&c->defer_link) &&
+           !(c->behind_reads && request_must_wait(n, c));
 }
 
 /* There is news in conn->out: have it sent at the next flush, unless the peer does not read. */
@@ -405,6 +434,13 @@ static void conn_frame(struct node *n, struct node_conn *c, struct slice frame)
         conn_pause(n, c);
 }
 
+/* A write that so much is in front of that it is to wait for that. */
+static bool must_wait(const struct node *n, const struct node_conn *c, struct slice frame)
+{
+    return c->state == CONN_ESTABLISHED && frame.len >= 8 && request_must_wait(n, c) &&
+           request_makes_change((int32_t)be32_get(frame.data + 4));
+}
+
 /* Handle the whole frames at the front of `data`, as far as there is work for this turn; returns
  * how many bytes they took. */
 static size_t conn_frames(struct node *n, struct node_conn *c, struct slice data)
@@ -428,6 +464,11 @@ static size_t conn_frames(struct node *n, struct node_conn *c, struct slice data
         }
         if (len - pos - 4 < size)
             break;
+        if (must_wait(n, c, slice_of(data.data + pos + 4, size))) {
+            c->behind_reads = true;
+            conn_pause(n, c);
+            break;
+        }
         conn_frame(n, c, slice_of(data.data + pos + 4, size));
         pos += 4 + size;
     }
@@ -468,13 +509,23 @@ void conn_go_on(struct node *n, struct node_conn *c)
     if (c->state >= CONN_CLOSING || (was_paused && !conn_may_go_on(n, c)))
         return;
     list_remove(&c->pause_link);
-    c->pub.paused = false;
+    c->pub.paused = c->behind_reads = false;
     if (c->in.len > 0)
         conn_take(n, c, SLICE_EMPTY);
     if (was_paused && !list_is_empty(&c->defer_link))
         conn_pause(n, c);
     if (was_paused && !c->pub.paused && c->state < CONN_CLOSING)
         node_effect(n, NODE_RESUME, c);
+}
+
+/* The pings of a client that is not read lie in its socket: it is not for that to expire. But who
+ * is paused for more than a timeout may be gone. */
+void conn_touch_paused(struct node *n)
+{
+    LIST_FOR_EACH (c, &n->paused, struct node_conn, pause_link) {
+        if (c->session && n->now_ms - c->paused_ms < c->session->timeout_ms)
+            tracker_touch(n, c->session);
+    }
 }
 
 /* Each of them once, though a connection that goes on may close another. */

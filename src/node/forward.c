@@ -159,6 +159,7 @@ static void revalidated(struct node *n, struct slice data)
 /* Answer a ping with the sessions that were heard of since the last. */
 void forward_touches(struct node *n, struct node_link *l, int64_t zxid)
 {
+    conn_touch_paused(n);
     buf_reset(&n->scratch);
     if (l->ours)
         digest_answer(n, &n->scratch);
@@ -254,7 +255,7 @@ static void learner_request(struct node *n, struct node_link *l, const struct zk
         propose_error(n, &who, &h, ZK_SESSIONMOVED);
     } else if (slice_size(p->data) > REQUEST_HEAD + (size_t)n->config.packet_max) {
         propose_error(n, &who, &h, ZK_MARSHALLINGERROR); /* no client can have asked for that */
-    } else if (!node_has_room(n, slice_size(p->data))) {
+    } else if (!node_takes_write(n, slice_size(p->data))) {
         propose_error(n, &who, &h, ZK_SYSTEMERROR);
     } else {
         s->owner = l->id;

@@ -28,11 +28,12 @@ enum {
     DEFER_MAX = 64 << 10,      /* bytes of frames that wait, before a connection is not read */
     DUE_SLOTS = 1024,          /* of the wheel of sessions' deadlines */
     DUE_SPREAD = 10000,        /* sessions of one tick after a change of the leader */
-    LAST_WORK = 300000,        /* for what a session asked for before its end */
-    DEAR_BODY = 512,           /* bytes of a multiRead whose work is not known before */
+    MULTI_READ_WORK = 40,      /* of each byte of a multiRead, at most but for large answers */
+    BEHIND_WORK = 2000,        /* of what is answered before a write that is taken */
     SWEEP_LOOKS = 20000,       /* containers and TTL nodes that one turn looks at, */
     SWEEP_DELETES = 500,       /* and deletes */
     NODES_FREED = 20000,       /* of a tree that was replaced, in one turn */
+    FDS_KEPT = 64,             /* descriptors that are not for clients */
     SET_WATCH_WORK = 15,       /* of one path of a setWatches */
     SET_WATCHES_SOME = 1024,   /* of its paths are set at once */
     WATCHES_DROPPED = 20000,   /* of connections that have ended, in one turn */
@@ -62,7 +63,6 @@ enum pending_kind {
     PENDING_WRITE, /* proposed as `zxid`; answered with what applying it gives */
     PENDING_READ,  /* `body` is the request */
     PENDING_ERROR, /* refused with `err`; `body` is the body of the answer */
-    PENDING_LATE,  /* a write that was applied while answers before it could not leave yet */
 };
 
 struct pending {
@@ -74,7 +74,7 @@ struct pending {
     uint32_t asked_len; /* bytes that the leader was asked with, and has not answered */
     int64_t zxid;
     int64_t since_ms;
-    struct buf late; /* LATE: the whole answer */
+    size_t cost; /* in units of work */
 };
 
 struct conn_stats {
@@ -96,7 +96,8 @@ struct node_conn {
     struct node_conn_public pub;
     struct list link;       /* node.conns */
     struct list dirty_link; /* node.dirty, while pub.out has news */
-    struct list pause_link; /* node.paused */
+    struct list pause_link; /* node.paused, */
+    int64_t paused_ms;      /* since when */
     struct list defer_link; /* node.deferred, while it has frames or answers for the next turn */
     struct watcher watcher;
     struct list drop_link; /* node.dropping, while it has ended and its watches are not all gone */
@@ -122,7 +123,8 @@ struct node_conn {
     uint32_t queue_head, queue_len, queue_cap;
     struct buf held; /* bodies of the queue, in order */
     size_t held_pos;
-    int64_t said_zxid; /* the largest that an answer or an event had */
+    size_t queue_cost; /* of what is in the queue, in units of work */
+    bool behind_reads; /* paused with a write in front, until less is to be answered before it */
     struct conn_stats stats;
 };
 
@@ -277,6 +279,7 @@ struct node_stats {
 struct node {
     struct node_config config;
     struct node_gauges gauges;
+    size_t gauged_conns; /* that there were then */
     struct tree *tree;
     struct watches watches;
     struct hmap sessions;
@@ -365,7 +368,8 @@ struct node {
     uint64_t n_divergences;
     int64_t next_repair_ms;
     int64_t room;            /* bytes that the log's disk has for what is appended from now on */
-    bool is_full;            /* that was less than is reserved */
+    bool is_full; /* that was less than is reserved, or than that and a write of `full_for` bytes */
+    size_t full_for;
     bool others_are_full;    /* on the leader: there is no quorum with room */
     bool told_full;          /* the core */
     struct buf saves;        /* a byte for each NODE_SAVE_EPOCH under way: it is the core's */
@@ -392,6 +396,7 @@ struct node {
 /* node.c */
 void node_effect(struct node *n, enum node_effect_type type, struct node_conn *conn);
 void node_drop_tree(struct node *n, struct tree *t);
+bool node_takes_write(struct node *n, size_t size);
 bool node_has_room(const struct node *n, size_t more);
 void node_save_number(struct node *n, const char *name, int64_t value);
 void node_log(struct node *n, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -413,6 +418,7 @@ void conn_unref(struct node *n, struct node_conn *c);
 void conn_touch_output(struct node *n, struct node_conn *c);
 bool conn_keeps_up(const struct node *n, const struct node_conn *c);
 void conn_resume_paused(struct node *n);
+void conn_touch_paused(struct node *n);
 void conn_limit_output(struct node *n);
 void conn_go_on(struct node *n, struct node_conn *c);
 void conn_check_deadlines(struct node *n);
@@ -426,6 +432,9 @@ void request_push_asked(struct node *n, struct node_conn *c, const struct zk_req
                         size_t len);
 void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, int32_t xid,
                   int32_t op, int32_t err, int64_t zxid, struct slice body);
+void request_before_commit(struct node *n, struct node_conn *c);
+bool request_must_wait(const struct node *n, const struct node_conn *c);
+bool request_makes_change(int32_t op);
 void request_committed(struct node *n, struct node_conn *c, int64_t zxid);
 void request_drain(struct node *n, struct node_conn *c);
 bool request_asked(struct node_conn *c, int32_t xid, int64_t zxid);
@@ -440,7 +449,7 @@ void reply_write(struct node *n, struct node_conn *c, const struct pending *p);
 
 /* read.c: requests that change nothing */
 bool read_is_known(int32_t op);
-bool read_is_dear(struct node *n, int32_t op, struct slice body);
+size_t read_estimate(struct node *n, int32_t op, struct slice body);
 int32_t read_execute(struct node *n, struct node_conn *c, int32_t op, struct slice body,
                      struct buf *out);
 

@@ -189,6 +189,7 @@ void node_close(struct node *n)
 void node_set_gauges(struct node *n, const struct node_gauges *gauges)
 {
     n->gauges = *gauges;
+    n->gauged_conns = n->n_conns;
     n->room = gauges->free_bytes < 0 ? INT64_MAX : gauges->free_bytes - (int64_t)n->in_flight_bytes;
 }
 
@@ -196,21 +197,32 @@ void node_set_gauges(struct node *n, const struct node_gauges *gauges)
 bool node_has_room(const struct node *n, size_t more)
 {
     size_t open = n->open ? n->open->entries.len : 0;
-    return n->room - n->config.reserved_bytes >= (int64_t)(open + more) && !n->others_are_full;
+    return n->room - n->config.reserved_bytes >= (int64_t)(open + more);
 }
 
-static void check_room(struct node *n)
+/* Before a write with so many bytes: what is refused, and what is said about it, are one. It takes
+ * writes again when there is room for the one that did not fit, and for some more. */
+static void check_room(struct node *n, size_t more)
 {
-    bool full =
-        n->is_full ? !node_has_room(n, (size_t)n->config.reserved_bytes / 4) : !node_has_room(n, 0);
-    if (full && !n->is_full)
+    size_t again = MAX((size_t)n->config.reserved_bytes / 4, n->full_for);
+    bool full = !node_has_room(n, n->is_full ? again : more);
+    if (full && !n->is_full) {
+        n->full_for = more;
         node_log(n, LOG_LEVEL_ERROR,
                  "the disk of the log is full but for %lld KiB: writes are refused; make room "
                  "(zab.reservedSpace)",
                  (long long)MAX(n->room, 0) >> 10);
-    else if (!full && n->is_full)
+    } else if (!full && n->is_full) {
+        n->full_for = 0;
         node_log(n, LOG_LEVEL_INFO, "the disk of the log has room again: writes are taken");
+    }
     n->is_full = full;
+}
+
+bool node_takes_write(struct node *n, size_t size)
+{
+    check_room(n, size);
+    return !n->is_full && !n->others_are_full;
 }
 
 /* ---- Small numbers on the disk ---- */
@@ -331,11 +343,12 @@ static void tick(struct node *n)
     n->last_tick_ms = n->now_ms;
     if (n->zab)
         ensemble_tick(n);
-    check_room(n);
+    check_room(n, 0);
     if (n->zab)
         ensemble_check_room(n);
     save_decided(n);
     conn_check_deadlines(n);
+    conn_touch_paused(n);
     tracker_expire(n);
     check_containers(n);
 }

@@ -226,22 +226,25 @@ bool read_is_known(int32_t op)
     }
 }
 
-/* Is it so much work that it should have a turn for itself? */
-bool read_is_dear(struct node *n, int32_t op, struct slice body)
+/* How many units of work it is, roughly, as things are now. */
+size_t read_estimate(struct node *n, int32_t op, struct slice body)
 {
     struct jute_reader r = jute_reader_of(body);
     const struct znode *z;
     switch (op) {
+    case ZK_OP_getData:
+        z = tree_find(n->tree, jute_read_buffer(&r));
+        return z ? 4 + slice_size(znode_data(z)) / 64 : 4;
     case ZK_OP_getChildren:
     case ZK_OP_getChildren2:
         z = tree_find(n->tree, jute_read_buffer(&r));
-        return z && znode_num_children(z) > n->config.limits.conn_work;
+        return z ? 4 + (size_t)znode_num_children(z) : 4;
     case ZK_OP_getEphemerals:
-        return tree_ephemeral_count(n->tree) > n->config.limits.conn_work / 2;
+        return 4 + 2 * tree_ephemeral_count(n->tree);
     case ZK_OP_multiRead:
-        return body.len > DEAR_BODY;
+        return 4 + slice_size(body) * MULTI_READ_WORK;
     default:
-        return false;
+        return 4 + slice_size(body) / 16;
     }
 }
 

@@ -6,8 +6,6 @@
 size_t reply_begin(struct node_conn *c, int32_t xid, int64_t zxid, int32_t err)
 {
     size_t start = c->pub.out.len;
-    if (xid != ZK_XID_PING && xid != ZK_XID_AUTH)
-        c->said_zxid = MAX(c->said_zxid, zxid);
     uint8_t *p = buf_extend(&c->pub.out, 20);
     be32_put(p, 0);
     be32_put(p + 4, (uint32_t)xid);

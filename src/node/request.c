@@ -29,6 +29,7 @@ static void queue_grow(struct node_conn *c)
 void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, int32_t xid,
                   int32_t op, int32_t err, int64_t zxid, struct slice body)
 {
+    size_t cost = kind == PENDING_READ ? read_estimate(n, op, body) : 1 + slice_size(body) / 64;
     if (c->queue_len == c->queue_cap)
         queue_grow(c);
     *queue_at(c, c->queue_len++) = (struct pending){.kind = kind,
@@ -36,9 +37,11 @@ void request_push(struct node *n, struct node_conn *c, enum pending_kind kind, i
                                                     .op = op,
                                                     .err = err,
                                                     .body_len = (uint32_t)slice_size(body),
+                                                    .cost = cost,
                                                     .zxid = zxid,
                                                     .since_ms = n->now_ms};
     buf_append(&c->held, body.data, slice_size(body));
+    c->queue_cost += cost;
     n->outstanding++;
     if (kind != PENDING_WRITE && zxid > n->last_committed && zxid != ZXID_ASKED)
         wait_push(n, c, zxid);
@@ -86,7 +89,7 @@ static void queue_pop(struct node *n, struct node_conn *c)
 {
     c->held_pos += queue_at(c, 0)->body_len;
     n->asked_bytes -= queue_at(c, 0)->asked_len;
-    buf_close(&queue_at(c, 0)->late);
+    c->queue_cost -= queue_at(c, 0)->cost;
     c->queue_head = (c->queue_head + 1) & (c->queue_cap - 1);
     c->queue_len--;
     n->outstanding--;
@@ -174,18 +177,6 @@ static void answer_error(struct node *n, struct node_conn *c, const struct pendi
         conn_close(n, c);
 }
 
-/* Answers before it may show a newer state: for a client no zxid goes back, since it is from the
- * last one that it goes on elsewhere. */
-static void answer_late(struct node *n, struct node_conn *c, const struct pending *p)
-{
-    c->said_zxid = MAX(c->said_zxid, p->zxid);
-    if (p->late.len > 0)
-        be64_put(p->late.data + 8, (uint64_t)c->said_zxid);
-    buf_append(&c->pub.out, p->late.data, p->late.len);
-    work_add(n, 1 + p->late.len / 64);
-    conn_touch_output(n, c);
-}
-
 /* False: it is to wait for the next turn. */
 static bool answer_first(struct node *n, struct node_conn *c, struct pending *p, uint64_t limit)
 {
@@ -195,38 +186,38 @@ static bool answer_first(struct node *n, struct node_conn *c, struct pending *p,
         return answer_set_watches(n, c, p, body, limit);
     if (p->kind == PENDING_READ)
         answer_read(n, c, p, body);
-    else if (p->kind == PENDING_ERROR)
-        answer_error(n, c, p, body);
     else
-        answer_late(n, c, p);
+        answer_error(n, c, p, body);
     return true;
 }
 
 /* A request that needs a turn for itself, and this is not at the beginning of one. */
-static bool waits_for_turn(struct node *n, const struct node_conn *c, const struct pending *p)
+static bool waits_for_turn(struct node *n, const struct pending *p)
 {
-    if (p->kind != PENDING_READ || work_is_first(n) ||
-        !read_is_dear(n, p->op, slice_of(c->held.data + c->held_pos, p->body_len)))
+    if (p->kind != PENDING_READ || work_is_first(n) || p->cost <= n->config.limits.conn_work)
         return false;
     n->dear_waits = n->resumed != UINT64_MAX;
     return true;
 }
 
-/* Answer all from the front of the queue that waits for nothing more, as long as the reader keeps
- * up and there is work left. */
-static void drain(struct node *n, struct node_conn *c, uint64_t limit, bool is_last)
+/* Answer from the front of the queue what waits for nothing more: as far as the reader keeps up and
+ * there is work left, or all of it. */
+static void drain(struct node *n, struct node_conn *c, uint64_t limit, bool all)
 {
     c->pub.more = false;
     while (c->queue_len > 0) {
         struct pending p = *queue_at(c, 0);
         if (p.kind == PENDING_WRITE || p.zxid > n->last_committed)
             return;
-        if (!conn_keeps_up(n, c)) {
+        if (!all && !conn_keeps_up(n, c)) {
             c->pub.more = true;
             return;
         }
-        if (!work_is_left(n, limit) || (!is_last && waits_for_turn(n, c, &p)) ||
-            !answer_first(n, c, &p, limit)) {
+        if (!all && (!work_is_left(n, limit) || waits_for_turn(n, &p))) {
+            work_defer(n, c);
+            return;
+        }
+        if (!answer_first(n, c, &p, limit)) {
             work_defer(n, c);
             return;
         }
@@ -240,52 +231,33 @@ void request_drain(struct node *n, struct node_conn *c)
     drain(n, c, work_limit(n), false);
 }
 
-/* Answers before that of a write that was just applied wait for their reader: keep its answer,
- * since only now its outcome is known. */
-static void keep_answer(struct node *n, struct node_conn *c, struct pending *p)
+/* Reads see nothing of what the client asked for behind them: so before a write is applied those in
+ * front of it are answered, in any case. They are few: see request_must_wait(). */
+void request_before_commit(struct node *n, struct node_conn *c)
 {
-    struct buf *out = &c->pub.out;
-    size_t start = out->len;
-    int64_t said_zxid = c->said_zxid;
-    reply_write(n, c, p);
-    c->said_zxid = said_zxid;
-    if (c->state >= CONN_CLOSING)
-        return; /* it asked for that, or reads nothing; its queue is gone */
-    buf_append(&p->late, out->data + start, out->len - start);
-    out->len = start;
-    p->kind = PENDING_LATE;
+    if (c->state < CONN_CLOSING)
+        drain(n, c, UINT64_MAX, true);
 }
 
-static struct pending *queue_find_write(struct node_conn *c, int64_t zxid)
+/* A write is not taken while what is to be answered before it is applied is more than a little. */
+bool request_must_wait(const struct node *n, const struct node_conn *c)
 {
-    for (uint32_t i = 0; i < c->queue_len; i++) {
-        struct pending *p = queue_at(c, i);
-        if (p->kind == PENDING_WRITE && p->zxid == zxid)
-            return p;
-    }
-    ensure(!"a proposal's connection has it in its queue");
-    return NULL;
+    return c->queue_cost > MIN(BEHIND_WORK, n->config.output_max / 256);
 }
 
-/* The connection's proposal `zxid` has just been applied. When that is the end of its session, what
- * it asked for before is answered now, but not without any limit. */
+bool request_makes_change(int32_t op)
+{
+    return op == ZK_OP_closeSession || propose_is_known(op);
+}
+
+/* The connection's proposal `zxid` has just been applied. */
 void request_committed(struct node *n, struct node_conn *c, int64_t zxid)
 {
-    bool ends = n->applying.type == ZK_OP_closeSession;
-    if (c->state < CONN_CLOSING)
-        drain(n, c, ends ? n->work + LAST_WORK : work_limit(n), ends);
     if (c->state >= CONN_CLOSING)
         return;
-    struct pending *p = queue_find_write(c, zxid);
-    if (p != queue_at(c, 0) && ends) {
-        conn_close(n, c);
-        return;
-    }
-    if (p != queue_at(c, 0)) {
-        keep_answer(n, c, p);
-        return;
-    }
-    struct pending answered = *p;
+    ensure(c->queue_len > 0 && queue_at(c, 0)->kind == PENDING_WRITE &&
+           queue_at(c, 0)->zxid == zxid);
+    struct pending answered = *queue_at(c, 0);
     queue_pop(n, c);
     count_latency(n, c, &answered);
     reply_write(n, c, &answered);
@@ -312,7 +284,8 @@ static void receive_read(struct node *n, struct node_conn *c, const struct zk_re
     struct pending p = {.kind = PENDING_READ, .xid = h->xid, .op = h->type, .since_ms = n->now_ms};
     int64_t zxid = h->type == ZK_OP_sync ? n->last_proposed : 0;
     bool at_once = c->queue_len == 0 && zxid <= n->last_committed;
-    if (at_once && !sets_watches(h->type) && !read_is_dear(n, h->type, body)) {
+    if (at_once && !sets_watches(h->type) &&
+        read_estimate(n, h->type, body) <= n->config.limits.conn_work) {
         answer_read(n, c, &p, body);
         return;
     }
@@ -336,9 +309,8 @@ static void receive_write(struct node *n, struct node_conn *c, const struct zk_r
                           struct slice body)
 {
     struct buf refusal = {0};
-    work_add(n, WRITE_WORK);
-    int32_t err = node_has_room(n, slice_size(body)) ? propose_request(n, c, h, body, &refusal)
-                                                     : ZK_SYSTEMERROR;
+    int32_t err = node_takes_write(n, slice_size(body)) ? propose_request(n, c, h, body, &refusal)
+                                                        : ZK_SYSTEMERROR;
     if (err == ZK_OK && refusal.len == 0)
         request_push(n, c, PENDING_WRITE, h->xid, h->type, ZK_OK, n->last_proposed, SLICE_EMPTY);
     else
@@ -384,6 +356,8 @@ void request_receive(struct node *n, struct node_conn *c, struct slice frame)
     }
     struct slice body = slice_of(r.pos, jute_left(&r));
     tracker_touch(n, c->session);
+    if (propose_is_known(h.type))
+        work_add(n, WRITE_WORK);
     if (n->read_only && receive_read_only(n, c, &h))
         return;
     if (h.type == ZK_OP_ping)
@@ -401,7 +375,7 @@ void request_receive(struct node *n, struct node_conn *c, struct slice frame)
         forward_write(n, c, &h, body);
     else if (h.type == ZK_OP_closeSession)
         propose_close_session(n, c, c->session->id, h.xid);
-    else if (propose_is_known(h.type) && n->zab && node_has_room(n, slice_size(body)))
+    else if (propose_is_known(h.type) && n->zab && node_takes_write(n, slice_size(body)))
         receive_write_in_ensemble(n, c, &h, body);
     else if (propose_is_known(h.type))
         receive_write(n, c, &h, body);

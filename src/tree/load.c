@@ -185,7 +185,18 @@ static int finish_acls(struct tree_load *l, struct err *e)
 }
 
 /* A snapshot that ZooKeeper took while it went on working has nodes that are younger than its
- * ACLs. Nobody may touch such a node until the log, which repeats its creation, tells its ACL. */
+ * ACLs. Nobody may touch such a node until the log, which repeats its creation, tells its ACL. (An
+ * empty ACL would allow everything.) */
+static struct acl *acl_of_nobody(struct tree *t)
+{
+    const struct zk_acl nobody = {0, {slice_str("world"), slice_str("anyone")}};
+    struct buf acl = {0};
+    zk_acl_write(&acl, &nobody);
+    struct acl *found = acl_intern(&t->acls, &(struct jute_vector){1, buf_slice(&acl)});
+    buf_close(&acl);
+    return found;
+}
+
 static struct acl *acl_of_node(struct tree_load *l, int64_t id)
 {
     const struct loaded_acl key = {.id = id};
@@ -195,7 +206,7 @@ static struct acl *acl_of_node(struct tree_load *l, int64_t id)
     if (l->n_acls > 0)
         found = bsearch(&key, l->acls, l->n_acls, sizeof(key), acl_compare);
     if (!found)
-        return acl_intern(&l->tree->acls, &JUTE_VECTOR_EMPTY);
+        return acl_of_nobody(l->tree);
     acl_ref(found->acl);
     return found->acl;
 }

@@ -80,7 +80,6 @@ struct conn {
     size_t n_sent, cap_sent;
     size_t seen;       /* watches are checked up to this place in the history */
     int64_t last_zxid; /* of the last answer in order */
-    int64_t said_zxid; /* of an answer or an event, the largest */
     struct watch_seen *events;
     size_t n_events, cap_events;
 };

@@ -467,8 +467,10 @@ static void large_answers_wait_for_their_reader(void **state)
     }
     rig_release(rig);
     unsigned turns = 0;
-    for (; node_conn_public(c->conn)->more; turns++) {
-        rig_step(rig, (struct node_event){.type = NODE_CONN_DRAINED, .conn = c->conn});
+    const struct node_conn_public *pub = node_conn_public(c->conn);
+    for (; pub->more || pub->paused; turns++) {
+        if (pub->more)
+            rig_step(rig, (struct node_event){.type = NODE_CONN_DRAINED, .conn = c->conn});
         rig_turn(rig);
     }
     assert_false(c->closed);
@@ -599,6 +601,105 @@ static void writes_are_refused_before_the_disk_is_full(void **state)
     rig_close(&rig);
 }
 
+/* Whatever is refused for want of room, there is a line that says so, and until another says that
+ * there is room again all is refused. */
+static void what_is_refused_for_want_of_room_is_said(void **state)
+{
+    struct node_config config = test_config();
+    struct node_gauges gauges = {.free_bytes = 10500};
+    struct rig rig;
+    char big[1001];
+    (void)state;
+    memset(big, 'x', 1000);
+    big[1000] = '\0';
+    config.reserved_bytes = 10000;
+    rig_open_with(&rig, &config);
+    struct test_client *c = client_open(&rig);
+    node_set_gauges(rig.node, &gauges);
+    rig_tick(&rig, 100);
+    assert_int_equal(rig.log.len, 0);
+    write_create(ask(c, ZK_OP_create), "/big", big, ZK_PERSISTENT);
+    frame_send(&rig, c);
+    assert_said(c, "#1@1 SYSTEMERROR");
+    assert_non_null(memmem(rig.log.data, rig.log.len, "writes are refused", 18));
+    do_create(&rig, c, "/small", ZK_PERSISTENT);
+    assert_said(c, "#2@1 SYSTEMERROR");
+    rig_tick(&rig, 100);
+    assert_null(memmem(rig.log.data, rig.log.len, "room again", 10));
+    gauges.free_bytes = 10000 + 3000;
+    node_set_gauges(rig.node, &gauges);
+    rig_tick(&rig, 100);
+    assert_non_null(memmem(rig.log.data, rig.log.len, "room again", 10));
+    write_create(ask(c, ZK_OP_create), "/big", big, ZK_PERSISTENT);
+    frame_send(&rig, c);
+    assert_said(c, "#3@2 OK /big");
+    rig_close(&rig);
+}
+
+static bool is_refused(struct rig *rig, const char *address)
+{
+    return client_at(rig, address)->closed;
+}
+
+static void an_ipv6_network_is_one_address(void **state)
+{
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    config.conns_per_ip_max = 2;
+    rig_open_with(&rig, &config);
+    assert_false(is_refused(&rig, "[2001:db8:0:1::1]:1"));
+    assert_false(is_refused(&rig, "[2001:db8:0:1:ffff::2]:2"));
+    assert_true(is_refused(&rig, "[2001:db8:0:1:1:2:3:4]:3"));
+    assert_false(is_refused(&rig, "[2001:db8:0:2::1]:1"));
+    assert_false(is_refused(&rig, "10.0.0.1:1"));
+    assert_false(is_refused(&rig, "[::ffff:10.0.0.2]:1"));
+    assert_false(is_refused(&rig, "[::ffff:10.0.0.3]:1"));
+    assert_false(is_refused(&rig, "[::ffff:10.0.0.4]:1"));
+    assert_false(is_refused(&rig, "10.0.0.1:2"));
+    assert_true(is_refused(&rig, "10.0.0.1:3"));
+    rig_close(&rig);
+}
+
+/* The log and the other servers need some, too. */
+static void the_last_descriptors_are_not_for_clients(void **state)
+{
+    struct rig *rig = *state;
+    struct node_gauges gauges = {.open_fds = 190, .max_fds = 256, .free_bytes = -1};
+    node_set_gauges(rig->node, &gauges);
+    assert_false(is_refused(rig, "10.0.0.1:1"));
+    assert_false(is_refused(rig, "10.0.0.1:2"));
+    assert_true(is_refused(rig, "10.0.0.1:3"));
+    assert_non_null(memmem(rig->log.data, rig->log.len, "file descriptors", 16));
+    gauges.open_fds = 180;
+    node_set_gauges(rig->node, &gauges);
+    assert_false(is_refused(rig, "10.0.0.1:4"));
+}
+
+/* What a client says while it is not read cannot be heard. */
+static void a_client_that_is_not_read_lives_one_timeout_longer(void **state)
+{
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    config.outstanding_max = 0;
+    rig_open_with(&rig, &config);
+    struct test_client *c = client_open(&rig), *d = client_open(&rig);
+    rig_hold(&rig);
+    rig_tick(&rig, 900);
+    do_create(&rig, c, "/a", ZK_PERSISTENT);
+    do_create(&rig, c, "/b", ZK_PERSISTENT);
+    assert_true(node_conn_public(c->conn)->paused);
+    for (int i = 0; i < 6; i++)
+        rig_tick(&rig, 1000);
+    assert_false(c->closed);
+    assert_true(d->closed);
+    for (int i = 0; i < 4; i++)
+        rig_tick(&rig, 1000);
+    assert_true(c->closed);
+    rig_close(&rig);
+}
+
 #define NODE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -623,6 +724,10 @@ int main(void)
         cmocka_unit_test(watches_are_limited),
         cmocka_unit_test(outstanding_requests_pause_who_makes_them),
         cmocka_unit_test(writes_are_refused_before_the_disk_is_full),
+        cmocka_unit_test(what_is_refused_for_want_of_room_is_said),
+        cmocka_unit_test(an_ipv6_network_is_one_address),
+        NODE_TEST(the_last_descriptors_are_not_for_clients),
+        cmocka_unit_test(a_client_that_is_not_read_lives_one_timeout_longer),
         NODE_TEST(large_answers_wait_for_their_reader),
         NODE_TEST(identities_are_limited),
         NODE_TEST(long_identities_are_limited),
