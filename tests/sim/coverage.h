@@ -23,6 +23,7 @@ enum cover_kind {
     COVER_WATCH,       /* enum zk_event_type, kind of the watch */
     COVER_MISSED,      /* the same: told when it was set again */
     COVER_SESSION,     /* enum client_state */
+    COVER_PLIGHT,      /* who stays behind: how, whether it led */
     COVER_BREAKAGE,    /* enum breakage */
 };
 
@@ -95,6 +96,7 @@ enum cover_kind {
     P(check_ack_epoch, "check: an epoch that is acknowledged is durable")                          \
     P(check_epoch_told, "check: an epoch that is told is durable")                                 \
     P(check_real_time, "check: a write comes behind what was known")                               \
+    P(check_core, "check: a majority serves while the others stay behind")                         \
     P(check_watch_reset, "check: watches that are set again")                                      \
     P(check_watch_removed, "check: a watch that is removed")                                       \
     P(check_calm, "check: nothing happens while all is well")

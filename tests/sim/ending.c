@@ -4,7 +4,7 @@
  * all. */
 #include "sim.h"
 
-static bool is_settled(const struct world *w, const struct server *s)
+bool server_is_settled(const struct world *w, const struct server *s)
 {
     return s->up && node_is_serving(s->node) && s->n_orders == 0 &&
            s->memory.applied == journal_tip(w) && s->memory.log_end == journal_tip(w) &&
@@ -19,7 +19,7 @@ bool servers_are_settled(const struct world *w, bool only_those_up)
         const struct server *s = &w->servers[i];
         if (!s->up && only_those_up)
             continue;
-        if (!is_settled(w, s))
+        if (!server_is_settled(w, s))
             return false;
         leaders += node_state(s->node) == ZAB_LEADING;
     }
@@ -113,11 +113,39 @@ static void end_clients(struct world *w)
     }
 }
 
+static struct server *leader_of(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_servers; i++) {
+        struct server *s = &w->servers[i];
+        if (s->up && node_is_serving(s->node) && node_state(s->node) == ZAB_LEADING)
+            return s;
+    }
+    return NULL;
+}
+
+/* A leader does not give way to the number of an epoch: who has accepted a later one, which never
+ * began, follows again after the next election. */
+static void elect_for_those_ahead(struct world *w)
+{
+    int64_t deadline = w->now_ms + w->times.patience_ms / 2;
+    while (w->now_ms < deadline && !all_is_settled(w) && sim_step(w))
+        continue;
+    struct server *leader = leader_of(w);
+    for (unsigned i = 0; leader && i < w->n_servers; i++) {
+        if (w->servers[i].memory.accepted_epoch <= leader->memory.current_epoch)
+            continue;
+        server_stop(w, leader, false, "so that another epoch begins");
+        return;
+    }
+}
+
 void world_end_well(struct world *w)
 {
     int64_t healed_ms = w->now_ms;
     w->faults_off = true;
     faults_heal(w);
+    minority_stays_behind(w);
+    elect_for_those_ahead(w);
     wait_for(w, all_is_settled, "not all replicas serve all there is");
     sim_trace(w, "all replicas serve, %" PRId64 " ms behind the last fault", w->now_ms - healed_ms);
     wait_for(w, all_answered, "not all requests are answered");

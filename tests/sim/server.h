@@ -151,6 +151,7 @@ struct server {
     bool up;
     bool held;        /* stays down until it is told to start */
     bool starting;    /* its start is planned */
+    bool outside;     /* of the majority that is well */
     unsigned life;    /* counts starts, so that events of an earlier one are known */
     int64_t ahead_ms; /* how wrong its clock is, */
     int64_t drift;    /* and by how many thousandths it is too fast */

@@ -35,6 +35,7 @@
  *     watchcheck.c  watch events against the model
  *     faults.c, stalls.c, rot.c   what goes wrong
  *     ending.c    how a run ends
+ *     minority.c  service of a majority while the others stay behind
  *     script.c, command.c   requests and faults from a file, for a trace that is kept */
 #ifndef SIM_H
 #define SIM_H
@@ -103,6 +104,7 @@ enum breakage {
 #define FINDINGS(F)                                                                                \
     F(slow_readers, "clients that do not read for longer than their output may wait")              \
     F(early_ttl, "a TTL node that is made again while the removal of the last one is on its way")  \
+    F(leader_disk, "a leader whose disk stands still for good")                                    \
     F(stale_refusals, "a leader that is none any more refuses a write by what it still has")
 
 enum finding {
@@ -430,9 +432,13 @@ bool rot_flip_bit(struct world *w, struct server *s);
 void rot_flip_back(struct server *s);
 
 /* ending.c */
+bool server_is_settled(const struct world *w, const struct server *s);
 bool servers_are_settled(const struct world *w, bool only_those_up);
 void wait_for(struct world *w, bool (*done)(const struct world *w), const char *what);
 void world_end_well(struct world *w);
+
+/* minority.c */
+void minority_stays_behind(struct world *w);
 
 /* script.c, command.c */
 void script_run(struct world *w, const char *path);
