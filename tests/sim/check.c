@@ -196,11 +196,10 @@ static void check_refusal(struct world *w, struct conn *conn, const struct reque
         if (later && later->zxid > 0)
             last = MIN(last, later->zxid - 1);
     }
-    bool real_time = !is_ensemble(w) || w->options.also[ALSO_stale_refusals];
     int64_t known = journal_back_to(journal_tip(w), r->acked_before)->zxid;
-    int64_t first = real_time ? MAX(known, r->arrived_zxid) : r->arrived_zxid;
+    int64_t first = MAX(known, r->arrived_zxid);
     const struct entry *e = journal_back_to(journal_at(w, zxid), last);
-    if (real_time && last < known)
+    if (last < known)
         e = journal_tip(w);
     for (; e; e = e->prev) {
         if (refused_at(r, e, answer))

@@ -114,6 +114,7 @@
     R(SESSION, CLIENT_CLOSED, 0)                                                                   \
     R(EVENT, NODE_CONN_OPENED, 0)                                                                  \
     R(EVENT, NODE_CONN_DATA, 0)                                                                    \
+    R(EVENT, NODE_CONN_DRAINED, 0)                                                                 \
     R(EVENT, NODE_CONN_CLOSED, 0)                                                                  \
     R(EVENT, NODE_PERSISTED, 0)                                                                    \
     R(EVENT, NODE_SNAPSHOT_DONE, 0)                                                                \

@@ -52,7 +52,7 @@ void draw_config(struct world *w, struct node_config *c)
     c->seed = rng_next(&w->rng);
     if (chance(w, 4))
         c->outstanding_max = (uint32_t)between(w, 0, 8);
-    if (w->options.also[ALSO_slow_readers] && chance(w, 4))
+    if (chance(w, 4))
         c->output_max = (size_t)between(w, 400, 6000);
 }
 

@@ -47,8 +47,6 @@ static void suffer(struct world *w, struct server *s, enum plight plight)
 {
     static const char *const names[] = {"dead", "cut off", "with a disk that stands still", "busy"};
     bool leads = s->up && node_state(s->node) == ZAB_LEADING;
-    if (plight == PLIGHT_SLOW_DISK && leads && !w->options.also[ALSO_leader_disk])
-        plight = PLIGHT_BUSY;
     sim_trace(w, "%s: stays %s", s->name, names[plight]);
     cover(COVER_PLIGHT, (int32_t)plight, leads);
     switch (plight) {
@@ -94,11 +92,8 @@ static struct server *any_of_core(struct world *w)
     return &w->servers[i];
 }
 
-static void write_to_core(struct world *w)
+static struct request *write_once(struct world *w, struct client *c)
 {
-    struct client *c = &w->clients[w->n_clients];
-    c->only = any_of_core(w);
-    client_start(w, c, w->n_clients++);
     struct request *r = request_new(w, c);
     r->op = (struct op){.type = ZK_OP_create,
                         .path = "/core",
@@ -106,8 +101,21 @@ static void write_to_core(struct world *w)
                         .acl = {1, {{ZK_PERM_ALL, MODEL_WORLD}}}};
     client_request(w, c, r);
     wait_for(w, core_has_answered, "a majority does not answer a write");
+    return r;
+}
+
+/* The connection may break in between. */
+static void write_to_core(struct world *w)
+{
+    struct client *c = &w->clients[w->n_clients];
+    int64_t deadline = w->now_ms + w->times.patience_ms;
+    c->only = any_of_core(w);
+    client_start(w, c, w->n_clients++);
+    struct request *r = write_once(w, c);
+    while (!r->answered && w->now_ms < deadline)
+        r = write_once(w, c);
     if (!r->answered || r->err != ZK_OK)
-        sim_fail(w, SIM_BROKEN, "a majority refuses a write: %s", zk_error_name(r->err));
+        sim_fail(w, SIM_BROKEN, "a majority does not take a write: %s", zk_error_name(r->err));
 }
 
 void minority_stays_behind(struct world *w)

@@ -163,6 +163,7 @@ struct server {
     struct node *node;
     struct node_effects fx;
     struct zab_config zab;
+    size_t turn_work;         /* of its limits */
     struct node_event *later; /* at the end of this turn */
     size_t n_later, cap_later;
     struct end **ends;

@@ -102,12 +102,9 @@ enum breakage {
 
 /* What the replica does not stand yet (--also NAME): it is in no seed until it is put right. */
 #define FINDINGS(F)                                                                                \
-    F(slow_readers, "clients that do not read for longer than their output may wait")              \
-    F(early_ttl, "a TTL node that is made again while the removal of the last one is on its way")  \
-    F(leader_disk, "a leader whose disk stands still for good")                                    \
+    F(unheard, "a session is not heard of while its frames wait for a turn, and expires")          \
     F(late_reads,                                                                                  \
-      "a read that waits for its reader, or its turn, shows a later write of its session")         \
-    F(stale_refusals, "a leader that is none any more refuses a write by what it still has")
+      "a read that waits for its reader, or its turn, shows a later write of its session")
 
 enum finding {
 #define FINDING_ENUM(name, text) ALSO_##name,
