@@ -118,8 +118,9 @@ static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
         disk_close(file);
     if (rc < 0) {
         bool passes = store_is_short(rc) && !final;
+        /* Should it come back with a crash, the last one has gone beyond where it begins. */
         if (passes && file)
-            disk_unlink(disk, path);
+            passes = disk_unlink(disk, path) == 0 && disk_sync_dir(disk, l->store->log_dir) == 0;
         if (!passes)
             l->failed = rc;
         rc = passes && l->file ? 0 : store_io_error(l->store, e, rc, "create", path);
