@@ -104,3 +104,26 @@ start_ours_that_ended() {
     check_load
     stop $ALL
 }
+
+# With reconfigEnabled ZooKeeper moves the server lines to zoo.cfg.dynamic.VERSION, which is all that
+# says to each of ours that it is not alone.
+@test "each of ours takes the place of one whose server lines ZooKeeper has moved" {
+    local each
+    make_ensemble dynamic 3 reconfigEnabled=true
+    use_ensemble dynamic
+    start_theirs $ALL
+    wait_formed $ALL
+    zabctl create /theirs x
+    for each in $ALL; do
+        run -1 grep ^server "$E/$each/zoo.cfg"
+        grep -q "^dynamicConfigFile=.*/zoo.cfg.dynamic.100000000" "$E/$each/zoo.cfg"
+        stop "$each"
+        start_ours "$each"
+        wait_formed $ALL
+        zabctl create "/ours-$each" x
+    done
+    ens same
+    run -0 zabctl get /zookeeper/config
+    assert_line "version=100000000"
+    stop $ALL
+}
