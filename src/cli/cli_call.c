@@ -126,16 +126,17 @@ static const struct {
 } errors[] = {
     {ZK_NONODE, CLI_NO_NODE, NULL},
     {ZK_NODEEXISTS, CLI_EXISTS, NULL},
-    {ZK_BADVERSION, CLI_BAD_VERSION,
-     "the node has changed meanwhile; zabctl stat shows its version"},
+    {ZK_BADVERSION, CLI_BAD_VERSION, "zabctl stat shows the node's version"},
     {ZK_NOTEMPTY, CLI_NOT_EMPTY, "zabctl rm -r removes the children too"},
     {ZK_NOAUTH, CLI_NO_PERMISSION, "zabctl --auth authenticates, zabctl acl shows who may"},
-    {ZK_AUTHFAILED, CLI_NO_PERMISSION, "the server does not accept what --auth says"},
+    {ZK_AUTHFAILED, CLI_NO_PERMISSION,
+     "the server rejected --auth: wrong scheme, or not of the form digest:USER:PASSWORD"},
     {ZK_OPERATIONTIMEOUT, CLI_NO_CONNECTION, NULL},
     {ZK_CONNECTIONLOSS, CLI_NO_CONNECTION,
-     "a change may have been made or not; look before the next try"},
+     "the change may or may not have been made; check before you repeat it"},
     {ZK_SESSIONEXPIRED, CLI_NO_CONNECTION, NULL},
-    {ZK_UNIMPLEMENTED, CLI_FAILED, "the server is too old for it, or it is switched off there"},
+    {ZK_UNIMPLEMENTED, CLI_FAILED,
+     "the server does not support it; TTL nodes need extendedTypesEnabled=yes there"},
 };
 
 int cli_fail_with(struct cli *cli, struct slice path, int32_t err, const char *remedy)

@@ -158,5 +158,5 @@ void cli_print_roff(void)
          ".TP\n.BR ZABCTL_TLS_CA \", \" ZABCTL_TLS_CERT \", \" ZABCTL_TLS_KEY\n"
          "The files if there is no \\fB\\-\\-tls\\-ca\\fR, "
          "\\fB\\-\\-tls\\-cert\\fR, \\fB\\-\\-tls\\-key\\fR.\n"
-         ".SH SEE ALSO\n.BR zabd (8),\n.BR zabfs (1)");
+         ".SH SEE ALSO\n.BR zabd (8),\n.BR zabd.conf (5),\n.BR zabfs (8)");
 }

@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 static const struct cli_option options[] = {
-    {'s', "stat", NULL, "The Stat too, behind the data."},
-    {'o', "raw", NULL, "The data exactly, without a line break behind it."},
+    {'s', "stat", NULL, "Print the Stat after the data."},
+    {'o', "raw", NULL, "Print the data exactly, without a newline at the end."},
     {0},
 };
 

@@ -106,6 +106,6 @@ const struct command command_tree = {
     .name = "tree",
     .args = "[PATH]",
     .summary = "Print the nodes below a node, indented, and count them",
-    .text = "The number of its children stands behind each name that has some.",
+    .text = "The number of children follows each name that has some.",
     .run = run,
 };

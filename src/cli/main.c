@@ -41,17 +41,18 @@ const struct cli_option cli_options[] = {
     {OPT_AUTH, "auth", "SCHEME:CREDENTIALS",
      "Authenticate, as with digest:USER:PASSWORD. May be given more than once."},
     {OPT_TLS_CA, "tls-ca", "FILE",
-     "Speak TLS with servers that a certificate in FILE (PEM) vouches for. Without it "
-     "$ZABCTL_TLS_CA, and then connections are plain."},
+     "Use TLS; trust servers whose certificate is signed by a CA in FILE (PEM). Default: "
+     "$ZABCTL_TLS_CA; without either, connections are plain."},
     {OPT_TLS_CERT, "tls-cert", "FILE",
      "The certificate to show to servers that want one, with its chain (PEM). Without it "
      "$ZABCTL_TLS_CERT."},
     {OPT_TLS_KEY, "tls-key", "FILE",
      "Its private key (PEM), if that is not in the same file. Without it $ZABCTL_TLS_KEY."},
     {OPT_TLS_ANY_HOST, "tls-any-host", NULL,
-     "The server's certificate may be for another host than the one asked for."},
-    {OPT_JSON, "json", NULL, "Print JSON. May also be given behind the command."},
-    {OPT_HELP, "help", NULL, "Print help; behind a command, help for it."},
+     "Do not check that the server's certificate names the host you connect to (insecure: any "
+     "server certified by that CA is accepted)."},
+    {OPT_JSON, "json", NULL, "Print JSON. Also accepted after the command."},
+    {OPT_HELP, "help", NULL, "Print help; after a command, help for that command."},
     {OPT_VERSION, "version", NULL, "Print the version."},
     {0},
 };

@@ -66,8 +66,8 @@ static int set_property(struct config *c, const struct config_key *k, const char
         ensure(parse_number(k->default_value, false, &given));
     v = MIN(MAX(given, k->min), k->max);
     if (!number || v != given)
-        log_warn("%s: %s: \"%s\" is not a whole number from %" PRId64 " to %" PRId64 "; %" PRId64
-                 " is taken",
+        log_warn("%s: %s: \"%s\" is not a whole number from %" PRId64 " to %" PRId64
+                 "; using %" PRId64,
                  where, k->name, value, k->min, k->max, v);
     *(int64_t *)((char *)c + k->offset) = v;
     return 0;
@@ -138,7 +138,7 @@ static int pass_over(struct config *c, const struct config_key *k, const char *n
                      const char *value, const char *where, struct err *e)
 {
     if (k->kind == MISSING && strcasecmp(value, "false") != 0)
-        log_warn("%s: %s is passed over: %s", where, name, k->help);
+        log_warn("%s: %s is ignored: %s", where, name, k->help);
     else if (k->kind == NOTHING)
         buf_printf(&c->pointless, " %s", name);
     if (k->kind != REFUSED || (k->default_value && strcasecmp(value, k->default_value) == 0) ||
@@ -212,7 +212,7 @@ static int take_property(struct config *c, const struct property *p, struct err 
         return 0;
     }
     if (k->kind == ONLY_YES && name != p->key) { /* what opens all doors must be said as it is */
-        log_warn("%s: %s does nothing, with ZooKeeper neither; the key is %s", where, p->key, name);
+        log_warn("%s: %s has no effect, as with ZooKeeper; the key is %s", where, p->key, name);
         return 0;
     }
     if (k->kind >= NOTHING)
@@ -235,12 +235,12 @@ static void strip_brackets(char *address)
 static void correct(struct config *c)
 {
     if (c->purge_retain < PURGE_RETAIN_MIN) {
-        log_warn("%s: autopurge.snapRetainCount %" PRId64 " is too few; %d is taken", c->path,
+        log_warn("%s: autopurge.snapRetainCount %" PRId64 " is too few; using %d", c->path,
                  c->purge_retain, PURGE_RETAIN_MIN);
         c->purge_retain = PURGE_RETAIN_MIN;
     }
     if (c->packet_max > PACKET_MAX) {
-        log_warn("%s: jute.maxbuffer %" PRId64 " is more than can be served; %d is taken", c->path,
+        log_warn("%s: jute.maxbuffer %" PRId64 " is larger than zabd can serve; using %d", c->path,
                  c->packet_max, PACKET_MAX);
         c->packet_max = PACKET_MAX;
     }
@@ -310,7 +310,7 @@ int config_load(struct config *c, const char *path, struct err *e)
         rc = config_take_servers(c, &file, e);
     properties_close(&file);
     if (c->pointless.len > 0)
-        log_info("%s: these keys mean nothing here:%.*s", path,
+        log_info("%s: these keys have no effect here:%.*s", path,
                  SLICE_ARG(buf_slice(&c->pointless)));
     return rc ? rc : check(c, e);
 }

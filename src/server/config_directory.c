@@ -53,7 +53,7 @@ int config_check_directory(const struct config *c, struct err *e)
         epoch = epoch_of_snapshots((char *)dir.data);
     }
     if (epoch == 0 && numbered && c->ensemble.n == 0)
-        log_warn("%s: %s is of no use without server lines; this is a single replica", c->path,
+        log_warn("%s: %s has no effect without server lines; this is a single replica", c->path,
                  (char *)myid.data);
     int rc = epoch == 0
                  ? 0

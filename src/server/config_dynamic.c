@@ -86,10 +86,11 @@ static int check_key(struct config *c, const char *path, const struct property *
     if (config_is_of_ensemble(p->key))
         return 0;
     if (strcmp(p->key, "version") != 0)
-        return err_set(e, -EINVAL,
-                       "%s: \"%s\" is no key of this file, which has lines of servers, weights and "
-                       "groups; move it to %s",
-                       where, p->key, c->path);
+        return err_set(
+            e, -EINVAL,
+            "%s: \"%s\" is not a key of this file, which has server, weight and group lines only; "
+            "move it to %s",
+            where, p->key, c->path);
     if (!parse_version(p->value, &c->version))
         return err_set(e, -EINVAL, "%s: version: \"%s\" is not a hexadecimal number", where,
                        p->value);

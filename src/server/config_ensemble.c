@@ -114,9 +114,11 @@ static int check_servers(const struct config *c, bool *is_ensemble, struct err *
                        "%s one",
                        c->path, participants, participants == 1 ? "is" : "are");
     if (c->ensemble.n > 0 && !*is_ensemble)
-        log_warn("%s: one server line is no ensemble; this is a single replica", c->path);
+        log_warn("%s: one server line is not an ensemble; this is a single replica", c->path);
     if (participants == 2)
-        log_warn("%s: two servers need each other; three go on when one fails", c->path);
+        log_warn("%s: with two servers, losing either stops the service; use three to survive "
+                 "the loss of one",
+                 c->path);
     return check_groups(c, e);
 }
 

@@ -36,146 +36,150 @@
 /* Once for the client ports, once for connections between servers. */
 #define TLS_KEYS(p, of, where, verify_client)                                                      \
     TEXT(p "keyStore.location", of.key_path, NULL,                                                 \
-         where ": file of this server's certificate, its chain and its private key"),              \
+         where ": file with this server's certificate, its chain and its private key"),            \
         TEXT(p "keyStore.type", of.key_type, NULL,                                                 \
              "PEM or PKCS12; default: by the file's extension, .pem or .p12"),                     \
         TEXT(p "keyStore.password", of.key_password, NULL,                                         \
              "password of that file, if it has one"),                                              \
         TEXT(p "keyStore.passwordPath", of.key_password_path, NULL,                                \
-             "file of that password, which goes before the password"),                             \
+             "file that holds the password; overrides the password"),                              \
         TEXT(p "trustStore.location", of.trust_path, NULL,                                         \
-             where ": file of the certificates that are trusted, most often of authorities"),      \
+             where ": file with the trusted certificates, usually those of authorities"),          \
         TEXT(p "trustStore.type", of.trust_type, NULL, "as " p "keyStore.type"),                   \
         TEXT(p "trustStore.password", of.trust_password, NULL, "as " p "keyStore.password"),       \
         TEXT(p "trustStore.passwordPath", of.trust_password_path, NULL,                            \
              "as " p "keyStore.passwordPath"),                                                     \
         TEXT(p "clientAuth", of.client_auth, "need",                                               \
-             where ": whether who connects needs a certificate: need, want or none"),              \
+             where ": whether the connecting side needs a certificate: need, want or none"),       \
         FLAG(p "hostnameVerification", of.verify_name, "yes",                                      \
-             where ": a certificate must be for the host that is connected to"),                   \
+             where ": the other side's certificate must name the host that is connected to"),      \
         FLAG(p "clientHostnameVerification", of.verify_client_name, verify_client,                 \
-             where                                                                                 \
-             ": and that of who connects, for its address, or between servers for a host of the "  \
-             "server lines"),                                                                      \
+             where ": the connecting side's certificate must match its address, or between "       \
+                   "servers a host of the "                                                        \
+                   "server lines"),                                                                \
         TEXT(p "protocol", of.protocol, NULL,                                                      \
-             "TLSv1.2 for that alone; default: TLSv1.3, with which 1.2 is allowed too"),           \
+             "TLSv1.2 for that version only; default: TLSv1.3, which also allows 1.2"),            \
         TEXT(p "enabledProtocols", of.enabled_protocols, NULL,                                     \
-             "list that goes before " p "protocol"),                                               \
+             "list of protocols; overrides " p "protocol"),                                        \
         TEXT(p "ciphersuites", of.ciphers, NULL,                                                   \
-             "list of the suites that are allowed; default: OpenSSL's"),                           \
+             "list of allowed cipher suites; default: OpenSSL's"),                                 \
         FLAG(p "crl", of.crl, "no",                                                                \
-             "refuse what is revoked by the lists (PEM) in the trust store, one for each "         \
+             "refuse certificates revoked by the lists (PEM) in the trust store, one list per "    \
              "authority"),                                                                         \
         FLAG(p "ocsp", of.ocsp, "no", "not supported: yes is an error"),                           \
     {                                                                                              \
         p "handshakeDetectionTimeoutMillis", PROPERTY, AT(of.handshake_ms), 1, INT32_MAX, "5000",  \
-            where ": milliseconds for a handshake, or the byte that shows that there is none"      \
+            where ": milliseconds to complete the TLS handshake, or to send the first byte where " \
+                  "TLS is optional"                                                                \
     }
 
 const struct config_key config_keys[] = {
-    {"dataDir", STRING, AT(data_dir), 0, 0, NULL, "directory of the snapshots; needed"},
-    {"dataLogDir", STRING, AT(log_dir), 0, 0, NULL, "directory of the log; default: dataDir"},
+    {"dataDir", STRING, AT(data_dir), 0, 0, NULL, "directory of the snapshots; required"},
+    {"dataLogDir", STRING, AT(log_dir), 0, 0, NULL,
+     "directory of the transaction log; default: dataDir"},
     {"clientPort", INTEGER, AT(client_port), 0, 65535, CLIENT_PORT,
-     "TCP port for clients; that of this server's server line goes before the default. 0: any that "
-     "is "
-     "free; the log says which"},
+     "TCP port for clients; the port in this server's server line overrides the default. 0: any "
+     "free port, which the log names"},
     {"clientPortAddress", STRING, AT(client_address), 0, 0, NULL,
-     "address to listen on; default: all"},
+     "address to listen on; default: all addresses"},
     {"secureClientPort", INTEGER, AT(secure_client_port), 0, 65535, NULL,
-     "TCP port for clients that speak TLS; that of this server's server line is the same thing. "
-     "With it and without clientPort there is no other"},
+     "TCP port for clients that use TLS; may be set in this server's server line instead. If it is "
+     "set and clientPort is not, plain connections are not accepted"},
     {"secureClientPortAddress", STRING, AT(secure_client_address), 0, 0, NULL,
-     "address of that; default: all"},
+     "address for that port; default: all addresses"},
     {"client.portUnification", LENIENT, AT(client_unified), 0, 0, "no",
-     "TLS is spoken on clientPort too, with clients that begin with it"},
+     "accept TLS on clientPort too"},
     {"clientPortListenBacklog", INTEGER, AT(backlog), INT32_MIN, INT32_MAX, "-1",
      "connections that may wait to be accepted; -1: the system's maximum"},
     {"tickTime", INTEGER, AT(tick_ms), 1, INT32_MAX / 20, "3000",
-     "milliseconds of a tick, the unit of the session timeouts and of the limits below"},
+     "milliseconds of a tick, the unit of the session timeouts and of initLimit and syncLimit"},
     {"initLimit", INTEGER, AT(init_limit), 1, 100000, "10",
-     "ticks in which a server must have connected to its leader and taken over its state"},
+     "ticks that a server may take to connect to the leader and copy its state"},
     {"syncLimit", INTEGER, AT(sync_limit), 1, 100000, "5",
-     "ticks of silence after which a server and its leader part"},
+     "ticks without a message after which a server and its leader drop the connection"},
     {"dynamicConfigFile", STRING, AT(dynamic_path), 0, 0, NULL,
-     "file of the server lines, which must not be in this one then. If there are files of this "
-     "name "
-     "with .VERSION (hexadecimal) behind it, as ZooKeeper's reconfig writes them, the newest "
-     "counts"},
+     "file with the server lines, of which the configuration then has none. If there are files "
+     "FILE.VERSION (hexadecimal) beside it, as ZooKeeper's reconfig writes them, the newest is "
+     "read"},
     {"standaloneEnabled", BOOLEAN, AT(standalone), 0, 0, "yes",
-     "one participant is a single replica; \"no\" makes it an ensemble of one"},
+     "with one participant, run as a single replica; no: as an ensemble of one"},
     {"peerType", STRING, AT(peer_type), 0, 0, NULL,
-     "participant or observer; what this server's server line says goes before it"},
+     "participant or observer; this server's server line overrides it"},
     {"quorumListenOnAllIPs", BOOLEAN, AT(listen_on_all), 0, 0, "no",
      "listen for other servers on all addresses, not only on that of this server's line"},
     {"electionPortBindRetry", PROPERTY, AT(bind_retry), 0, INT32_MAX, "3",
-     "times to try to listen for other servers, a second apart; 0: until it works"},
+     "attempts to listen for other servers, one per second; 0: no limit"},
     {"quorumCnxnTimeoutMs", PROPERTY, AT(quorum_timeout_ms), -1, INT32_MAX, "-1",
-     "milliseconds for a connection to another server to be made, and to begin to speak; -1: "
-     "syncLimit ticks"},
+     "milliseconds that a connection to another server may take to be established and to send its "
+     "first message; -1: syncLimit ticks"},
     {"minSessionTimeout", INTEGER, AT(min_session_timeout_ms), -1, INT32_MAX, "-1",
-     "milliseconds; -1: two ticks"},
+     "smallest session timeout in milliseconds; -1: two ticks"},
     {"maxSessionTimeout", INTEGER, AT(max_session_timeout_ms), -1, INT32_MAX, "-1",
-     "milliseconds; -1: twenty ticks"},
+     "largest session timeout in milliseconds; -1: twenty ticks"},
     {"maxClientCnxns", INTEGER, AT(max_client_conns), INT32_MIN, INT32_MAX, "60",
-     "connections of one address or IPv6 network (/64); 0 or less: no limit"},
+     "connections per client address or IPv6 network (/64); 0 or less: no limit"},
     {"maxCnxns", PROPERTY, AT(max_conns), INT32_MIN, INT32_MAX, "0",
-     "connections in all; 0 or less: no limit"},
+     "connections of all clients; 0 or less: no limit"},
     {"jute.maxbuffer", PROPERTY, AT(packet_max), 1, 1 << 30, "1048575",
-     "bytes of a packet, and so of a node's data; more than 60 MiB are taken for 60 MiB"},
+     "largest packet in bytes, which limits a node's data; values above 62914560 are lowered to "
+     "that"},
     {"globalOutstandingLimit", PROPERTY, AT(outstanding_max), 1, INT32_MAX, "1000",
      "requests that may wait for the log before clients are slowed down"},
     {"preAllocSize", PROPERTY, AT(prealloc_kib), 64, 16 << 20, "65536",
-     "KiB that a log file is made longer by at a time"},
+     "KiB by which a log file grows at a time"},
     {"snapCount", PROPERTY, AT(snap_count), 2, INT32_MAX, "100000",
-     "transactions between two snapshots; more while the log since is small beside the tree"},
+     "smallest number of transactions between snapshots; there are more of them while the log is "
+     "small compared with the tree"},
     {"autopurge.snapRetainCount", INTEGER, AT(purge_retain), INT32_MIN, INT32_MAX, "3",
-     "snapshots to keep, with the logs that they need; fewer than 3 are taken for 3"},
+     "snapshots to keep, with the logs that they need; at least 3 are kept"},
     {"autopurge.purgeInterval", INTEGER, AT(purge_hours), INT32_MIN, INT32_MAX, "1",
-     "hours between two purges, which also follow every tenth snapshot; 0 or less: never"},
+     "hours between purges of old snapshots and logs, which also follow every tenth snapshot; 0 or "
+     "less: never. ZooKeeper's default is 0"},
     {"forceSync", UNLESS_NO, AT(force_sync), 0, 0, "yes",
-     "wait for the disk before a write is answered; \"no\", and nothing else, loses writes when "
-     "power fails"},
+     "wait for the disk before a write is acknowledged; with \"no\", and only with that, a power "
+     "failure loses acknowledged writes"},
     {"fsync.warningthresholdms", PROPERTY, AT(fsync_warning_ms), 0, INT32_MAX, "1000",
-     "milliseconds of one sync of the log that are worth a warning"},
+     "log a warning when a sync of the log takes longer than these milliseconds"},
     {"4lw.commands.whitelist", STRING, AT(four_letter), 0, 0, "srvr",
-     "four-letter words that are answered, separated by commas; \"*\": all"},
+     "four-letter words that are answered, separated by commas; *: all. srvr always is, and isro "
+     "with readonlymode.enabled"},
     {"skipACL", ONLY_YES, AT(skip_acl), 0, 0, "no",
-     "everybody may do everything; only \"yes\" means it"},
-    {"enforceQuota", LENIENT, AT(enforce_quota), 0, 0, "no", "refuse writes beyond a quota"},
+     "yes, and only that: do not check ACLs; every client may read and change every node"},
+    {"enforceQuota", LENIENT, AT(enforce_quota), 0, 0, "no", "refuse writes that exceed a quota"},
     {"extendedTypesEnabled", LENIENT, AT(extended_types), 0, 0, "no", "allow TTL nodes"},
     {"leaderServes", UNLESS_NO, AT(leader_serves), 0, 0, "yes",
-     "the leader takes client connections; \"no\" leaves it to followers and observers"},
+     "the leader accepts clients; no, and only that, leaves them to followers and observers"},
     {"readonlymode.enabled", LENIENT, AT(read_only_mode), 0, 0, "no",
-     "while there is no quorum, serve reads to clients that ask for that"},
+     "without a quorum, serve reads to clients that ask for a read-only session"},
     {"znode.container.checkIntervalMs", PROPERTY, AT(container_check_ms), 1, INT32_MAX, "60000",
-     "milliseconds between two looks for empty containers and old TTL nodes"},
+     "milliseconds between searches for empty containers and expired TTL nodes"},
     {"DigestAuthenticationProvider.enabled", LENIENT, AT(digest_enabled), 0, 0, "yes",
-     "the scheme digest; without it nobody can log in by it, and no ACL be made with it"},
+     "the scheme digest; without it nobody can authenticate with it or use it in an ACL"},
     {"DigestAuthenticationProvider.digestAlg", STRING, AT(digest_alg), 0, 0, "SHA1",
-     "hash of the scheme digest, such as SHA-256 or SHA3-256; the same on all servers, and for the "
-     "ACLs that there are"},
+     "hash of the scheme digest, such as SHA-256 or SHA3-256; it must be the same on all servers, "
+     "and existing ACLs hold hashes of the one before"},
     {"DigestAuthenticationProvider.superDigest", STRING, AT(super_digest), 0, 0, NULL,
-     "user:base64(sha1(user:password)) of who may do everything"},
+     "user:base64(hash(user:password)) of the user who may do everything"},
     {"X509AuthenticationProvider.superUser", STRING, AT(super_x509), 0, 0, NULL,
-     "name of the certificate, as in ACLs, of who may do everything"},
-    {"tcpKeepAlive", LENIENT, AT(keep_alive), 0, 0, "no", "keep-alive on client connections"},
-    {"sslQuorum", BOOLEAN, AT(quorum_secure), 0, 0, "no", "servers speak TLS with each other"},
+     "name in the certificate of the user who may do everything, as in ACLs"},
+    {"tcpKeepAlive", LENIENT, AT(keep_alive), 0, 0, "no", "TCP keep-alive on client connections"},
+    {"sslQuorum", BOOLEAN, AT(quorum_secure), 0, 0, "no", "servers use TLS with each other"},
     {"portUnification", BOOLEAN, AT(quorum_unified), 0, 0, "no",
-     "both TLS and plain connections of other servers are taken, to change from one to the other"},
+     "accept both TLS and plain connections from other servers, to change from one to the other"},
     {"client.certReload", LENIENT, AT(client_reload), 0, 0, "no",
-     "read the stores of the client ports again when they have changed"},
+     "reload the stores of the client ports when they change"},
     {"sslQuorumReloadCertFiles", BOOLEAN, AT(quorum_reload), 0, 0, "no",
-     "read the stores for connections between servers again when they have changed"},
+     "reload the stores for connections between servers when they change"},
     TLS_KEYS("ssl.", tls, "client ports", "no"),
     TLS_KEYS("ssl.quorum.", quorum_tls, "between servers", "yes"),
     {"zab.handshakeTimeout", INTEGER, AT(handshake_ms), 100, INT32_MAX, "10000",
-     "milliseconds for a new connection to open a session"},
+     "milliseconds in which a new connection must open a session"},
     {"zab.maxWatches", INTEGER, AT(max_watches), 1, INT32_MAX, "1000000",
-     "watches of one connection; their paths may have 64 MiB, all watches 1 GiB"},
+     "watches per connection; their paths may have 64 MiB, those of all watches 1 GiB"},
     {"zab.maxOutput", INTEGER, AT(max_output), 1 << 20, 1 << 30, "67108864",
      "bytes that may wait for a client that does not read; for all clients, 16 times as many"},
     {"zab.reservedSpace", INTEGER, AT(reserved_kib), 64, 1 << 30, "1024",
-     "KiB of the log's disk that are kept free: with less, reads go on and writes are refused"},
+     "KiB to keep free on the log's disk: below that, reads go on and writes are refused"},
     {"zab.logLevel", STRING, AT(log_level), 0, 0, "info", "error, warn, info or debug"},
 
     /* The first that matches counts, a * at the end being any text. */
@@ -184,31 +188,31 @@ const struct config_key config_keys[] = {
     WITHOUT("localSessionsUpgradingEnabled", "all sessions are global"),
     WITHOUT("observerMasterPort", "observers follow the leader"),
     WITHOUT("audit.*", "there is no audit log"),
-    WITHOUT("metricsProvider.*", "there is no metrics server; ask mntr"),
-    WITHOUT("requestThrottle*", "requests are not throttled so"),
-    WITHOUT("requestStale*", "requests are not throttled so"),
-    WITHOUT("throttledOpWaitTime", "requests are not throttled so"),
-    WITHOUT("largeRequest*", "requests are not throttled so"),
+    WITHOUT("metricsProvider.*", "there is no metrics server; mntr has the figures"),
+    WITHOUT("requestThrottle*", "requests are not throttled in this way"),
+    WITHOUT("requestStale*", "requests are not throttled in this way"),
+    WITHOUT("throttledOpWaitTime", "requests are not throttled in this way"),
+    WITHOUT("largeRequest*", "requests are not throttled in this way"),
     WITHOUT("connection*",
             "connections are not throttled by tokens; see maxCnxns and maxClientCnxns"),
     WITHOUT("nio.sessionlessCnxnTimeout", "zab.handshakeTimeout is the same thing"),
-    WITHOUT("leader.maxConcurrent*", "one tree at a time is sent to each learner"),
-    WITHOUT("znode.container.max*", "containers are removed as soon as they may be"),
+    WITHOUT("leader.maxConcurrent*", "zabd decides how many trees it sends at a time"),
+    WITHOUT("znode.container.max*", "containers are removed as soon as they are empty"),
     WITHOUT("kerberos.*", "Kerberos is not built in"),
-    WITHOUT("multiAddress.enabled", "several addresses of a server are used in any case"),
-    WITHOUT("digest.enabled", "changes are compared between servers in another way"),
-    WITHOUT("syncEnabled", "observers log as others do"),
-    WITHOUT("snapSizeLimitInKb", "snapshots go by snapCount"),
-    WITHOUT("txnLogSizeLimitInKb", "the log goes by snapCount"),
+    WITHOUT("multiAddress.enabled", "several addresses per server are always used"),
+    WITHOUT("digest.enabled", "servers compare their trees in another way"),
+    WITHOUT("syncEnabled", "observers always keep a log"),
+    WITHOUT("snapSizeLimitInKb", "snapCount alone decides when a snapshot is taken"),
+    WITHOUT("txnLogSizeLimitInKb", "snapCount alone decides when a log file ends"),
     NEVER("enforce.auth.enabled", "false", "clients would not have to authenticate"),
     NEVER("sessionRequireClientSASLAuth", "false",
-          "SASL is not built in: everybody would be served without it"),
+          "SASL is not built in: clients would be served without it"),
     NEVER("requireClientAuthScheme", NULL,
-          "SASL is not built in: everybody would be served without it"),
-    NEVER("jaasLoginRenew", NULL, "SASL is not built in: everybody would be served without it"),
+          "SASL is not built in: clients would be served without it"),
+    NEVER("jaasLoginRenew", NULL, "SASL is not built in: clients would be served without it"),
     NEVER("java.security.auth.login.config", NULL,
-          "SASL is not built in: everybody would be served without it"),
-    NEVER("sasl.*", NULL, "SASL is not built in: everybody would be served without it"),
+          "SASL is not built in: clients would be served without it"),
+    NEVER("sasl.*", NULL, "SASL is not built in: clients would be served without it"),
     NEVER("quorum.auth.enableSasl", "false",
           "SASL is not built in: servers would not authenticate each other"),
     NEVER("quorum.auth.learnerRequireSasl", "false",
@@ -216,15 +220,15 @@ const struct config_key config_keys[] = {
     NEVER("quorum.auth.serverRequireSasl", "false",
           "SASL is not built in: servers would not authenticate each other"),
     NEVER("authProvider.*", NULL,
-          "SASL and other plug-ins are not there; digest, ip, world and x509 are"),
+          "SASL and other plug-ins are not built in; digest, ip, world and x509 are"),
     NEVER("ensembleAuthName", NULL, "clients of other ensembles would be served"),
-    NEVER("setX509ClientIdAsAcl", "false", "ACLs would mean something else"),
-    NEVER("X509ZNodeGroupAclProvider.*", NULL, "ACLs would mean something else"),
-    NEVER("znodeGroupAcl.*", NULL, "ACLs would mean something else"),
-    NEVER("ssl.authProvider", "x509", "certificates are identities of the scheme x509 alone"),
-    NEVER("fips-mode", "false", "use a FIPS provider of OpenSSL (openssl.cnf) instead"),
-    NEVER("ssl.*", NULL, "it is not built in, and may decide who is trusted"),
-    NEVER("oraclePath", NULL, "a quorum would be something else"),
+    NEVER("setX509ClientIdAsAcl", "false", "it would change what ACLs mean"),
+    NEVER("X509ZNodeGroupAclProvider.*", NULL, "it would change what ACLs mean"),
+    NEVER("znodeGroupAcl.*", NULL, "it would change what ACLs mean"),
+    NEVER("ssl.authProvider", "x509", "certificates are identities of the scheme x509 only"),
+    NEVER("fips-mode", "false", "configure a FIPS provider in openssl.cnf instead"),
+    NEVER("ssl.*", NULL, "not built in, and it may decide who is trusted"),
+    NEVER("oraclePath", NULL, "it would change what a quorum is"),
     NONE("admin.*"),
     NONE("jvm.*"),
     NONE("netty.*"),
@@ -355,7 +359,7 @@ static void print_others(enum config_kind kind, bool roff, const char *title)
 void config_print_keys(bool roff)
 {
     print_ours(roff);
-    print_others(REFUSED, roff, "With these keys of ZooKeeper's zabd does not start");
-    print_others(MISSING, roff, "These are passed over with a warning");
-    print_others(NOTHING, roff, "These mean nothing here");
+    print_others(REFUSED, roff, "Keys of ZooKeeper with which zabd does not start");
+    print_others(MISSING, roff, "Ignored with a warning");
+    print_others(NOTHING, roff, "Accepted, without effect");
 }

@@ -68,7 +68,10 @@ void links_connect(struct server *s, int64_t sid)
     if (s->links.leader)
         connect_now(s);
     else
-        log_warn("server %" PRId64 " is to be the leader, but has no server line", sid);
+        log_warn("server.%" PRId64
+                 " was elected, but is missing from this configuration; make the server "
+                 "lines the same on all servers",
+                 sid);
 }
 
 void links_stop_connecting(struct server *s)

@@ -264,12 +264,15 @@ static void take_greeting(struct peer_conn *c)
         return;
     struct peer *peer = n > 0 ? peer_find(p, g.sid) : NULL;
     if (n < 0) {
-        log_warn("election port: what came is no greeting of a server; closed");
+        log_warn("election port: closed, what came is not the election protocol of ZooKeeper's "
+                 "servers; a "
+                 "client, a port scanner, or TLS on one side only?");
         conn_end(c);
     } else if (!peer) {
         log_warn("election port: server %" PRId64 " is %s; closed", g.sid,
-                 g.sid == own_sid(p) ? "this one itself; two servers have one number"
-                                     : "none of the server lines");
+                 g.sid == own_sid(p)
+                     ? "this one; give each server a number of its own in dataDir/myid"
+                     : "in none of the server lines");
         conn_end(c);
     } else if (g.sid < own_sid(p)) {
         if (peer->conn)

@@ -65,7 +65,7 @@ refused() {
             lines "dataDir=$DIR/data" "$key=$bad"
             run zabd --check-config "$DIR/zoo.cfg"
             assert_output --partial "zoo.cfg:2: $key: \"$bad\" is not a whole number from "
-            [ "$status" = 1 ] || assert_output --partial "; $value is taken"
+            [ "$status" = 1 ] || assert_output --partial "; using $value"
         done
         n=$((n + 1))
     done < <(zabd --help-config)
@@ -85,7 +85,7 @@ refused() {
     local two=("server.1=a:2888:3888;2281" "server.2=b:2888:3888")
     lines "dataDir=$DIR/data" "server.1=a:2888:3888"
     run -0 zabd --check-config "$DIR/zoo.cfg"
-    assert_line --partial "$DIR/zoo.cfg: one server line is no ensemble; this is a single replica"
+    assert_line --partial "$DIR/zoo.cfg: one server line is not an ensemble; this is a single replica"
     lines "dataDir=$DIR/data" "server.1=a:2888"
     refused
     assert_output --partial "$DIR/zoo.cfg:2: server.1: \"a:2888\" is not of the form HOST:PORT:PORT"
@@ -121,8 +121,8 @@ refused() {
     run -0 zabd --check-config "$DIR/zoo.cfg"
     assert_line --partial "warn  $DIR/zoo.cfg:2: unknown key \"frob\" is ignored"
     assert_line --partial "zoo.cfg:3: unknown key \"clientport\" is ignored; did you mean \"clientPort\"?"
-    assert_line --partial "info  $DIR/zoo.cfg: these keys mean nothing here: admin.enableServer netty.x"
-    assert_line --partial "zoo.cfg:7: audit.enable is passed over: there is no audit log"
+    assert_line --partial "info  $DIR/zoo.cfg: these keys have no effect here: admin.enableServer netty.x"
+    assert_line --partial "zoo.cfg:7: audit.enable is ignored: there is no audit log"
     [ "${#lines[@]}" = 5 ]
 }
 
@@ -192,17 +192,17 @@ refused() {
     zabctl -s "127.0.0.1:$SERVER_PORT" create /closed x
     zabctl -s "127.0.0.1:$SERVER_PORT" acl /closed world:anyone:a
     run -7 zabctl -s "127.0.0.1:$SERVER_PORT" get /closed
-    grep -q "zookeeper.skipACL does nothing, with ZooKeeper neither; the key is skipACL" "$DIR/log"
+    grep -q "zookeeper.skipACL has no effect, as with ZooKeeper; the key is skipACL" "$DIR/log"
 }
 
 @test "numbers are corrected as ZooKeeper corrects them" {
     conf_of 'autopurge.snapRetainCount=1\nautopurge.purgeInterval=-1\nmaxClientCnxns=-1\nznode.container.checkIntervalMs=1\njute.maxbuffer=0x2faf080\nsnapCount=010\n'
-    grep -q "autopurge.snapRetainCount 1 is too few; 3 is taken" "$DIR/log"
+    grep -q "autopurge.snapRetainCount 1 is too few; using 3" "$DIR/log"
     conf_has "maxClientCnxns=0"
     run -1 grep -E "snapCount|maxbuffer" "$DIR/log"
     lines "dataDir=$DIR/data" jute.maxbuffer=1073741824
     run -0 zabd --check-config "$DIR/zoo.cfg"
-    assert_line --partial "jute.maxbuffer 1073741824 is more than can be served; 62914560 is taken"
+    assert_line --partial "jute.maxbuffer 1073741824 is larger than zabd can serve; using 62914560"
     lines "dataDir=$DIR/data" jute.maxbuffer=50
     run -0 zabd --check-config "$DIR/zoo.cfg"
     assert_output "$DIR/zoo.cfg: ok"
@@ -287,7 +287,7 @@ dynamic() {
     run -0 zabd --check-config "$DIR/zoo.cfg"
     echo tickTime=2000 >>"$DIR/zoo.cfg.dynamic"
     refused
-    assert_output --partial "$DIR/zoo.cfg.dynamic:7: \"tickTime\" is no key of this file"
+    assert_output --partial "$DIR/zoo.cfg.dynamic:7: \"tickTime\" is not a key of this file"
     : >"$DIR/zoo.cfg.dynamic"
     refused
     assert_output --partial "dynamicConfigFile $DIR/zoo.cfg.dynamic has no server line"
@@ -333,7 +333,7 @@ dynamic() {
     echo 1 >"$DIR/data/myid"
     lines "dataDir=$DIR/data" "clientPort=$(free_port)"
     run -0 zabd --check-config "$DIR/zoo.cfg"
-    assert_line --partial "data/myid is of no use without server lines"
+    assert_line --partial "data/myid has no effect without server lines"
     touch "$DIR/data/version-2/snapshot.300000001.zst"
     refused
     assert_output --partial "$DIR/data has been a server of an ensemble (myid, and a snapshot of epoch 3)"
