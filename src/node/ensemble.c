@@ -43,6 +43,11 @@ static void tell(struct node *n, const struct zab_event *event)
     }
 }
 
+void ensemble_tell(struct node *n, enum zab_event_type type, int64_t zxid)
+{
+    tell(n, &(struct zab_event){.type = type, .zxid = zxid});
+}
+
 static void tell_type(struct node *n, enum zab_event_type type)
 {
     tell(n, &(struct zab_event){.type = type});
@@ -449,40 +454,6 @@ void ensemble_has_diverged(struct node *n)
     tell_type(n, ZAB_EV_DIVERGED);
 }
 
-/* ---- Room on the disks of a quorum ---- */
-
-static bool others_have_room(struct node *n, bool with_self)
-{
-    uint64_t conns[2 * ZAB_SERVERS_MAX];
-    size_t n_conns = 0;
-    LIST_FOR_EACH (l, &n->links, struct node_link, link) {
-        if (l->ready && !l->is_full && n_conns < ARRAY_LEN(conns))
-            conns[n_conns++] = l->id;
-    }
-    return zab_is_quorum(n->zab, conns, n_conns, with_self);
-}
-
-/* A leader without room gives way if a quorum of others has it; one with room takes no writes that
- * a quorum has no room for. */
-void ensemble_check_room(struct node *n)
-{
-    bool leads = n->state == ZAB_LEADING && n->serving;
-    bool was_full = n->others_are_full;
-    n->others_are_full = leads && !n->is_full && !others_have_room(n, true);
-    if (n->others_are_full && !was_full)
-        node_log(
-            n, LOG_LEVEL_ERROR,
-            "the disks of a majority are full (zab.reservedSpace): writes are refused until they "
-            "have room");
-    else if (!n->others_are_full && was_full)
-        node_log(n, LOG_LEVEL_INFO, "a majority has room again: writes are accepted");
-    bool say = n->is_full && (!leads || others_have_room(n, false));
-    if (say == n->told_full)
-        return;
-    n->told_full = say;
-    tell(n, &(struct zab_event){.type = ZAB_EV_FULL, .zxid = say});
-}
-
 void ensemble_tree_sent(struct node *n, struct node_link *l)
 {
     tell(n, &(struct zab_event){.type = ZAB_EV_TREE_SENT, .conn = l->id});
@@ -588,70 +559,4 @@ void ensemble_tree_failed(struct node *n)
 void ensemble_epoch_saved(struct node *n)
 {
     tell_type(n, ZAB_EV_SAVED);
-}
-
-/* ---- Another tree ---- */
-
-static void replace_tree(struct node *n, struct tree *tree)
-{
-    HMAP_FOR_EACH_SAFE (s, &n->sessions, struct session, by_id)
-        tracker_remove(n, s);
-    if (tree != n->tree)
-        node_drop_tree(n, n->tree);
-    n->tree = tree;
-    tree_set_config(tree, n->config.ensemble->config_text, n->config.ensemble->config_version);
-    history_reset(n);
-    tracker_load(n);
-    n->last_committed = n->last_proposed = n->logged = n->persisted = tree_last_zxid(tree);
-    n->decided = MIN(n->decided, n->persisted);
-    n->history_base = n->log_base = n->persisted;
-    digest_forget(n);
-}
-
-static void take_again(struct node *n)
-{
-    struct node_link *l = link_to_leader(n);
-    if (l) {
-        link_hold(l, false);
-        link_take(n, l);
-    }
-}
-
-/* As recovery would, since the log may be ahead of the tree. */
-static struct tree *apply_rest(struct node *n, const struct buf *rest)
-{
-    struct slice txn;
-    for (size_t pos = 0; txn_batch_next(rest, &pos, &txn);) {
-        struct zk_txn_header header;
-        struct jute_reader in = jute_reader_of(txn);
-        zk_txn_header_read(&in, &header);
-        int rc = tree_apply(n->tree, &header, jute_read_rest(&in), &n->outcome);
-        ensure(rc == 0);
-    }
-    return n->tree;
-}
-
-void ensemble_truncated(struct node *n, const struct node_event *event)
-{
-    struct tree *tree = event->rest ? apply_rest(n, event->rest) : event->tree;
-    int64_t zxid = event->zxid;
-    if (tree)
-        replace_tree(n, tree);
-    tell(n, &(struct zab_event){.type = tree ? ZAB_EV_TRUNCATED : ZAB_EV_TRUNCATE_FAILED,
-                                .zxid = zxid});
-    take_again(n);
-}
-
-void ensemble_tree_installed(struct node *n)
-{
-    struct tree *tree = n->incoming;
-    n->incoming = NULL;
-    replace_tree(n, tree);
-    tell(n, &(struct zab_event){.type = ZAB_EV_TREE_INSTALLED, .zxid = n->persisted});
-    take_again(n);
-}
-
-const struct tree *node_incoming_tree(const struct node *n)
-{
-    return n->incoming;
 }

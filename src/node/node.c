@@ -183,48 +183,6 @@ void node_close(struct node *n)
     free(n);
 }
 
-/* ---- Room on the disk ---- */
-
-/* What was appended may not have taken its space yet. */
-void node_set_gauges(struct node *n, const struct node_gauges *gauges)
-{
-    n->gauges = *gauges;
-    n->gauged_conns = n->n_conns;
-    n->room = gauges->free_bytes < 0 ? INT64_MAX : gauges->free_bytes - (int64_t)n->in_flight_bytes;
-}
-
-/* For a write of a client with so many bytes. */
-bool node_has_room(const struct node *n, size_t more)
-{
-    size_t open = n->open ? n->open->entries.len : 0;
-    return n->room - n->config.reserved_bytes >= (int64_t)(open + more);
-}
-
-/* Before a write with so many bytes: what is refused, and what is said about it, are one. It takes
- * writes again when there is room for the one that did not fit, and for some more. */
-static void check_room(struct node *n, size_t more)
-{
-    size_t again = MAX((size_t)n->config.reserved_bytes / 4, n->full_for);
-    bool full = !node_has_room(n, n->is_full ? again : more);
-    if (full && !n->is_full) {
-        n->full_for = more;
-        node_log(n, LOG_LEVEL_ERROR,
-                 "the disk of the log is full but for %lld KiB: writes are refused; make room "
-                 "(zab.reservedSpace)",
-                 (long long)MAX(n->room, 0) >> 10);
-    } else if (!full && n->is_full) {
-        n->full_for = 0;
-        node_log(n, LOG_LEVEL_INFO, "the disk of the log has room again: writes are taken");
-    }
-    n->is_full = full;
-}
-
-bool node_takes_write(struct node *n, size_t size)
-{
-    check_room(n, size);
-    return !n->is_full && !n->others_are_full;
-}
-
 /* ---- Small numbers on the disk ---- */
 
 void node_save_number(struct node *n, const char *name, int64_t value)
@@ -343,9 +301,7 @@ static void tick(struct node *n)
     n->last_tick_ms = n->now_ms;
     if (n->zab)
         ensemble_tick(n);
-    check_room(n, 0);
-    if (n->zab)
-        ensemble_check_room(n);
+    room_check(n);
     save_decided(n);
     conn_check_deadlines(n);
     conn_touch_paused(n);

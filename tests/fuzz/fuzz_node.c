@@ -95,6 +95,9 @@ static void carry_out(struct driver *d, const struct node_effect *fx)
     case NODE_LOG:
         ensure(fx->text[0]);
         break;
+    case NODE_SAVE_EPOCH:
+        ensure(strcmp(fx->epoch_name, "decidedZxid") == 0);
+        break;
     default:
         ensure(!"a single replica has no peers");
     }
