@@ -208,7 +208,8 @@ static void save_decided(struct node *n)
 {
     const uint8_t is_core = 0;
     int64_t zxid = tree_last_zxid(n->tree);
-    if (!n->serving || n->now_ms < n->next_decided_ms || zxid == n->saved_decided)
+    if (!n->serving || n->now_ms < n->next_decided_ms || zxid == n->saved_decided ||
+        n->saves.len > 0)
         return;
     n->next_decided_ms = n->now_ms + n->config.limits.decided_every_ms;
     n->saved_decided = zxid;
