@@ -85,15 +85,23 @@ static int txnlog_allocate(struct txnlog *l, uint64_t end)
     return rc == -ENOSPC ? 0 : rc;
 }
 
-/* Header and zeros, durably. `*final`: the sync itself has failed. */
-static int fill_file(struct txnlog *l, struct disk_file *file, bool *final)
+/* Header and zeros, durably; without space for the zeros entries may still fit. `*end`: where the
+ * zeros end. `*final`: the sync itself has failed. */
+static int fill_file(struct txnlog *l, struct disk_file *file, uint64_t *end, bool *final)
 {
     struct buf header = {0};
     zk_file_header_write(&header, &(struct zk_file_header){LOG_MAGIC, FILE_VERSION, 0});
     int rc = disk_write(file, header.data, header.len, 0);
     buf_close(&header);
-    if (rc == 0 && l->prealloc > 0)
+    if (rc < 0)
+        return rc;
+    *end = FILE_HEADER_SIZE + zero_step(l);
+    if (l->prealloc > 0)
         rc = disk_zero(file, FILE_HEADER_SIZE, zero_step(l));
+    if (rc == -ENOSPC) {
+        *end = FILE_HEADER_SIZE;
+        rc = disk_truncate(file, *end);
+    }
     if (rc < 0)
         return rc;
     rc = disk_sync(file);
@@ -110,11 +118,12 @@ static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
     struct buf text = {0};
     struct disk *disk = l->store->disk;
     struct disk_file *file = NULL;
+    uint64_t end = 0;
     bool final = false;
     buf_printf(&text, "%s/" LOG_PREFIX "%" PRIx64, l->store->log_dir, (uint64_t)first_zxid);
     char *path = (char *)text.data;
     int rc = disk_open(disk, path, DISK_WRITE | DISK_CREATE, &file);
-    if (rc == 0 && (rc = fill_file(l, file, &final)) < 0)
+    if (rc == 0 && (rc = fill_file(l, file, &end, &final)) < 0)
         disk_close(file);
     if (rc < 0) {
         bool passes = store_is_short(rc) && !final;
@@ -134,7 +143,7 @@ static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
     l->path = path;
     l->file_zxid = first_zxid;
     l->size = FILE_HEADER_SIZE;
-    l->allocated = l->size + zero_step(l);
+    l->allocated = end;
     if (!l->mark)
         l->mark = txnlog_mark_open(l->store);
     return 0;

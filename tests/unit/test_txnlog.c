@@ -421,6 +421,21 @@ static void a_batch_waits_for_room(void **state)
     assert_true(waited > 20);
 }
 
+/* Zeros are for speed. */
+static void without_room_for_zeros_an_entry_may_fit(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct txnlog l;
+    fixture_open(&f, 1);
+    disk_mem_set_capacity(f.mem, 1000);
+    txnlog_init(&l, &f.store, 64 << 10);
+    write_txns(&l, ZXID(6), ZXID(7), 100);
+    assert_true(file_size(&f, LAST_LOG) > 300);
+    txnlog_close(&l);
+    fixture_close(&f);
+}
+
 /* A batch of which a part was written, and synced in between. */
 static void a_large_batch_goes_on_where_it_stopped(void **state)
 {
@@ -623,6 +638,7 @@ int main(void)
         cmocka_unit_test(a_bound_is_kept_on_what_waits_for_a_sync),
         cmocka_unit_test(a_full_disk_fails_the_append_and_keeps_what_was_synced),
         cmocka_unit_test(a_batch_waits_for_room),
+        cmocka_unit_test(without_room_for_zeros_an_entry_may_fit),
         cmocka_unit_test(a_large_batch_goes_on_where_it_stopped),
         cmocka_unit_test(without_a_descriptor_the_file_goes_on),
         cmocka_unit_test(truncating_drops_what_is_behind),
