@@ -121,6 +121,7 @@ struct txnlog {
     int64_t last_zxid;
     int64_t file_zxid; /* in the file's name */
     struct txnlog_place last_entry;
+    bool name_may_return;   /* of a file that could not be begun */
     struct disk_file *mark; /* says how far it was synced; NULL: there is none */
     int failed;             /* the negative errno that ended it: every later call gives it again */
     char note[1024]; /* what an operator should know of the last truncation or installation */

@@ -111,6 +111,23 @@ static int fill_file(struct txnlog *l, struct disk_file *file, uint64_t *end, bo
     return rc;
 }
 
+/* Durably: should the file of a name that was given up come back with a crash, the last one has
+ * gone beyond where it begins. `path`: that name, or NULL if there is only what is left to sync. */
+static int txnlog_forget_name(struct txnlog *l, const char *path)
+{
+    struct disk *disk = l->store->disk;
+    if (path) {
+        int rc = disk_unlink(disk, path);
+        if (rc < 0)
+            return rc;
+        l->name_may_return = true;
+    }
+    int rc = l->name_may_return ? disk_sync_dir(disk, l->store->log_dir) : 0;
+    if (rc == 0)
+        l->name_may_return = false;
+    return rc;
+}
+
 /* Begin another file. If there cannot be one now the last one goes on, if there is one; its zeros
  * do no harm, should it not be possible to cut them off. */
 static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
@@ -127,15 +144,15 @@ static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
         disk_close(file);
     if (rc < 0) {
         bool passes = store_is_short(rc) && !final;
-        /* Should it come back with a crash, the last one has gone beyond where it begins. */
-        if (passes && file)
-            passes = disk_unlink(disk, path) == 0 && disk_sync_dir(disk, l->store->log_dir) == 0;
-        if (!passes)
+        int gone = passes ? txnlog_forget_name(l, file ? path : NULL) : 0;
+        if (!passes || (gone < 0 && !store_is_short(gone)))
             l->failed = rc;
-        rc = passes && l->file ? 0 : store_io_error(l->store, e, rc, "create", path);
+        bool goes_on = l->failed == 0 && gone == 0 && l->file;
+        rc = goes_on ? 0 : store_io_error(l->store, e, rc, "create", path);
         free(path);
         return rc;
     }
+    l->name_may_return = false;
     if (l->file)
         (void)disk_truncate(l->file, l->size);
     txnlog_close_file(l);
