@@ -287,7 +287,7 @@ static void the_start_that_goes_on_may_end_too(void **state)
     (void)state;
     for (int change = 0; change < N_CHANGES; change++) {
         for (uint64_t at = 1; at < 60; at += 3) {
-            for (uint64_t recovery_at = 1; recovery_at < 60; recovery_at++)
+            for (uint64_t recovery_at = 1 + at % 4; recovery_at < 60; recovery_at += 4)
                 change_and_die((enum change)change, at, DISK_MEM_CRASH, at % 2, recovery_at);
         }
     }

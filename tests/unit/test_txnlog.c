@@ -156,6 +156,7 @@ static void zeros_are_written_ahead_and_cut_off_by_a_roll(void **state)
     int64_t used = (int64_t)l.size;
     assert_int_equal(txnlog_roll(&l, &e), 0);
     assert_int_equal(file_size(&f, LAST_LOG), used);
+    txnlog_close(&l);
     fixture_close(&f);
 }
 
