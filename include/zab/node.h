@@ -135,6 +135,7 @@ struct node_config {
 struct node_gauges {
     int64_t open_fds;
     int64_t max_fds;
+    int64_t turn_ms;    /* the longest turn of the loop since the last time */
     int64_t free_bytes; /* of the log's disk; negative: not known */
 };
 

@@ -208,6 +208,7 @@ struct node_stats {
     uint64_t received, sent;
     int64_t min_latency_ms, max_latency_ms; /* min -1: none yet */
     uint64_t total_latency_ms, n_latencies;
+    int64_t max_turn_ms;
 };
 
 #define RING(type)                                                                                 \

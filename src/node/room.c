@@ -8,6 +8,7 @@ void node_set_gauges(struct node *n, const struct node_gauges *gauges)
 {
     n->gauges = *gauges;
     n->gauged_conns = n->n_conns;
+    n->stats.max_turn_ms = MAX(n->stats.max_turn_ms, gauges->turn_ms);
     n->room = gauges->free_bytes < 0 ? INT64_MAX : gauges->free_bytes - (int64_t)n->in_flight_bytes;
 }
 

@@ -114,7 +114,8 @@ static bool set_list(struct node *n, struct node_conn *c, enum list_kind kind,
 {
     struct jute_reader it = jute_vector_iter(paths);
     const uint8_t *start = it.pos;
-    it.pos += c->setting.offset;
+    if (c->setting.offset > 0)
+        it.pos += c->setting.offset;
     for (bool more = c->setting.done > 0; c->setting.done < paths->count && *err == ZK_OK;
          c->setting.done++) {
         if (c->state >= CONN_CLOSING)

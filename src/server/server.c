@@ -151,6 +151,13 @@ static void run_later(struct server *s)
     s->later.n = 0;
 }
 
+/* The loop's time is that of the moment when it woke up. */
+static void note_turn(struct server *s)
+{
+    int64_t ms = (int64_t)(uv_hrtime() / 1000000) - (int64_t)uv_now(&s->loop);
+    s->turn_ms = MAX(s->turn_ms, ms);
+}
+
 static void end_turn(struct server *s)
 {
     streams_tell_drained(s);
@@ -162,6 +169,7 @@ static void end_turn(struct server *s)
         uv_idle_stop(&s->soon);
     else
         server_wake(s);
+    note_turn(s);
 }
 
 static void on_turn_end(uv_check_t *check)
@@ -190,8 +198,10 @@ static void set_gauges(struct server *s)
     getrlimit(RLIMIT_NOFILE, &files);
     struct node_gauges gauges = {.open_fds = s->base_fds + (int64_t)s->n_streams,
                                  .max_fds = (int64_t)files.rlim_cur,
+                                 .turn_ms = s->turn_ms,
                                  .free_bytes = disk_free_bytes(s->store.disk, s->store.log_dir)};
     node_set_gauges(s->node, &gauges);
+    s->turn_ms = 0;
     history_make_room(s, gauges.free_bytes);
 }
 

@@ -59,6 +59,7 @@ struct server {
     struct list drained; /* streams to be told of */
     uv_idle_t soon;      /* runs while there is something to do at the end of a turn at once */
     int64_t base_fds;
+    int64_t turn_ms; /* the longest turn since the last tick */
     char *envi_text;
     char *read_buffer;
     struct buf plain;         /* of what was read now, with TLS */
