@@ -80,6 +80,7 @@ struct node_limits {
     size_t containers_per_check; /* deleted in one round */
     size_t turn_work;            /* units of work for clients in one turn, 1 or more; work.c */
     size_t conn_work;            /* of which one connection has so many at once */
+    size_t sends_max;            /* connections that are sent to in one turn: a system call each */
     size_t due_looks;         /* sessions looked at in one turn, because they may have expired, */
     size_t due_closed;        /* of which so many are closed */
     size_t watches_bytes_max; /* of the paths that one connection watches */

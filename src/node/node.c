@@ -69,6 +69,7 @@ struct node_limits node_limits_default(void)
         .containers_per_check = 10000,
         .turn_work = 60000, /* about 3 ms */
         .conn_work = 20000,
+        .sends_max = 500,
         .due_looks = 5000,
         .due_closed = 500,
         .watches_bytes_max = 64 << 20,
@@ -257,6 +258,16 @@ static void sweep_more(struct node *n)
     buf_close(&paths);
 }
 
+/* A node that 10,000 watch changes: each of them is a system call. */
+static void send_some(struct node *n)
+{
+    for (size_t left = n->config.limits.sends_max; left > 0 && !list_is_empty(&n->dirty); left--) {
+        struct node_conn *c = LIST_FIRST(&n->dirty, struct node_conn, dirty_link);
+        list_remove(&c->dirty_link);
+        node_effect(n, NODE_SEND, c);
+    }
+}
+
 static void flush(struct node *n)
 {
     conn_limit_output(n);
@@ -274,13 +285,11 @@ static void flush(struct node *n)
         ensemble_confirm(n);
     history_append_open(n);
     link_flush(n);
-    LIST_FOR_EACH_SAFE (c, &n->dirty, struct node_conn, dirty_link) {
-        list_remove(&c->dirty_link);
-        node_effect(n, NODE_SEND, c);
-    }
+    send_some(n);
     start_snapshot_if_due(n);
     n->wants_turn = tracker_has_more(n) || !list_is_empty(&n->deferred) || n->sweep_left > 0 ||
-                    !list_is_empty(&n->dropping) || n->old_trees.len > 0;
+                    !list_is_empty(&n->dropping) || n->old_trees.len > 0 ||
+                    !list_is_empty(&n->dirty);
 }
 
 static void check_containers(struct node *n)

@@ -35,6 +35,7 @@ static void draw_limits(struct world *w, struct node_limits *l)
     l->containers_per_check = 1 + small(w, 3, l->containers_per_check);
     l->turn_work = 1 + small(w, 200, l->turn_work);
     l->conn_work = 1 + small(w, 100, l->conn_work);
+    l->sends_max = 1 + small(w, 3, l->sends_max);
     l->due_looks = 1 + small(w, 3, l->due_looks);
     l->due_closed = 1 + small(w, 2, l->due_closed);
     if (chance(w, 2))

@@ -334,6 +334,40 @@ static void long_paths_that_are_watched_are_counted(void **state)
 
 /* ---- Output ---- */
 
+/* Telling very many of a change is a system call for each. */
+static void many_watchers_are_told_in_turns(void **state)
+{
+    enum { WATCHERS = 9 };
+    struct node_config config = test_config();
+    struct rig rig;
+    (void)state;
+    config.limits.sends_max = 4;
+    rig_open_with(&rig, &config);
+    struct test_client *c[WATCHERS];
+    for (int i = 0; i < WATCHERS; i++) {
+        c[i] = client_open(&rig);
+        do_read(&rig, c[i], ZK_OP_exists, "/a", true);
+        said(c[i]);
+    }
+    rig_hold(&rig);
+    do_create(&rig, c[0], "/a", ZK_PERSISTENT);
+    rig_step(&rig, (struct node_event){.type = NODE_PERSISTED, .zxid = rig.appended});
+    for (int told = 4; told <= WATCHERS; told += 4) {
+        rig_flush(&rig);
+        int n = 0;
+        for (int i = 0; i < WATCHERS; i++)
+            n += c[i]->bytes.len > 0;
+        assert_int_equal(n, told);
+        assert_true(node_wants_turn(rig.node));
+    }
+    rig_flush(&rig);
+    assert_false(node_wants_turn(rig.node));
+    assert_said(c[0], "event created /a\n#2@10 OK /a");
+    for (int i = 1; i < WATCHERS; i++)
+        assert_said(c[i], "event created /a");
+    rig_close(&rig);
+}
+
 /* Each has less than it may, but all of them together have more. */
 static void slow_readers_together_have_a_limit(void **state)
 {
@@ -383,6 +417,7 @@ int main(void)
         cmocka_unit_test(reads_do_not_see_what_is_asked_for_behind_them),
         cmocka_unit_test(watches_set_again_take_many_turns),
         cmocka_unit_test(long_paths_that_are_watched_are_counted),
+        cmocka_unit_test(many_watchers_are_told_in_turns),
         cmocka_unit_test(slow_readers_together_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
