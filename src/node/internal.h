@@ -394,6 +394,7 @@ void reply_write(struct node *n, struct node_conn *c, const struct pending *p);
 /* read.c: requests that change nothing */
 bool read_is_known(int32_t op);
 size_t read_estimate(struct node *n, int32_t op, struct slice body);
+bool read_is_dear(struct node *n, int32_t op, struct slice body);
 int32_t read_execute(struct node *n, struct node_conn *c, int32_t op, struct slice body,
                      struct buf *out);
 

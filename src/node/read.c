@@ -248,6 +248,16 @@ size_t read_estimate(struct node *n, int32_t op, struct slice body)
     }
 }
 
+/* Is it so much that it should have a turn for itself? Asked of every read: most are not, and that
+ * is known without a look. */
+bool read_is_dear(struct node *n, int32_t op, struct slice body)
+{
+    bool lists = op == ZK_OP_getChildren || op == ZK_OP_getChildren2 || op == ZK_OP_getEphemerals;
+    if (op != ZK_OP_multiRead && !(lists && tree_count(n->tree) > n->config.limits.conn_work / 2))
+        return false;
+    return read_estimate(n, op, body) > n->config.limits.conn_work;
+}
+
 /* Append the answer's body; on an error what was appended does not count. Not for setWatches,
  * whose events must leave before the answer: watchop_set(). */
 int32_t read_execute(struct node *n, struct node_conn *c, int32_t op, struct slice body,

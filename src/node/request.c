@@ -284,8 +284,7 @@ static void receive_read(struct node *n, struct node_conn *c, const struct zk_re
     struct pending p = {.kind = PENDING_READ, .xid = h->xid, .op = h->type, .since_ms = n->now_ms};
     int64_t zxid = h->type == ZK_OP_sync ? n->last_proposed : 0;
     bool at_once = c->queue_len == 0 && zxid <= n->last_committed;
-    if (at_once && !sets_watches(h->type) &&
-        read_estimate(n, h->type, body) <= n->config.limits.conn_work) {
+    if (at_once && !sets_watches(h->type) && !read_is_dear(n, h->type, body)) {
         answer_read(n, c, &p, body);
         return;
     }
