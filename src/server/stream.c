@@ -203,10 +203,13 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(st->server->read_buffer, READ_SIZE);
 }
 
+/* It may never have stopped: the node may pause a connection when nothing was read from it. */
 void stream_resume(struct stream *st)
 {
-    if (!st->ended && !st->closing &&
-        uv_read_start((uv_stream_t *)&st->tcp, on_alloc, on_read) != 0)
+    if (st->ended || st->closing)
+        return;
+    int rc = uv_read_start((uv_stream_t *)&st->tcp, on_alloc, on_read);
+    if (rc != 0 && rc != UV_EALREADY)
         stream_end(st);
 }
 

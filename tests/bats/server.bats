@@ -350,6 +350,27 @@ END
     log_has "no session after 400 ms \(zab.handshakeTimeout\)"
 }
 
+# They are more than a turn's work, so that the connection is paused and goes on between two reads.
+@test "many large reads at once are answered" {
+    start_server "$NAME"
+    PY_TIMEOUT=100 py <<'END'
+from zk import *
+client = connect()
+for i in range(40):
+    client.create("/%d" % i, bytes([i]) * 900000)
+for _ in range(15):
+    reader = KazooClient(f"127.0.0.1:{PORT}")
+    reader.start(timeout=15)
+    answers = [(reader.get_async("/%d" % i), reader.get_children_async("/%d" % i),
+                reader.get_acls_async("/%d" % i)) for i in range(40)]
+    for i, (data, children, acls) in enumerate(answers):
+        assert data.get(timeout=15)[0] == bytes([i]) * 900000
+        assert children.get(timeout=15) == [] and len(acls.get(timeout=15)[0]) == 1
+    reader.stop()
+    reader.close()
+END
+}
+
 @test "a client that does not read its answers waits, and loses none" {
     config zab.maxOutput=1048576
     start_server "$NAME"
