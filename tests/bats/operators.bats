@@ -112,6 +112,30 @@ assert d["snapshots"][0]["nodes"] == 5 and "fault" not in d["snapshots"][0], d'
     grep -qw 1 "$(data 2)/version-2/acceptedLoss"
 }
 
+@test "data finds the log in a dataLogDir, and locks both" {
+    local d=$ZAB/data l=$ZAB/log port
+    port=$(free_port)
+    mkdir -p "$d" "$l"
+    printf '%s\n' "dataDir=$d" "dataLogDir=$l" tickTime=250 clientPortAddress=127.0.0.1 "clientPort=$port" >"$ZAB/zoo.cfg"
+    zabd "$ZAB/zoo.cfg" 2>"$ZAB/server.log" 3>&- &
+    record_pid $!
+    wait_for 20 is_ready "$port"
+    zabctl -s "127.0.0.1:$port" create /a x
+    mkdir -p "$ZAB/other/version-2"
+    run -1 zabctl data init-restore "$ZAB/other" --log-dir "$l"
+    assert_output --partial "is in use by a zabd"
+    end_process $! TERM
+    run -0 zabctl data show "$d" --log-dir "$l"
+    assert_line --regexp '^  log\.1 .* 0x1 to 0x[0-9a-f]+, [0-9]+ transactions$'
+    zabctl data init-restore "$d" --log-dir "$l"
+    run -0 zabctl data make-single "$d" --log-dir "$l"
+    zabd "$ZAB/zoo.cfg" 2>"$ZAB/server.log" 3>&- &
+    record_pid $!
+    wait_for 20 is_ready "$port"
+    [ "$(zabctl -s "127.0.0.1:$port" get /a)" = x ]
+    end_process $! TERM
+}
+
 @test "what root does to a directory of another stays that one's" {
     [ "$(id -u)" = 0 ] || skip "only root can act for another"
     ensemble 3
