@@ -10,12 +10,14 @@
 #include "zab/log.h"
 #include "zab/store.h"
 
-/* An epoch that was given by an election: 0 if there is none. */
-static int64_t epoch_of(const char *dir, const char *name)
+/* A number that only a server of an ensemble writes: 0 if there is none, and 1 for one that cannot
+ * be read. */
+static int64_t number_of(const char *dir, const char *name)
 {
     struct store s = {.disk = disk_posix(), .data_dir = (char *)dir};
-    int64_t epoch;
-    return store_epoch_read(&s, name, &epoch, NULL) == 0 ? epoch : 0;
+    int64_t value;
+    int rc = store_epoch_read(&s, name, &value, NULL);
+    return rc == 0 ? value : rc == -ENOENT ? 0 : 1;
 }
 
 /* The epoch in the name of the newest snapshot. */
@@ -33,38 +35,44 @@ static int64_t epoch_of_snapshots(const char *dir)
     return (int64_t)(newest >> 32);
 }
 
+/* What of the directory shows that it has been in an ensemble: appended to `what`, if there is any.
+ */
+static void find_traces(const char *dir, bool numbered, struct buf *what)
+{
+    static const char *const names[] = {"currentEpoch", "acceptedEpoch", "ensembleId"};
+    for (size_t i = 0; i < ARRAY_LEN(names) && what->len == 0; i++) {
+        int64_t value = number_of(dir, names[i]);
+        if (value != 0)
+            buf_printf(what, "%s %" PRId64, names[i], value);
+    }
+    int64_t epoch = numbered && what->len == 0 ? epoch_of_snapshots(dir) : 0;
+    if (epoch > 0)
+        buf_printf(what, "myid, and a snapshot of epoch %" PRId64, epoch);
+}
+
 int config_check_directory(const struct config *c, struct err *e)
 {
-    struct buf dir = {0}, myid = {0};
-    const char *what = NULL;
-    int64_t epoch = 0;
+    struct buf dir = {0}, myid = {0}, what = {0};
+    int rc = 0;
     if (c->own)
         return 0;
     buf_printf(&dir, "%s/version-2", c->data_dir);
     buf_printf(&myid, "%s/myid", c->data_dir);
     bool numbered = access((char *)myid.data, F_OK) == 0;
-    static const char *const names[] = {"currentEpoch", "acceptedEpoch"};
-    for (size_t i = 0; i < ARRAY_LEN(names) && epoch == 0; i++) {
-        what = names[i];
-        epoch = epoch_of((char *)dir.data, what);
-    }
-    if (epoch == 0 && numbered) {
-        what = "myid, and a snapshot of epoch";
-        epoch = epoch_of_snapshots((char *)dir.data);
-    }
-    if (epoch == 0 && numbered && c->ensemble.n == 0)
+    find_traces((char *)dir.data, numbered, &what);
+    if (what.len > 0)
+        rc =
+            err_set(e, -EINVAL,
+                    "%s has been a server of an ensemble (%.*s), but %s has no %s: add them, or "
+                    "name their file with dynamicConfigFile. To make a single replica of it for "
+                    "good: zabctl data make-single %s",
+                    c->data_dir, SLICE_ARG(buf_slice(&what)), c->path,
+                    c->ensemble.n > 0 ? "lines of the other servers" : "server lines", c->data_dir);
+    else if (numbered && c->ensemble.n == 0)
         log_warn("%s: %s has no effect without server lines; this is a single replica", c->path,
                  (char *)myid.data);
-    int rc = epoch == 0
-                 ? 0
-                 : err_set(e, -EINVAL,
-                           "%s has been a server of an ensemble (%s %" PRId64 "), but %s has no "
-                           "%s: add them, or name their file with dynamicConfigFile. To make "
-                           "a single replica of it for good: zabctl data make-single %s",
-                           c->data_dir, what, epoch, c->path,
-                           c->ensemble.n > 0 ? "lines of the other servers" : "server lines",
-                           c->data_dir);
     buf_close(&dir);
     buf_close(&myid);
+    buf_close(&what);
     return rc;
 }

@@ -348,6 +348,9 @@ dynamic() {
         done
         echo 0 >"$DIR/data/version-2/$name"
     done
+    echo four >"$DIR/data/version-2/$name"
+    refused
+    assert_output --partial "has been a server of an ensemble ($name 1)"
     echo 4 >"$DIR/data/version-2/$name"
     lines "dataDir=$DIR/data" "server.1=127.0.0.1:1:2"
     refused
