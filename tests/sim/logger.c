@@ -59,14 +59,13 @@ static bool save_epoch(struct world *w, struct server *s, const char *name, int6
 static void save_epoch_now(struct world *w, void *arg)
 {
     struct server *s = arg;
-    if (!s->up || s->n_numbers == 0)
+    const char *name = s->epoch_name;
+    if (!s->up || !name)
         return;
     if (is_stalled(w, s, save_epoch_now))
         return;
-    struct number first = s->numbers[0];
-    s->numbers[0] = s->numbers[1];
-    s->n_numbers--;
-    if (save_epoch(w, s, first.name, first.value))
+    s->epoch_name = NULL;
+    if (save_epoch(w, s, name, s->epoch))
         server_turn_soon(w, s);
 }
 
@@ -74,12 +73,13 @@ static void save_epoch_now(struct world *w, void *arg)
 void logger_save_epoch(struct world *w, struct server *s, const char *name, int64_t epoch)
 {
     bool stalled = w->now_ms < s->disk_until_ms;
-    if (!stalled && s->n_numbers == 0 && (w->options.script || chance(w, 2))) {
+    if (!stalled && (w->options.script || chance(w, 2))) {
         save_epoch(w, s, name, epoch);
         return;
     }
-    ensure(s->n_numbers < ARRAY_LEN(s->numbers));
-    s->numbers[s->n_numbers++] = (struct number){name, epoch};
+    ensure(!s->epoch_name);
+    s->epoch_name = name;
+    s->epoch = epoch;
     sim_at(w, s->faults.slow_ms + between(w, 0, 15), save_epoch_now, s);
 }
 

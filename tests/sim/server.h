@@ -177,11 +177,8 @@ struct server {
     struct log_order *orders;
     size_t n_orders, cap_orders;
     bool log_busy;
-    struct number {
-        const char *name;
-        int64_t value;
-    } numbers[2]; /* that are to be saved, in order */
-    size_t n_numbers;
+    const char *epoch_name; /* that is being saved, or NULL */
+    int64_t epoch;
     bool mute;                   /* for mute_log */
     int64_t synced;              /* what is said to be durable, */
     int64_t persisted;           /* what the node was told of it, */
