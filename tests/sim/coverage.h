@@ -41,8 +41,12 @@ enum cover_kind {
     P(fault_torn, "fault: recovery cuts a torn tail")                                              \
     P(fault_rot_refused, "fault: a bit turns over, and the replica does not start")                \
     P(fault_rot_survived, "fault: a bit turns over, and the replica starts with all")              \
+    P(fault_replaced, "fault: a replica that does not start gets an empty disk")                   \
     P(fault_clock, "fault: a clock is turned")                                                     \
     P(fault_pause, "fault: a process stands still")                                                \
+    P(fault_disks_full, "fault: several disks are full")                                           \
+    P(fault_no_files, "fault: no file descriptors are left")                                       \
+    P(log_waits, "the log waits for room")                                                         \
     P(fault_stall_disk, "fault: a disk stands still")                                              \
     P(fault_stall_loop, "fault: a loop is busy")                                                   \
     P(fault_stall_tree, "fault: a tree is slow")                                                   \

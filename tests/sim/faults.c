@@ -39,6 +39,14 @@ void faults_give_room(struct world *w, void *server)
     disk_mem_set_capacity(s->disk, INT64_MAX);
 }
 
+static void give_files(struct world *w, void *server)
+{
+    struct server *s = server;
+    (void)w;
+    s->faults.no_files = false;
+    disk_mem_set_files_max(s->disk, UINT32_MAX);
+}
+
 static void crash_soon(struct world *w, struct server *s)
 {
     arm(w, s, DISK_MEM_CRASH, (uint64_t)between(w, 1, 60));
@@ -60,6 +68,25 @@ static void squeeze(struct world *w, struct server *s)
     sim_at(w, between(w, 50, scaled(w, 1500)), faults_give_room, s);
 }
 
+/* Descriptors run out, for a while. */
+static void take_files(struct world *w, struct server *s)
+{
+    cover_point(COVER_fault_no_files);
+    sim_trace(w, "%s: it has no file descriptors left", s->name);
+    s->faults.no_files = true;
+    disk_mem_set_files_max(s->disk, 0);
+    sim_at(w, between(w, 50, scaled(w, 1500)), give_files, s);
+}
+
+static void squeeze_several(struct world *w, struct server *s)
+{
+    cover_point(COVER_fault_disks_full);
+    for (unsigned i = 0; i < w->n_servers; i++) {
+        if (&w->servers[i] != s)
+            squeeze(w, &w->servers[i]);
+    }
+}
+
 static void slow_down(struct world *w, struct server *s)
 {
     cover_point(COVER_fault_disk_slow);
@@ -68,13 +95,13 @@ static void slow_down(struct world *w, struct server *s)
 }
 
 /* An empty disk in the place of what it had. */
-static void wipe(struct world *w, struct server *s)
+void faults_replace(struct world *w, struct server *s)
 {
     cover_point(COVER_fault_disk_lost);
     sim_trace(w, "%s: its disk is lost", s->name);
     disk_mem_close(s->disk);
     s->disk = disk_mem_open(rng_next(&w->rng));
-    s->faults.armed = false;
+    s->faults.armed = s->faults.no_files = s->faults.rotten = false;
     struct memory *m = &s->memory;
     m->lost = m->lost && m->lost->index > m->durable->index ? m->lost : m->durable;
     m->log_end = m->durable = m->applied = w->chain[0];
@@ -83,13 +110,14 @@ static void wipe(struct world *w, struct server *s)
 
 /* One voter at a time may lose its disk, if all others have been in an epoch: it counts as lost
  * until it serves again. */
-static bool may_lose(const struct world *w, const struct server *s)
+bool faults_may_lose(const struct world *w, const struct server *s)
 {
     if (s->index >= w->n_voters)
         return true;
     for (unsigned i = 0; i < w->n_voters; i++) {
         const struct memory *m = &w->servers[i].memory;
-        if (&w->servers[i] != s && (m->lost || m->current_epoch == 0))
+        if (&w->servers[i] != s &&
+            (m->lost || m->current_epoch == 0 || w->servers[i].faults.rotten))
             return false;
     }
     return w->n_voters >= 3;
@@ -97,11 +125,11 @@ static bool may_lose(const struct world *w, const struct server *s)
 
 void faults_wipe(struct world *w, struct server *s)
 {
-    if (w->options.breakage != BREAK_wipe_quorum && !may_lose(w, s))
+    if (w->options.breakage != BREAK_wipe_quorum && !faults_may_lose(w, s))
         return;
     server_stop(w, s, true, "and its disk is gone");
     if (!s->up)
-        wipe(w, s);
+        faults_replace(w, s);
 }
 
 /* ---- Clocks and processes ---- */
@@ -261,6 +289,7 @@ void faults_heal(struct world *w)
         struct server *s = &w->servers[i];
         faults_clear(s);
         faults_give_room(w, s);
+        give_files(w, s);
         s->faults.slow_ms = 0;
         stall_end(w, s);
         s->held = false;
@@ -288,13 +317,14 @@ static const struct fault {
     unsigned weight;
     bool of_ensemble;
 } faults[] = {
-    {cut_any, 10, false},   {lose_power, 5, false},  {end_process, 3, false},
-    {crash_soon, 9, false}, {fail_soon, 6, false},   {squeeze, 3, false},
-    {turn_clock, 3, false}, {slow_down, 5, false},   {snapshots_purge, 5, false},
-    {partition, 9, true},   {unblock, 6, true},      {cut_links, 4, true},
-    {depose, 4, true},      {stop_several, 3, true}, {stand_still, 4, true},
-    {faults_wipe, 4, true}, {stall_disk, 3, true},   {stall_loop, 2, true},
-    {stall_tree, 3, true},  {stall_all, 1, true},
+    {cut_any, 10, false},    {lose_power, 5, false},     {end_process, 3, false},
+    {crash_soon, 9, false},  {fail_soon, 6, false},      {squeeze, 3, false},
+    {turn_clock, 3, false},  {slow_down, 5, false},      {snapshots_purge, 5, false},
+    {partition, 9, true},    {unblock, 6, true},         {cut_links, 4, true},
+    {take_files, 2, false},  {squeeze_several, 1, true}, {depose, 4, true},
+    {stop_several, 3, true}, {stand_still, 4, true},     {faults_wipe, 4, true},
+    {stall_disk, 3, true},   {stall_loop, 2, true},      {stall_tree, 3, true},
+    {stall_all, 1, true},
 };
 
 /* What is cut may always be connected again, and some connection of a client break. */

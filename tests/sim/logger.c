@@ -11,7 +11,7 @@ bool logger_is_over(struct world *w, struct server *s, int rc, bool must_work, c
 {
     struct faults *f = &s->faults;
     bool hit = faults_hit(s);
-    if (rc < 0 && !hit && !f->squeezed)
+    if (rc < 0 && !hit && !f->squeezed && !f->no_files && !f->rotten)
         sim_fail(w, SIM_BROKEN, "%s: the disk works, but: %s", s->name, e->text);
     bool crash = hit && f->kind == DISK_MEM_CRASH;
     if (hit)
@@ -175,16 +175,24 @@ static int install(struct world *w, struct server *s, struct err *e)
     return 0;
 }
 
+/* The first `n` orders are done. */
+static void drop_orders(struct server *s, size_t n)
+{
+    s->n_orders -= n;
+    memmove(s->orders, s->orders + n, s->n_orders * sizeof(*s->orders));
+}
+
 /* As the log thread: all of them, then one sync for what was appended. */
 static int carry_out(struct world *w, struct server *s, size_t n, bool *appended, struct err *e)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        const struct log_order *o = &s->orders[i];
+    size_t done;
+    for (done = 0; rc == 0 && done < n; done++) {
+        const struct log_order *o = &s->orders[done];
         switch (o->work) {
         case LOG_APPEND:
             rc = append(w, s, o->batch, e);
-            *appended = true;
+            *appended = s->log_appended = true;
             break;
         case LOG_ROLL:
             rc = txnlog_roll(&s->log, e);
@@ -197,8 +205,11 @@ static int carry_out(struct world *w, struct server *s, size_t n, bool *appended
             break;
         }
     }
+    drop_orders(s, rc < 0 ? done - 1 : done);
+    *appended = s->log_appended;
     if (rc < 0 || !*appended)
         return rc;
+    s->log_appended = false;
     s->synced = s->log.last_zxid;
     if (w->options.breakage == BREAK_ack_before_sync)
         return 0;
@@ -206,6 +217,18 @@ static int carry_out(struct world *w, struct server *s, size_t n, bool *appended
     if (rc == 0)
         invariant_synced(w, s, s->synced);
     return rc;
+}
+
+/* What has no room, or no descriptor, waits for it. */
+static bool waits_for_room(struct world *w, struct server *s, int rc, const struct err *e)
+{
+    if (!store_is_short(rc) || s->log.failed != 0 || s->n_orders == 0 ||
+        s->orders[0].work != LOG_APPEND)
+        return false;
+    cover_point(COVER_log_waits);
+    if (!s->log_waits)
+        sim_trace(w, "%s: %s; it waits", s->name, e->text);
+    return true;
 }
 
 static void run(struct world *w, void *arg)
@@ -222,10 +245,14 @@ static void run(struct world *w, void *arg)
     }
     size_t n = chance(w, 4) ? (size_t)between(w, 1, (int64_t)s->n_orders) : s->n_orders;
     int rc = carry_out(w, s, n, &appended, &e);
-    if (logger_is_over(w, s, rc, true, &e))
+    s->log_waits = waits_for_room(w, s, rc, &e);
+    if (logger_is_over(w, s, rc, !s->log_waits, &e))
         return;
-    s->n_orders -= n;
-    memmove(s->orders, s->orders + n, s->n_orders * sizeof(*s->orders));
+    if (s->log_waits) {
+        s->log_busy = true;
+        sim_at(w, between(w, 100, 1000), run, s);
+        return;
+    }
     if (appended)
         sim_at(w, between(w, 0, 5), tell, s);
     if (s->n_orders > 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A bit that rots: of what is on the disk it turns over, before a start of the replica, which may
- * refuse to start, or start with all that it had. Epoch files have no checksum, in ZooKeeper's
- * format: they are spared. */
+ * refuse to start, or start with all that it had. Then it turns back, or stays so: a replica that
+ * refuses gets an empty disk from its operator, if that may be lost. Epoch files have no checksum,
+ * in ZooKeeper's format: they are spared. */
 #include "sim.h"
 
 /* The n-th file of a directory that may rot, or how many there are. */
@@ -35,7 +36,7 @@ static char *any_file(struct world *w, struct server *s)
 bool rot_flip_bit(struct world *w, struct server *s)
 {
     struct faults *f = &s->faults;
-    if (w->faults_off || f->armed || f->squeezed || !chance(w, 6))
+    if (w->faults_off || f->armed || f->squeezed || f->rotten || f->no_files || !chance(w, 6))
         return false;
     char *path = any_file(w, s);
     f->flipped_at = rng_below(&w->rng, chance(w, 2) ? 200 : 5000);
@@ -50,9 +51,14 @@ bool rot_flip_bit(struct world *w, struct server *s)
     return true;
 }
 
-void rot_flip_back(struct server *s)
+/* The replica has started with it, or not. */
+void rot_settle(struct world *w, struct server *s, bool started)
 {
-    disk_mem_flip(s->disk, s->faults.flipped, s->faults.flipped_at, s->faults.flipped_bit);
-    free(s->faults.flipped);
-    s->faults.flipped = NULL;
+    struct faults *f = &s->faults;
+    cover_point(started ? COVER_fault_rot_survived : COVER_fault_rot_refused);
+    f->rotten = chance(w, 2) && faults_may_lose(w, s);
+    if (!f->rotten)
+        disk_mem_flip(s->disk, f->flipped, f->flipped_at, f->flipped_bit);
+    free(f->flipped);
+    f->flipped = NULL;
 }

@@ -310,6 +310,7 @@ void server_start(struct world *w, void *server)
     config.log_base = s->log_base;
     s->node = node_open(&config, tree, server_clock(w, s));
     s->up = true;
+    s->log_appended = s->log_waits = false;
     s->log_busy = s->snapshot_done_due = s->mute = s->no_ticks = false;
     s->change_made = s->change_due = false;
     s->next_turn_ms = INT64_MAX;

@@ -111,8 +111,10 @@ struct faults {
     enum disk_mem_fault kind;
     uint64_t hits_at; /* the disk's operation that meets it */
     bool squeezed;    /* the disk is full */
+    bool no_files;    /* there are no descriptors */
     int64_t slow_ms;  /* how long each sync takes at least */
     int64_t tree_ms;  /* how long a tree takes that it sends; 0: as usual */
+    bool rotten;      /* a bit that turned over stays so */
     char *flipped;    /* the file with a bad bit, or NULL */
     uint64_t flipped_at;
     uint8_t flipped_bit;
@@ -177,6 +179,8 @@ struct server {
     struct log_order *orders;
     size_t n_orders, cap_orders;
     bool log_busy;
+    bool log_appended;      /* since the last sync */
+    bool log_waits;         /* for room */
     const char *epoch_name; /* that is being saved, or NULL */
     int64_t epoch;
     bool mute;                   /* for mute_log */

@@ -415,6 +415,8 @@ void faults_heal(struct world *w);
 void faults_block(struct world *w, unsigned from, unsigned to);
 void faults_isolate(struct world *w, unsigned place);
 void faults_pause(struct world *w, struct server *s, int64_t ms);
+bool faults_may_lose(const struct world *w, const struct server *s);
+void faults_replace(struct world *w, struct server *s);
 void faults_wipe(struct world *w, struct server *s);
 
 /* stalls.c */
@@ -428,7 +430,7 @@ void stall_end(struct world *w, struct server *s);
 
 /* rot.c */
 bool rot_flip_bit(struct world *w, struct server *s);
-void rot_flip_back(struct server *s);
+void rot_settle(struct world *w, struct server *s, bool started);
 
 /* ending.c */
 bool server_is_settled(const struct world *w, const struct server *s);

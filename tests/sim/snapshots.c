@@ -136,9 +136,7 @@ bool recover(struct world *w, struct server *s, struct tree **tree, struct zab_h
     *tree = tree_open(rng_next(&w->rng));
     int rc = recover_all(w, s, *tree, &r, h, &e);
     if (flipped)
-        rot_flip_back(s);
-    if (flipped)
-        cover_point(rc == 0 ? COVER_fault_rot_survived : COVER_fault_rot_refused);
+        rot_settle(w, s, rc == 0);
     if (rc == 0) {
         if (r.torn_tail)
             cover_point(COVER_fault_torn);
@@ -152,9 +150,15 @@ bool recover(struct world *w, struct server *s, struct tree **tree, struct zab_h
     }
     tree_close(*tree);
     store_close(&s->store);
-    if (!faults_hit(s) && !s->faults.squeezed && !flipped)
+    if (!faults_hit(s) && !s->faults.squeezed && !s->faults.no_files && !flipped &&
+        !s->faults.rotten)
         sim_fail(w, SIM_BROKEN, "%s does not start: %s", s->name, e.text);
     sim_trace(w, "%s: does not start: %s", s->name, e.text);
+    if (s->faults.rotten && !faults_hit(s) && !s->faults.squeezed && !s->faults.no_files) {
+        cover_point(COVER_fault_replaced);
+        faults_replace(w, s);
+        return false;
+    }
     if (s->faults.kind == DISK_MEM_CRASH && chance(w, 2))
         disk_mem_crash(s->disk);
     else
