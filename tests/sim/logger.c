@@ -40,47 +40,30 @@ static bool is_stalled(struct world *w, struct server *s,
 
 /* ---- Epochs ---- */
 
-static bool save_epoch(struct world *w, struct server *s, const char *name, int64_t epoch)
+static int save_epoch(struct world *w, struct server *s, const char *name, int64_t epoch,
+                      struct err *e)
 {
-    struct err e = {0};
-    if (!breaks(w, BREAK_unsaved_epoch, 4)) {
-        int rc = store_epoch_write(&s->store, name, epoch, &e);
-        if (logger_is_over(w, s, rc, true, &e))
-            return false;
-    }
+    int rc = breaks(w, BREAK_unsaved_epoch, 4) ? 0 : store_epoch_write(&s->store, name, epoch, e);
+    if (rc < 0)
+        return rc;
     if (strcmp(name, "acceptedEpoch") == 0)
         s->memory.accepted_epoch = epoch;
     else if (strcmp(name, "currentEpoch") == 0)
         s->memory.current_epoch = epoch;
     server_later(s, &(struct node_event){.type = NODE_EPOCH_SAVED});
-    return true;
+    return 0;
 }
 
-static void save_epoch_now(struct world *w, void *arg)
-{
-    struct server *s = arg;
-    const char *name = s->epoch_name;
-    if (!s->up || !name)
-        return;
-    if (is_stalled(w, s, save_epoch_now))
-        return;
-    s->epoch_name = NULL;
-    if (save_epoch(w, s, name, s->epoch))
-        server_turn_soon(w, s);
-}
-
-/* At once, as if the loop waited for it, or when the disk comes to it. */
+/* In its place among what the log has to do; in a script at once. */
 void logger_save_epoch(struct world *w, struct server *s, const char *name, int64_t epoch)
 {
-    bool stalled = w->now_ms < s->disk_until_ms;
-    if (!stalled && (w->options.script || chance(w, 2))) {
-        save_epoch(w, s, name, epoch);
+    struct err e = {0};
+    if (!w->options.script) {
+        logger_order(w, s, (struct log_order){.work = LOG_SAVE, .epoch_name = name, .zxid = epoch});
         return;
     }
-    ensure(!s->epoch_name);
-    s->epoch_name = name;
-    s->epoch = epoch;
-    sim_at(w, s->faults.slow_ms + between(w, 0, 15), save_epoch_now, s);
+    int rc = save_epoch(w, s, name, epoch, &e);
+    logger_is_over(w, s, rc, true, &e);
 }
 
 /* ---- The log ---- */
@@ -202,6 +185,10 @@ static int carry_out(struct world *w, struct server *s, size_t n, bool *appended
             break;
         case LOG_INSTALL:
             rc = install(w, s, e);
+            break;
+        case LOG_SAVE:
+            rc = save_epoch(w, s, o->epoch_name, o->zxid, e);
+            server_turn_soon(w, s);
             break;
         }
     }

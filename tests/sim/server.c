@@ -328,7 +328,6 @@ void server_stop(struct world *w, struct server *s, bool power_lost, const char 
     sim_trace(w, "%s: %s (%s)", s->name, power_lost ? "the power fails" : "the process ends", why);
     s->up = false;
     s->paused_until_ms = s->busy_until_ms = s->spent_us = 0;
-    s->epoch_name = NULL;
     w->n_crashes++;
     reads_died(w, s);
     node_close(s->node);

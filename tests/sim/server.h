@@ -92,12 +92,14 @@ enum log_work {
     LOG_ROLL,
     LOG_TRUNCATE,
     LOG_INSTALL,
+    LOG_SAVE,
 };
 
 struct log_order {
     enum log_work work;
     struct node_batch *batch;
     int64_t zxid;
+    const char *epoch_name; /* and its number in `zxid` */
 };
 
 /* What the node wants from the log. */
