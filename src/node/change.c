@@ -42,6 +42,12 @@ static void view_of_znode(const struct node *n, const struct znode *z, struct vi
                        .acl = tree_acl(n->tree, znode_acl_id(z))};
 }
 
+/* Nothing that is on its way changes the node, or makes another of that path. */
+bool view_is_of_tree(const struct node *n, struct slice path)
+{
+    return !change_find(n, path, path_hash(n, path));
+}
+
 /* The node as all proposals leave it; false if it will not exist. */
 bool view_get(struct node *n, struct slice path, struct view *v)
 {

@@ -430,6 +430,7 @@ void prepare_close_session(struct node *n, int64_t zxid, int64_t session_id, str
 
 /* change.c */
 bool view_get(struct node *n, struct slice path, struct view *v);
+bool view_is_of_tree(const struct node *n, struct slice path);
 void view_put(struct node *n, struct slice path, const struct view *v, int64_t zxid);
 void change_forget(struct node *n, int64_t committed_zxid);
 void change_close(struct node *n);

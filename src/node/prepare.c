@@ -199,7 +199,8 @@ static int32_t prepare_delete(struct node *n, const struct requester *who, int64
     return ZK_OK;
 }
 
-/* Asked for by the replica itself: the container or TTL node may have come to life again. */
+/* Asked for by the replica itself, since the node in the tree is due: it may have come to life
+ * again, or another of that path may be on its way. */
 int32_t prepare_delete_container(struct node *n, int64_t zxid, struct slice path, struct buf *out)
 {
     struct view node;
@@ -207,6 +208,8 @@ int32_t prepare_delete_container(struct node *n, int64_t zxid, struct slice path
         return ZK_NONODE;
     if (node.num_children > 0)
         return ZK_NOTEMPTY;
+    if (!view_is_of_tree(n, path))
+        return ZK_BADVERSION;
     enum ephemeral_type type = ephemeral_type_of(node.ephemeral_owner);
     if (type != EPHEMERAL_CONTAINER && type != EPHEMERAL_TTL)
         return ZK_BADVERSION;
