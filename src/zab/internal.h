@@ -147,6 +147,7 @@ struct learner {
     int64_t last_zxid; /* as ACKEPOCH told */
     int64_t acked;     /* it has all up to here */
     int64_t deadline_ms;
+    int64_t chosen_ms;    /* SYNCING: since then */
     int64_t heard_ms;     /* READY: when its last packet came */
     int64_t awaited_zxid; /* an ACK of this or a later one is due, 0: none */
     int64_t awaited_since_ms;

@@ -492,13 +492,21 @@ static void reject_late(struct zab *z)
     }
 }
 
-/* Learners that are being synchronised count, as long as they are in time. */
+/* One that is being synchronised counts for initLimit: whatever time its tree then takes, others
+ * are not to wait for it with a leader that has no quorum. */
+static bool counts_as_present(const struct zab *z, const struct learner *l)
+{
+    return l->step >= LEARNER_SYNCED ||
+           (l->step == LEARNER_SYNCING &&
+            z->now_ms - l->chosen_ms < (int64_t)z->init_limit * z->tick_ms);
+}
+
 static bool has_synced_quorum(const struct zab *z)
 {
     const struct leader *ld = &z->leader;
     uint64_t set = quorum_bit(&z->quorum, z->sid);
     for (size_t i = 0; i < ld->n_learners; i++)
-        set |= learner_is_forwarding(&ld->learners[i]) ? ld->learners[i].bit : 0;
+        set |= counts_as_present(z, &ld->learners[i]) ? ld->learners[i].bit : 0;
     return quorum_contains(&z->quorum, set);
 }
 

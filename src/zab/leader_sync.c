@@ -128,6 +128,7 @@ void leader_sync_chosen(struct zab *z, const struct zab_event *ev)
     send_history(z, l, from);
     send_newleader(z, l);
     l->step = LEARNER_SYNCING;
+    l->chosen_ms = z->now_ms;
     l->deadline_ms = sync == ZAB_SYNC_SNAP ? INT64_MAX /* TREE_SENT comes, or the connection ends */
                                            : z->now_ms + (int64_t)z->init_limit * z->tick_ms;
 }
