@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -136,6 +137,16 @@ int net_listen_for_servers(struct server *s, bool election, uv_connection_cb on_
             return 0;
         uv_sleep(1000);
     }
+}
+
+/* Give the connection up when what was sent is not acknowledged in that time: TCP would try again
+ * ever more rarely, long after the network is well. The peer must read all the time. */
+void net_set_user_timeout(const uv_tcp_t *tcp, int ms)
+{
+    uv_os_fd_t fd;
+    unsigned v = (unsigned)ms;
+    if (uv_fileno((const uv_handle_t *)tcp, &fd) == 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &v, sizeof(v));
 }
 
 int net_peer_address(const uv_tcp_t *tcp, char ip[INET6_ADDRSTRLEN], bool *v6)

@@ -19,6 +19,8 @@ enum {
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 2000,
     KEEP_ALIVE_S = 30,
+    UNHEARD_MIN_MS = 2000, /* what was sent is acknowledged in so long, or in two ticks */
+    DIAL_MIN_MS = 1000,    /* for an attempt to connect, or a tick: a lost SYN costs no more */
 };
 
 struct peer;
@@ -245,6 +247,7 @@ static void conn_stands(struct peer_conn *c, struct peer *peer)
     peer->dial = NULL;
     uv_tcp_nodelay(&c->tcp, 1);
     uv_tcp_keepalive(&c->tcp, 1, KEEP_ALIVE_S);
+    net_set_user_timeout(&c->tcp, MAX(2 * (int)c->peers->server->config->tick_ms, UNHEARD_MIN_MS));
     log_info("election connection with server.%" PRId64, ev.sid);
     server_step(c->peers->server, &ev);
     conn_send(c);
@@ -454,14 +457,19 @@ static void on_dialled(void *arg, int fd)
     peer_failed(peer);
 }
 
+static uint64_t dial_ms(const struct config *c)
+{
+    return (uint64_t)MIN(c->quorum_timeout_ms, MAX(c->tick_ms, DIAL_MIN_MS));
+}
+
 static void peer_connect(struct peer *peer)
 {
     struct server *s = peer->peers->server;
     const struct ensemble_address *a = &peer->server->addresses[peer->next_address];
     if (peer->dial || peer->greeting || peer->conn || s->stopping)
         return;
-    peer->dial = dial_start(&s->loop, a->host, a->election_port,
-                            (uint64_t)s->config->quorum_timeout_ms, on_dialled, peer);
+    peer->dial =
+        dial_start(&s->loop, a->host, a->election_port, dial_ms(s->config), on_dialled, peer);
     if (!peer->dial)
         retry_later(peer);
 }

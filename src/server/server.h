@@ -92,6 +92,7 @@ int net_listen_for_servers(struct server *s, bool election, uv_connection_cb on_
                            struct err *e);
 
 /* The other end's port, 0 if it is gone, and its address; that of IPv4 over IPv6 as itself. */
+void net_set_user_timeout(const uv_tcp_t *tcp, int ms);
 int net_peer_address(const uv_tcp_t *tcp, char ip[INET6_ADDRSTRLEN], bool *v6);
 
 /* server.c: tell the node of something, and do what it says. Not from within an effect. */

@@ -161,7 +161,8 @@ void streams_tell_drained(struct server *s)
 void streams_close_overdue(struct server *s)
 {
     LIST_FOR_EACH (st, &s->streams, struct stream, open_link) {
-        if (st->deadline_ms != 0 && st->deadline_ms <= uv_now(&s->loop))
+        if ((st->deadline_ms != 0 && st->deadline_ms <= uv_now(&s->loop)) ||
+            (st->sender && tree_sender_is_stuck(st->sender)))
             stream_end(st);
     }
 }

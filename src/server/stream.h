@@ -71,6 +71,7 @@ void streams_end_all(struct server *s);
 struct tree_sender *tree_sender_start(struct stream *st, const struct tree *t, size_t before);
 void tree_sender_go(struct tree_sender *ts);   /* what was written before it is through */
 void tree_sender_more(struct tree_sender *ts); /* with TLS: append the next bytes to st->clear */
+bool tree_sender_is_stuck(const struct tree_sender *ts);
 void tree_sender_cancel(struct tree_sender *ts);
 
 #endif

@@ -37,6 +37,8 @@ struct tree_sender {
     bool child_ended;
     bool pipe_ended;
     uint64_t started_ms;
+    uint64_t moved_ms; /* with TLS: when the socket last took something */
+    int stall_ms;      /* the learner takes something in that time */
 };
 
 static void sender_free(struct tree_sender *ts)
@@ -56,7 +58,9 @@ static int write_piece(struct tree_sender *ts, struct buf *b)
             done += (size_t)n;
         else if (errno != EAGAIN && errno != EINTR)
             return -errno;
-        else if (poll(&p, 1, -1) < 0 && errno != EINTR)
+        else if ((n = poll(&p, 1, ts->stall_ms)) == 0)
+            return -ETIMEDOUT;
+        else if (n < 0 && errno != EINTR)
             return -errno;
     }
     buf_reset(b);
@@ -151,6 +155,7 @@ static void on_piece(uv_stream_t *pipe, ssize_t n, const uv_buf_t *buf)
 
 void tree_sender_more(struct tree_sender *ts)
 {
+    ts->moved_ms = uv_now(&ts->stream->server->loop);
     if (!ts->pipe_ended)
         uv_read_start((uv_stream_t *)&ts->pipe, on_alloc, on_piece);
 }
@@ -193,7 +198,8 @@ struct tree_sender *tree_sender_start(struct stream *st, const struct tree *t, s
     struct tree_sender *ts = mem_zalloc(sizeof(*ts));
     ts->stream = st;
     ts->tree = t;
-    ts->started_ms = uv_now(&st->server->loop);
+    ts->started_ms = ts->moved_ms = uv_now(&st->server->loop);
+    ts->stall_ms = (int)(st->server->config->init_limit * st->server->config->tick_ms);
     ensure(before <= st->pub->out.len);
     buf_append(&ts->before, st->pub->out.data, before);
     buf_reserve(&ts->piece, PIECE_SIZE);
@@ -214,6 +220,11 @@ void tree_sender_go(struct tree_sender *ts)
 {
     if (write(ts->child.fd, "", 1) != 1)
         log_warn("the process that sends the tree to a learner is gone");
+}
+
+bool tree_sender_is_stuck(const struct tree_sender *ts)
+{
+    return ts->piped && uv_now(&ts->stream->server->loop) - ts->moved_ms > (uint64_t)ts->stall_ms;
 }
 
 void tree_sender_cancel(struct tree_sender *ts)

@@ -102,6 +102,18 @@ PY
     stop $ALL
 }
 
+@test "servers that heard nothing of each other for long serve soon after the network is well" {
+    local i
+    networked silent 3
+    for i in $ALL; do
+        cut "$i" "$(without "$i")"
+    done
+    wait_for 20 does_not_serve 1
+    sleep 15
+    network heal
+    wait_for 6 have_formed $ALL
+}
+
 @test "five servers of which one alone sees both sides go on" {
     networked bridge 5
     start_load bridge
