@@ -155,7 +155,7 @@ static void say_mntr(struct node *n, struct buf *out)
                "zk_approximate_data_size\t%" PRIu64 "\nzk_global_sessions\t%zu\n"
                "zk_local_sessions\t0\nzk_open_file_descriptor_count\t%" PRId64 "\n"
                "zk_max_file_descriptor_count\t%" PRId64 "\nzk_uptime\t%" PRId64 "\n"
-               "zab_max_turn_ms\t%" PRId64 "\n",
+               "zk_max_turn_ms\t%" PRId64 "\n",
                tree_count(n->tree), n->watches.n_watches, tree_ephemeral_count(n->tree),
                tree_data_size(n->tree), n->sessions.count, n->gauges.open_fds, n->gauges.max_fds,
                n->now_ms - n->started_ms, s->max_turn_ms);
