@@ -17,7 +17,7 @@ static int64_t number_of(const char *dir, const char *name)
     struct store s = {.disk = disk_posix(), .data_dir = (char *)dir};
     int64_t value;
     int rc = store_epoch_read(&s, name, &value, NULL);
-    return rc == 0 ? value : rc == -ENOENT ? 0 : 1;
+    return rc == 0 ? value : rc == -EUCLEAN;
 }
 
 /* The epoch in the name of the newest snapshot. */
