@@ -23,10 +23,13 @@ for servers in 1 3+1; do
 done
 
 $sim --seeds "1-$seeds" --jobs "$jobs" || fail "seeds 1-$seeds"
+$sim --operators --seeds "1-$((seeds / 10))" --jobs "$jobs" || fail "operators, seeds 1-$((seeds / 10))"
 
 # 5: only the whole swarm notices it, by what it has not covered.
 for name in $($sim --help | sed -n 's/^    \([a-z_]*\)  .*/\1/p'); do
-    $sim --break "$name" --seeds 1-300 --jobs "$jobs" >/dev/null 2>&1
+    operators=
+    [ "$name" = no_identity ] && operators=--operators
+    $sim --break "$name" $operators --seeds 1-300 --jobs "$jobs" >/dev/null 2>&1
     status=$?
     case $name:$status in
     only_exists:5 | *:1 | *:3) ;;

@@ -37,6 +37,8 @@ static void tell_reply(struct world *w, struct client *c, const struct session_r
     c->n_waiting--;
     memmove(c->waiting, c->waiting + 1, c->n_waiting * sizeof(c->waiting[0]));
     r->told = true;
+    if (w->lenient && !slice_is_null(reply->body))
+        operators_told(r, reply->err);
     w->n_told++;
     if (r->answered && !slice_is_null(reply->body) && r->err != reply->err)
         sim_fail(w, SIM_BROKEN, "client %u: request %d was answered %s, and its session says %s",

@@ -23,6 +23,7 @@ enum cover_kind {
     COVER_WATCH,       /* enum zk_event_type, kind of the watch */
     COVER_MISSED,      /* the same: told when it was set again */
     COVER_SESSION,     /* enum client_state */
+    COVER_DEED,        /* of operators: which */
     COVER_PLIGHT,      /* who stays behind: how, whether it led */
     COVER_BREAKAGE,    /* enum breakage */
 };

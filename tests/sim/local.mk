@@ -4,9 +4,9 @@ check_PROGRAMS += %D%/sim
 TESTS += %D%/check-sim.sh
 EXTRA_DIST += %D%/check-sim.sh %D%/scripts
 %C%_sim_SOURCES = \
-	%D%/answer.c %D%/check.c %D%/client.c %D%/command.c %D%/compare.c %D%/core.c %D%/coverage.c %D%/coverage.h %D%/draw.c %D%/ending.c %D%/ends.c \
+	%D%/answer.c %D%/check.c %D%/client.c %D%/command.c %D%/compare.c %D%/core.c %D%/coverage.c %D%/coverage.h %D%/disks.c %D%/draw.c %D%/ending.c %D%/ends.c \
 	%D%/faults.c %D%/invariant.c %D%/journal.c %D%/journal.h %D%/links.c %D%/logger.c %D%/main.c \
-	%D%/minority.c %D%/model.c %D%/model.h %D%/model_read.c %D%/model_write.c %D%/net.c %D%/options.c %D%/peers.c \
+	%D%/minority.c %D%/model.c %D%/model.h %D%/model_read.c %D%/model_write.c %D%/net.c %D%/operators.c %D%/options.c %D%/peers.c \
 	%D%/proposal.c %D%/reads.c %D%/request.c %D%/rot.c %D%/script.c %D%/server.c %D%/server.h \
 	%D%/sim.h %D%/snapshots.c %D%/stalls.c %D%/tamper.c %D%/tamper_link.c %D%/watchcheck.c %D%/world.c
 %C%_sim_LDFLAGS = -Wl,--wrap=zab_step
@@ -15,5 +15,6 @@ EXTRA_DIST += %D%/check-sim.sh %D%/scripts
 
 SEEDS = 20000
 swarm: %D%/sim
-	%D%/sim --seeds 1-$(SEEDS)
+	%D%/sim --seeds 1-$(SEEDS) --jobs $$(getconf _NPROCESSORS_ONLN)
+	%D%/sim --operators --seeds 1-$$(($(SEEDS) / 10)) --jobs $$(getconf _NPROCESSORS_ONLN)
 .PHONY: swarm

@@ -94,7 +94,8 @@ int main(int argc, char **argv)
         run_seeds(options, &seeds, 0);
     if (seeds.coverage)
         coverage_print(stdout);
-    bool swarm = seeds.to - seeds.from + 1 >= SWARM && !options.script && options.voters == 0;
+    bool swarm = seeds.to - seeds.from + 1 >= SWARM && !options.script && !options.operators &&
+                 options.voters == 0;
     if (status == SIM_FINE && swarm && !coverage_is_whole(stderr))
         status = SIM_UNCOVERED;
     return status;

@@ -8,6 +8,7 @@ static const char usage[] =
     "usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--servers N[+OBSERVERS]]\n"
     "           [--script FILE [--rewrite]] [--break NAME] [--trace]\n"
     "           [--also NAME]... [--jobs N] [--coverage]\n"
+    "           [--operators]\n"
     "Runs replicas in a simulated world. One seed gives one run, always.\n"
     "exit status: 0 fine, 1 an invariant was broken, 2 crashed, 3 stalled, 4 usage\n"
     "        5 a swarm of many seeds does not cover all that it should\n"
@@ -114,19 +115,14 @@ static void parse_servers(const char *text, struct sim_options *o)
 
 void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seeds *seeds)
 {
-    static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
-                                          {"seeds", required_argument, NULL, 'S'},
-                                          {"steps", required_argument, NULL, 'n'},
-                                          {"servers", required_argument, NULL, 'v'},
-                                          {"break", required_argument, NULL, 'b'},
-                                          {"script", required_argument, NULL, 'f'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"rewrite", no_argument, NULL, 'r'},
-                                          {"also", required_argument, NULL, 'a'},
-                                          {"jobs", required_argument, NULL, 'j'},
-                                          {"coverage", no_argument, NULL, 'c'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'S'},
+        {"steps", required_argument, NULL, 'n'}, {"servers", required_argument, NULL, 'v'},
+        {"break", required_argument, NULL, 'b'}, {"script", required_argument, NULL, 'f'},
+        {"trace", no_argument, NULL, 't'},       {"rewrite", no_argument, NULL, 'r'},
+        {"also", required_argument, NULL, 'a'},  {"jobs", required_argument, NULL, 'j'},
+        {"operators", no_argument, NULL, 'o'},   {"coverage", no_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (c == 's')
             seeds->from = seeds->to = whole_number(optarg);
@@ -136,6 +132,8 @@ void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seed
             seeds->jobs = (unsigned)MIN(MAX(whole_number(optarg), 1u), 64u);
         else if (c == 'c')
             seeds->coverage = true;
+        else if (c == 'o')
+            o->operators = true;
         else if (c == 'a')
             also(o, optarg);
         else if (c == 'n')
@@ -171,6 +169,8 @@ void options_print(const struct sim_options *o, FILE *to)
         if (o->also[i])
             fprintf(to, " --also %s", findings[i].name);
     }
+    if (o->operators)
+        fprintf(to, " --operators");
     if (o->script)
         fprintf(to, " --script %s", o->script);
     fprintf(to, " --trace\n");

@@ -43,7 +43,7 @@ static struct node_config config_of(struct world *w, struct server *s)
         return config;
     s->zab = (struct zab_config){.sid = sid_of(s),
                                  .servers = w->zab_servers,
-                                 .n_servers = w->n_servers,
+                                 .n_servers = s->n_known,
                                  .tick_ms = config.tick_ms,
                                  .init_limit = w->times.init_limit,
                                  .sync_limit = w->times.sync_limit,
@@ -51,6 +51,8 @@ static struct node_config config_of(struct world *w, struct server *s)
                                  .counter_full = w->counter_full,
                                  .config_text = slice_str(SIM_CONFIG),
                                  .fresh_id = (int64_t)(rng_next(&w->rng) >> 1 | 1)};
+    if (w->options.breakage == BREAK_no_identity)
+        s->zab.fresh_id = 0;
     config.ensemble = &s->zab;
     return config;
 }
@@ -352,7 +354,7 @@ void server_stop(struct world *w, struct server *s, bool power_lost, const char 
 
 void server_open(struct world *w, struct server *s, unsigned index)
 {
-    *s = (struct server){.index = index, .next_turn_ms = INT64_MAX};
+    *s = (struct server){.index = index, .next_turn_ms = INT64_MAX, .n_known = w->n_servers};
     snprintf(s->name, sizeof(s->name), is_ensemble(w) ? "server %u" : "server", index + 1);
     s->disk = disk_mem_open(rng_next(&w->rng));
     s->memory.log_end = s->memory.durable = s->memory.applied = w->chain[0];

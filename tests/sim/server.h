@@ -155,6 +155,7 @@ struct server {
     bool up;
     bool held;        /* stays down until it is told to start */
     bool starting;    /* its start is planned */
+    unsigned n_known; /* how many servers its configuration lists */
     bool outside;     /* of the majority that is well */
     unsigned life;    /* counts starts, so that events of an earlier one are known */
     int64_t ahead_ms; /* how wrong its clock is, */

@@ -35,6 +35,7 @@
  *     watchcheck.c  watch events against the model
  *     faults.c, stalls.c, rot.c   what goes wrong
  *     ending.c    how a run ends
+ *     operators.c, disks.c   what operators do with disks and servers (--operators)
  *     minority.c  service of a majority while the others stay behind
  *     script.c, command.c   requests and faults from a file, for a trace that is kept */
 #ifndef SIM_H
@@ -91,6 +92,8 @@ enum {
     B(stop_ticks, "stop a leader's clock")                                                         \
     B(lose_touches, "tell a leader of no session that is alive on its learners")                   \
     B(wipe_quorum, "wipe disks of more servers than may be lost")                                  \
+    B(no_identity,                                                                                 \
+      "operators: ensembles do not know themselves, and what is replaced is unlinked")             \
     B(only_exists, "let clients read nothing but whether a node exists")
 
 enum breakage {
@@ -172,6 +175,7 @@ struct sim_options {
     bool also[N_FINDINGS];
     unsigned voters, observers; /* 0: as the seed says */
     bool trace;
+    bool operators;
     const char *script;
     bool rewrite; /* the script, with the trace that it gives */
 };
@@ -207,6 +211,7 @@ struct world {
     bool blocked[PLACES][PLACES]; /* nothing goes from the one to the other */
     uint64_t fault_kinds;         /* a bit each: those of this run */
     int64_t fault_every_ms;
+    bool lenient;          /* operators: nothing is compared with the model */
     bool faults_off;       /* no more of them: the run ends */
     int64_t calm_since_ms; /* all is well, so that no session may expire; 0: it is not */
     struct conn **conns;
@@ -437,6 +442,15 @@ bool server_is_settled(const struct world *w, const struct server *s);
 bool servers_are_settled(const struct world *w, bool only_those_up);
 void wait_for(struct world *w, bool (*done)(const struct world *w), const char *what);
 void world_end_well(struct world *w);
+
+/* disks.c */
+typedef void disk_visitor(void *arg, const char *path, struct slice bytes);
+void disks_each_file(struct disk_mem *m, bool deep, disk_visitor *visit, void *arg);
+struct disk_mem *disks_copy(struct world *w, struct disk_mem *from, bool only_history);
+
+/* operators.c */
+void operators_run(struct world *w);
+void operators_told(const struct request *r, int32_t err);
 
 /* minority.c */
 void minority_stays_behind(struct world *w);

@@ -150,6 +150,10 @@ bool recover(struct world *w, struct server *s, struct tree **tree, struct zab_h
     }
     tree_close(*tree);
     store_close(&s->store);
+    if (w->lenient) {
+        s->held = true; /* its operator has to do something */
+        return false;
+    }
     if (!faults_hit(s) && !s->faults.squeezed && !s->faults.no_files && !flipped &&
         !s->faults.rotten)
         sim_fail(w, SIM_BROKEN, "%s does not start: %s", s->name, e.text);

@@ -204,11 +204,14 @@ void world_run(const struct sim_options *options)
 {
     static struct world w;
     world_open(&w, options);
-    if (options->script)
+    if (options->operators)
+        operators_run(&w);
+    else if (options->script)
         script_run(&w, options->script);
     else
         run_randomly(&w);
-    world_end_well(&w);
+    if (!options->operators)
+        world_end_well(&w);
     sim_trace(&w,
               "seed %" PRIu64 ": %u servers, %zu transactions, %" PRIu64 " answers, %" PRIu64
               " crashes, %" PRIu64 " snapshots, %zu epochs, %" PRIu64 " truncates, %" PRIu64
