@@ -270,8 +270,7 @@ static void check_answer(struct world *w, struct conn *conn, struct request *r, 
         check_refusal(w, conn, r, zxid, &answer);
     } else if (r->op.type != ZK_OP_addWatch && r->op.type != ZK_OP_removeWatches) {
         check_read(w, r, zxid, &answer);
-        if (w->options.also[ALSO_late_reads])
-            check_order(w, conn, r, zxid);
+        check_order(w, conn, r, zxid);
     }
     buf_close(&answer);
     watchcheck_answered(w, conn, r, err);

@@ -7,7 +7,7 @@
 static const char usage[] =
     "usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--servers N[+OBSERVERS]]\n"
     "           [--script FILE [--rewrite]] [--break NAME] [--trace]\n"
-    "           [--also NAME]... [--jobs N] [--coverage]\n"
+    "           [--jobs N] [--coverage]\n"
     "           [--operators]\n"
     "Runs replicas in a simulated world. One seed gives one run, always.\n"
     "exit status: 0 fine, 1 an invariant was broken, 2 crashed, 3 stalled, 4 usage\n"
@@ -23,22 +23,11 @@ static const struct {
 #undef BREAKAGE_TEXT
 };
 
-static const struct {
-    const char *name, *text;
-} findings[] = {
-#define FINDING_TEXT(name, text) {#name, text},
-    FINDINGS(FINDING_TEXT)
-#undef FINDING_TEXT
-};
-
 static void print_usage(FILE *to)
 {
     fputs(usage, to);
     for (size_t i = 1; i < ARRAY_LEN(breakages); i++)
         fprintf(to, "    %-18s %s\n", breakages[i].name, breakages[i].text);
-    fputs("--also NAME does what the replica is known not to stand yet:\n", to);
-    for (size_t i = 0; i < ARRAY_LEN(findings); i++)
-        fprintf(to, "  + %-18s %s\n", findings[i].name, findings[i].text);
 }
 
 static _Noreturn void say_usage(void)
@@ -79,17 +68,6 @@ static enum breakage breakage_of(const char *name)
     say_usage();
 }
 
-static void also(struct sim_options *o, const char *name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(findings); i++) {
-        if (strcmp(findings[i].name, name) == 0) {
-            o->also[i] = true;
-            return;
-        }
-    }
-    say_usage();
-}
-
 static void range_of(const char *text, struct sim_seeds *seeds)
 {
     char *end;
@@ -115,14 +93,19 @@ static void parse_servers(const char *text, struct sim_options *o)
 
 void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seeds *seeds)
 {
-    static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'S'},
-        {"steps", required_argument, NULL, 'n'}, {"servers", required_argument, NULL, 'v'},
-        {"break", required_argument, NULL, 'b'}, {"script", required_argument, NULL, 'f'},
-        {"trace", no_argument, NULL, 't'},       {"rewrite", no_argument, NULL, 'r'},
-        {"also", required_argument, NULL, 'a'},  {"jobs", required_argument, NULL, 'j'},
-        {"operators", no_argument, NULL, 'o'},   {"coverage", no_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seeds", required_argument, NULL, 'S'},
+                                          {"steps", required_argument, NULL, 'n'},
+                                          {"servers", required_argument, NULL, 'v'},
+                                          {"break", required_argument, NULL, 'b'},
+                                          {"script", required_argument, NULL, 'f'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"rewrite", no_argument, NULL, 'r'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"operators", no_argument, NULL, 'o'},
+                                          {"coverage", no_argument, NULL, 'c'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (c == 's')
             seeds->from = seeds->to = whole_number(optarg);
@@ -134,8 +117,6 @@ void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seed
             seeds->coverage = true;
         else if (c == 'o')
             o->operators = true;
-        else if (c == 'a')
-            also(o, optarg);
         else if (c == 'n')
             o->steps = whole_number(optarg);
         else if (c == 'v')
@@ -165,10 +146,6 @@ void options_print(const struct sim_options *o, FILE *to)
         fprintf(to, " --servers %u+%u", o->voters, o->observers);
     if (o->breakage != BREAK_NOTHING)
         fprintf(to, " --break %s", breakages[o->breakage].name);
-    for (size_t i = 0; i < ARRAY_LEN(findings); i++) {
-        if (o->also[i])
-            fprintf(to, " --also %s", findings[i].name);
-    }
     if (o->operators)
         fprintf(to, " --operators");
     if (o->script)

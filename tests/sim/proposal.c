@@ -84,13 +84,10 @@ static struct request *propose_error(struct world *w, const struct zk_txn_header
 }
 
 /* A single replica hears of its sessions itself, so that it is known when it may give one up. */
-static void check_expiry(struct world *w, const struct server *by, const struct model_session *s)
+static void check_expiry(struct world *w, const struct model_session *s)
 {
     const struct session_seen *seen = journal_session(w, s->id);
     cover_point(COVER_check_expiry);
-    bool defers = by->turn_work < node_limits_default().turn_work;
-    if (defers && !w->options.also[ALSO_unheard])
-        return;
     if (!is_ensemble(w) && seen && w->now_ms - seen->heard_ms < s->timeout_ms)
         sim_fail(w, SIM_BROKEN,
                  "session 0x%" PRIx64 " expires after %" PRId64 " ms, its timeout is %d",
@@ -98,8 +95,8 @@ static void check_expiry(struct world *w, const struct server *by, const struct 
 }
 
 /* Asked for by the client, or since it was silent for too long. */
-static struct request *propose_close(struct world *w, const struct server *by,
-                                     const struct zk_txn_header *h, struct model *m)
+static struct request *propose_close(struct world *w, const struct zk_txn_header *h,
+                                     struct model *m)
 {
     struct request *r = NULL;
     struct buf answer = {0};
@@ -108,7 +105,7 @@ static struct request *propose_close(struct world *w, const struct server *by,
         sim_fail(w, SIM_BROKEN, "session 0x%" PRIx64 " is closed, but is gone",
                  (uint64_t)h->client_id);
     if (h->cxid == 0) {
-        check_expiry(w, by, s);
+        check_expiry(w, s);
     } else {
         r = claim_request(w, h, m);
         buf_printf(&answer, "OK ");
@@ -175,7 +172,7 @@ static struct entry *propose(struct world *w, struct server *s, struct slice txn
         propose_session(w, &h, jute_read_int(&r), &e->after);
         break;
     case ZK_OP_closeSession:
-        e->request = propose_close(w, s, &h, &e->after);
+        e->request = propose_close(w, &h, &e->after);
         break;
     case ZK_OP_deleteContainer:
         propose_delete_container(w, s, &h, jute_read_buffer(&r), &e->after);

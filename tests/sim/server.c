@@ -38,7 +38,6 @@ static struct node_config config_of(struct world *w, struct server *s)
         .envi_text = "",
     };
     draw_config(w, &config);
-    s->turn_work = config.limits.turn_work;
     if (!is_ensemble(w))
         return config;
     s->zab = (struct zab_config){.sid = sid_of(s),

@@ -103,19 +103,6 @@ enum breakage {
 #undef BREAKAGE_ENUM
 };
 
-/* What the replica does not stand yet (--also NAME): it is in no seed until it is put right. */
-#define FINDINGS(F)                                                                                \
-    F(unheard, "a session is not heard of while its frames wait for a turn, and expires")          \
-    F(late_reads,                                                                                  \
-      "a read that waits for its reader, or its turn, shows a later write of its session")
-
-enum finding {
-#define FINDING_ENUM(name, text) ALSO_##name,
-    FINDINGS(FINDING_ENUM)
-#undef FINDING_ENUM
-        N_FINDINGS,
-};
-
 struct sim_event {
     int64_t at_ms;
     uint64_t seq;
@@ -172,7 +159,6 @@ struct sim_options {
     uint64_t seed;
     uint64_t steps;
     enum breakage breakage;
-    bool also[N_FINDINGS];
     unsigned voters, observers; /* 0: as the seed says */
     bool trace;
     bool operators;
