@@ -29,8 +29,9 @@ struct peer_conn {
     uv_tcp_t tcp;
     struct list link; /* peers.conns */
     struct peers *peers;
-    struct peer *peer; /* NULL: it has not greeted yet */
-    struct peer *to;   /* to whom it was made; NULL: it was accepted, or stands */
+    struct peer *peer;         /* NULL: it has not greeted yet */
+    char ip[INET6_ADDRSTRLEN]; /* "" unless it was accepted */
+    struct peer *to;           /* to whom it was made; NULL: it was accepted, or stands */
     struct buf in;
     uv_write_t write;
     struct buf sending;
@@ -367,28 +368,48 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(c->peers->server->read_buffer, READ_SIZE);
 }
 
-/* The oldest goes: those who say nothing do not keep out those who would. */
+static bool is_stranger(const struct peer_conn *c)
+{
+    return !c->peer && !c->ended && c->ip[0] != '\0';
+}
+
+static size_t strangers_of(const struct peers *p, const char *ip)
+{
+    size_t n = 0;
+    LIST_FOR_EACH (c, &p->conns, struct peer_conn, link)
+        n += is_stranger(c) && strcmp(c->ip, ip) == 0;
+    return n;
+}
+
+/* Of the address that most are from, the oldest goes: those that say nothing, however many connect,
+ * do not keep out one that would. */
 static void limit_strangers(struct peers *p)
 {
+    struct peer_conn *worst = NULL;
+    size_t most = 0;
+    if (p->n_strangers <= STRANGERS_MAX)
+        return;
     LIST_FOR_EACH (c, &p->conns, struct peer_conn, link) {
-        if (p->n_strangers <= STRANGERS_MAX)
-            return;
-        if (!c->peer && !c->ended)
-            conn_end(c);
+        size_t n = is_stranger(c) ? strangers_of(p, c->ip) : 0;
+        if (n > most) {
+            most = n;
+            worst = c;
+        }
     }
+    if (worst)
+        conn_end(worst);
 }
 
 /* False: its address cannot be told. */
 static bool conn_secure(struct peer_conn *c, const uv_stream_t *listener)
 {
     const struct secure_port *port = &container_of(listener, struct listener, tcp)->secure;
-    char ip[INET6_ADDRSTRLEN];
     bool v6;
+    if (net_peer_address(&c->tcp, c->ip, &v6) == 0)
+        return false;
     if (!port->rules)
         return true;
-    if (net_peer_address(&c->tcp, ip, &v6) == 0)
-        return false;
-    secure_conn_accept(&c->secure, port, ip);
+    secure_conn_accept(&c->secure, port, c->ip);
     c->deadline_ms = now_ms(c->peers) + port->handshake_ms;
     return true;
 }

@@ -56,7 +56,7 @@ while read -r name inputs; do
         run "$name" "-runs=$inputs" || failed=1
     fi
 done <<END
-config 60000
+config 20000
 ensemble 2000
 load 10000
 log 4000
