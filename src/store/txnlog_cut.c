@@ -63,19 +63,32 @@ static int64_t find_end(struct store *s, const struct store_files *snapshots)
     return end;
 }
 
+/* Name PARENT/DIR, if it is there. */
+static void name_dir(struct store *s, const char *parent, const char *dir, struct buf *text)
+{
+    struct disk_stat st;
+    char *path = store_path(parent, dir);
+    if (disk_stat(s->disk, path, &st) == 0)
+        buf_printf(text, "%s%s", text->len > 0 ? " and " : "", path);
+    free(path);
+}
+
 /* `dir` is empty if nothing was begun. */
 static void note_replaced(struct txnlog *l, int64_t zxid, const char *dir)
 {
+    struct store *s = l->store;
+    struct buf dirs = {0};
     if (!dir[0])
         return;
-    const struct store *s = l->store;
-    bool two = strcmp(s->data_dir, s->log_dir) != 0;
-    snprintf(l->note, sizeof(l->note),
-             "history to 0x%" PRIx64 " of epoch %" PRIu64
-             " is replaced by the leader's; the old files are "
-             "in %s/%s%s%s%s%s; they are removed after a day",
-             (uint64_t)zxid, (uint64_t)zxid >> 32, s->data_dir, dir, two ? " and " : "",
-             two ? s->log_dir : "", two ? "/" : "", two ? dir : "");
+    name_dir(s, s->data_dir, dir, &dirs);
+    if (strcmp(s->data_dir, s->log_dir) != 0)
+        name_dir(s, s->log_dir, dir, &dirs);
+    snprintf(
+        l->note, sizeof(l->note),
+        "history to 0x%" PRIx64 " of epoch %" PRIu64
+        " is replaced by the leader's; the old files are in %.*s; they are removed after a day",
+        (uint64_t)zxid, (uint64_t)zxid >> 32, (int)dirs.len, (const char *)dirs.data);
+    buf_close(&dirs);
 }
 
 /* 1: an attempt before found the disk full in the middle, and it is done now. */

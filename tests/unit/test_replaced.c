@@ -138,10 +138,15 @@ static void two_directories_have_one_each(void **state)
                         "log.100000001 log.100000006 log.10000000b ");
     assert_string_equal(names_in(&f, DIR_AT("1000")),
                         "snapshot.0.zst snapshot.100000005.zst snapshot.10000000a.zst ");
+    disk_mem_set_time(f.mem, 2000);
+    write_txns(&l, ZXID(21), ZXID(23), SIZE);
+    assert_int_equal(txnlog_truncate(&l, ZXID(21), &e), 0);
+    assert_non_null(strstr(l.note, "0x100000017 of epoch 1 "));
+    assert_non_null(strstr(l.note, " are in /l/version-2/replaced-2000;")); /* no snapshot went */
     disk_mem_crash(f.mem);
     tree_close(t);
     assert_int_equal(recover(&f.store, &t, &r, &e), 0);
-    assert_int_equal(r.last_zxid, ZXID(20));
+    assert_int_equal(r.last_zxid, ZXID(21));
     txnlog_close(&l);
     tree_close(t);
     fixture_close(&f);
