@@ -18,6 +18,10 @@
 enum {
     OPT_LOG_DIR = 'L',
     OPT_YES = 'y',
+
+    /* Above what the old ensemble may have come to after the backup: no zxid is used twice, and
+     * clients that have seen more than the backup has are served. */
+    EPOCHS_OF_RESTORE = 1000,
 };
 
 const char *const data_numbers[DATA_NUMBERS] = {"ensembleId",   "ensembleIdProposed",
@@ -257,7 +261,7 @@ static int init_restore(struct cli *cli, struct data *d)
     data_number(d, "currentEpoch", &current);
     data_number(d, "acceptedEpoch", &accepted);
     current = MAX(current, (int64_t)((uint64_t)zxid >> 32));
-    rc = write_number(d, "acceptedEpoch", MAX(accepted, current));
+    rc = write_number(d, "acceptedEpoch", MAX(accepted, current) + EPOCHS_OF_RESTORE);
     if (rc == 0)
         rc = write_number(d, "currentEpoch", current);
     if (rc == 0)

@@ -190,6 +190,16 @@ restore() {
     done
 }
 
+# One that has seen a transaction of epoch $1 may open a session at $2.
+serves_client_of() {
+    python3 - "$1" "${2#*:}" <<'END'
+import socket, struct, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[2])), timeout=10) as s:
+    s.sendall(struct.pack(">iiqiqi", 44, 0, int(sys.argv[1]) << 32 | 99, 10000, 0, 16) + bytes(16))
+    assert len(s.recv(4)) == 4
+END
+}
+
 @test "an ensemble is restored from a backup, its servers started in any order" {
     local order
     ensemble 3
@@ -205,6 +215,7 @@ restore() {
         done
         wait_formed $ALL
         has_nodes 20 $ALL
+        serves_client_of 5 "${HOST_OF[1]}"
         fill 21 22
         ens same
     done
