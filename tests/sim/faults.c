@@ -327,12 +327,18 @@ static const struct fault {
     {stall_all, 1, true},
 };
 
+unsigned faults_kinds(void)
+{
+    return ARRAY_LEN(faults);
+}
+
 /* What is cut may always be connected again, and some connection of a client break. */
 static unsigned weight_of(const struct world *w, size_t i)
 {
     bool always = faults[i].happen == unblock || faults[i].happen == cut_any ||
                   (w->hot && faults[i].happen == depose);
-    if ((faults[i].of_ensemble && !is_ensemble(w)) || !(always || (w->fault_kinds >> i & 1)))
+    if (w->options.without >> i & 1 || (faults[i].of_ensemble && !is_ensemble(w)) ||
+        !(always || (w->fault_kinds >> i & 1)))
         return 0;
     return faults[i].happen == depose && w->hot ? 10 * faults[i].weight : faults[i].weight;
 }
@@ -345,6 +351,8 @@ static void go_wrong(struct world *w, void *arg)
         return;
     for (size_t k = 0; k < ARRAY_LEN(faults); k++)
         total += weight_of(w, k);
+    if (total == 0)
+        return;
     for (uint64_t dice = rng_below(&w->rng, total); dice >= weight_of(w, i); i++)
         dice -= weight_of(w, i);
     if (w->now_ms > 0)

@@ -8,7 +8,7 @@ EXTRA_DIST += %D%/check-sim.sh %D%/scripts
 	%D%/faults.c %D%/invariant.c %D%/journal.c %D%/journal.h %D%/links.c %D%/logger.c %D%/main.c \
 	%D%/minority.c %D%/model.c %D%/model.h %D%/model_read.c %D%/model_write.c %D%/net.c %D%/operators.c %D%/options.c %D%/peers.c \
 	%D%/proposal.c %D%/reads.c %D%/request.c %D%/rot.c %D%/script.c %D%/server.c %D%/server.h \
-	%D%/sim.h %D%/snapshots.c %D%/stalls.c %D%/tamper.c %D%/tamper_link.c %D%/watchcheck.c %D%/world.c
+	%D%/shrink.c %D%/sim.h %D%/snapshots.c %D%/stalls.c %D%/tamper.c %D%/tamper_link.c %D%/watchcheck.c %D%/world.c
 %C%_sim_LDFLAGS = -Wl,--wrap=zab_step
 %C%_sim_LDADD = libnode.a libzab.a libsession.a libstore.a libdiskmem.a libtree.a libjute.a libutil.a \
 	$(CRYPTO_LIBS) $(ZSTD_LIBS) $(ZLIB_LIBS)

@@ -22,64 +22,88 @@ static void on_crash(int sig)
     _exit(SIM_CRASHED);
 }
 
-static void run_seeds(struct sim_options options, const struct sim_seeds *seeds, unsigned job)
+/* A process with its share of the seeds. It shares memory with the one that waits for it. */
+struct job {
+    pid_t pid;
+    uint64_t seed; /* that is running */
+    struct cover_count counts[COVER_SLOTS];
+};
+
+static void run_seeds(struct sim_options options, const struct sim_seeds *seeds, unsigned n,
+                      struct job *job)
 {
-    for (uint64_t seed = seeds->from + job; seed <= seeds->to; seed += seeds->jobs) {
-        options.seed = seed;
+    coverage_begin(job->counts);
+    for (uint64_t seed = seeds->from + n; seed <= seeds->to; seed += seeds->jobs) {
+        options.seed = job->seed = seed;
         world_run(&options);
     }
 }
 
-static pid_t start_job(const struct sim_options *options, const struct sim_seeds *seeds,
-                       unsigned job, struct cover_count *counts)
+static void start_job(const struct sim_options *options, const struct sim_seeds *seeds, unsigned n,
+                      struct job *job)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        coverage_begin(counts);
-        run_seeds(*options, seeds, job);
+        run_seeds(*options, seeds, n, job);
         fflush(stdout);
         _exit(SIM_FINE);
     }
     ensure(pid > 0);
-    return pid;
+    job->pid = pid;
 }
 
-/* The status of the first that failed, which ends the others. */
-static int wait_for_jobs(pid_t *pids, unsigned n)
+static struct job *find_job(struct job *jobs, unsigned n, pid_t pid)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (jobs[i].pid == pid)
+            return &jobs[i];
+    }
+    return NULL;
+}
+
+/* The status of the first that failed, and its seed; that ends the others. */
+static int wait_for_jobs(struct job *jobs, unsigned n, uint64_t *seed)
 {
     int result = SIM_FINE, status;
     for (pid_t pid; (pid = wait(&status)) > 0;) {
+        struct job *job = find_job(jobs, n, pid);
+        if (!job)
+            continue;
+        job->pid = 0;
         int code = WIFEXITED(status) ? WEXITSTATUS(status) : SIM_CRASHED;
+        if (code == SIM_FINE || result != SIM_FINE)
+            continue;
+        result = code;
+        *seed = job->seed;
         for (unsigned i = 0; i < n; i++) {
-            if (pids[i] == pid)
-                pids[i] = 0;
-            else if (pids[i] > 0 && code != SIM_FINE && result == SIM_FINE)
-                kill(pids[i], SIGKILL);
+            if (jobs[i].pid > 0)
+                kill(jobs[i].pid, SIGKILL);
         }
-        if (result == SIM_FINE)
-            result = code;
     }
     return result;
 }
 
 static int run_jobs(const struct sim_options *options, const struct sim_seeds *seeds)
 {
-    size_t size = COVER_SLOTS * sizeof(struct cover_count);
-    struct cover_count *counts =
-        mmap(NULL, seeds->jobs * size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    pid_t pids[64];
-    ensure(counts != MAP_FAILED);
+    size_t size = seeds->jobs * sizeof(struct job);
+    struct job *jobs = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct sim_options failed = *options;
+    ensure(jobs != MAP_FAILED);
     for (unsigned i = 0; i < seeds->jobs; i++)
-        pids[i] = start_job(options, seeds, i, counts + (size_t)i * COVER_SLOTS);
-    int status = wait_for_jobs(pids, seeds->jobs);
+        start_job(options, seeds, i, &jobs[i]);
+    int status = wait_for_jobs(jobs, seeds->jobs, &failed.seed);
     for (unsigned i = 0; i < seeds->jobs; i++)
-        coverage_add(counts + (size_t)i * COVER_SLOTS);
-    munmap(counts, seeds->jobs * size);
+        coverage_add(jobs[i].counts);
+    munmap(jobs, size);
+    bool random = !options->script && !options->operators && options->breakage == BREAK_NOTHING;
+    if (random && (status == SIM_BROKEN || status == SIM_STALLED || status == SIM_CRASHED))
+        shrink(&failed, status);
     return status;
 }
 
 int main(int argc, char **argv)
 {
+    static struct job job;
     struct sim_options options = {.steps = STEPS};
     struct sim_seeds seeds = {1, 1, 1, false};
     int status = SIM_FINE;
@@ -88,10 +112,10 @@ int main(int argc, char **argv)
     signal(SIGSEGV, on_crash);
     signal(SIGBUS, on_crash);
     signal(SIGFPE, on_crash);
-    if (seeds.jobs > 1)
+    if (seeds.from < seeds.to)
         status = run_jobs(&options, &seeds);
     else
-        run_seeds(options, &seeds, 0);
+        run_seeds(options, &seeds, 0, &job);
     if (seeds.coverage)
         coverage_print(stdout);
     bool swarm = seeds.to - seeds.from + 1 >= SWARM && !options.script && !options.operators &&

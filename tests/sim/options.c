@@ -8,7 +8,9 @@ static const char usage[] =
     "usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--servers N[+OBSERVERS]]\n"
     "           [--script FILE [--rewrite]] [--break NAME] [--trace]\n"
     "           [--jobs N] [--coverage]\n"
-    "           [--operators]\n"
+    "           [--operators] [--without MASK] [--clients N]\n"
+    "A seed of a swarm that fails is run again with fewer steps, kinds of faults (--without) and\n"
+    "clients (--clients), and the smallest run that fails as well is named.\n"
     "Runs replicas in a simulated world. One seed gives one run, always.\n"
     "exit status: 0 fine, 1 an invariant was broken, 2 crashed, 3 stalled, 4 usage\n"
     "        5 a swarm of many seeds does not cover all that it should\n"
@@ -102,6 +104,8 @@ void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seed
                                           {"trace", no_argument, NULL, 't'},
                                           {"rewrite", no_argument, NULL, 'r'},
                                           {"jobs", required_argument, NULL, 'j'},
+                                          {"without", required_argument, NULL, 'w'},
+                                          {"clients", required_argument, NULL, 'C'},
                                           {"operators", no_argument, NULL, 'o'},
                                           {"coverage", no_argument, NULL, 'c'},
                                           {"help", no_argument, NULL, 'h'},
@@ -115,6 +119,10 @@ void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seed
             seeds->jobs = (unsigned)MIN(MAX(whole_number(optarg), 1u), 64u);
         else if (c == 'c')
             seeds->coverage = true;
+        else if (c == 'w')
+            o->without = strtoull(optarg, NULL, 16);
+        else if (c == 'C')
+            o->clients = (unsigned)MIN(whole_number(optarg), (uint64_t)CLIENTS_MAX);
         else if (c == 'o')
             o->operators = true;
         else if (c == 'n')
@@ -142,6 +150,10 @@ void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seed
 void options_print(const struct sim_options *o, FILE *to)
 {
     fprintf(to, "replay: sim --seed %" PRIu64 " --steps %" PRIu64, o->seed, o->steps);
+    if (o->without > 0)
+        fprintf(to, " --without %" PRIx64, o->without);
+    if (o->clients > 0)
+        fprintf(to, " --clients %u", o->clients);
     if (o->voters > 0)
         fprintf(to, " --servers %u+%u", o->voters, o->observers);
     if (o->breakage != BREAK_NOTHING)

@@ -9,6 +9,7 @@
  *
  *     main.c      seeds and processes, exit codes
  *     options.c   the command line
+ *     shrink.c    a run that failed, made smaller
  *     world.c     what happens when; the trace; failing
  *     coverage.c  what a swarm has covered, and what it must have
  *     core.c      what goes into the consensus core and comes out of it
@@ -158,6 +159,8 @@ struct client {
 struct sim_options {
     uint64_t seed;
     uint64_t steps;
+    uint64_t without; /* a bit each: kinds of faults that do not happen */
+    unsigned clients; /* at most so many; 0: as the seed says */
     enum breakage breakage;
     unsigned voters, observers; /* 0: as the seed says */
     bool trace;
@@ -224,6 +227,9 @@ static inline bool is_ensemble(const struct world *w)
 {
     return w->n_servers > 1;
 }
+
+/* shrink.c */
+void shrink(const struct sim_options *failed, int status);
 
 /* options.c */
 void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seeds *seeds);
@@ -398,6 +404,7 @@ void watchcheck_answered(struct world *w, struct conn *conn, const struct reques
 
 /* faults.c */
 void faults_begin(struct world *w);
+unsigned faults_kinds(void);
 bool faults_hit(const struct server *s);
 void faults_crash_in(struct world *w, struct server *s, uint64_t n_operations);
 void faults_clear(struct server *s);

@@ -187,6 +187,8 @@ static void run_randomly(struct world *w)
 {
     choose_servers(w);
     w->n_clients = (unsigned)between(w, 2, w->hot ? 4 : chance(w, 8) ? CLIENTS_MAX : 5);
+    if (w->options.clients > 0)
+        w->n_clients = MIN(w->n_clients, w->options.clients);
     for (unsigned i = 0; i < w->n_servers; i++)
         server_start(w, &w->servers[i]);
     for (unsigned i = 0; i < w->n_clients; i++)
