@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The simulator. "make swarm SEEDS=N" runs more of it than "make check" does.
-check_PROGRAMS += %D%/sim
-TESTS += %D%/check-sim.sh
+check_PROGRAMS += %D%/sim %D%/explore
+TESTS += %D%/check-sim.sh %D%/explore
 EXTRA_DIST += %D%/check-sim.sh %D%/scripts
 %C%_sim_SOURCES = \
 	%D%/answer.c %D%/check.c %D%/client.c %D%/command.c %D%/compare.c %D%/core.c %D%/coverage.c %D%/coverage.h %D%/disks.c %D%/draw.c %D%/ending.c %D%/ends.c \
@@ -13,8 +13,14 @@ EXTRA_DIST += %D%/check-sim.sh %D%/scripts
 %C%_sim_LDADD = libnode.a libzab.a libsession.a libstore.a libdiskmem.a libtree.a libjute.a libutil.a \
 	$(CRYPTO_LIBS) $(ZSTD_LIBS) $(ZLIB_LIBS)
 
+%C%_explore_SOURCES = %D%/explore.c tests/unit/zab_cluster.c tests/unit/zab_cluster.h
+%C%_explore_LDADD = libzab.a libjute.a libutil.a
+
 SEEDS = 20000
 swarm: %D%/sim
 	%D%/sim --seeds 1-$(SEEDS) --jobs $$(getconf _NPROCESSORS_ONLN)
 	%D%/sim --operators --seeds 1-$$(($(SEEDS) / 10)) --jobs $$(getconf _NPROCESSORS_ONLN)
-.PHONY: swarm
+
+explore: %D%/explore
+	%D%/explore 140 1 5
+.PHONY: swarm explore

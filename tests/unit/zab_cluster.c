@@ -65,6 +65,7 @@ struct server {
     struct zab *z;
     struct zab_effects fx;
     bool up;
+    bool lost; /* its disk, and has not served since: it counts as one that has all */
     unsigned life;
     int64_t disk_ms;
     int64_t disk_free_at;
@@ -207,7 +208,7 @@ static void check_durable(struct cluster *c)
     size_t holders = 0;
     for (size_t i = 0; i < c->n_voters; i++) {
         const struct server *s = &c->servers[i];
-        holders += c->n_committed == 0 ||
+        holders += c->n_committed == 0 || s->lost ||
                    (s->durable >= c->n_committed &&
                     same(s->log[c->n_committed - 1], c->committed[c->n_committed - 1]));
     }
@@ -568,6 +569,7 @@ static void enter(struct cluster *c, size_t i, const struct zab_effect *e)
     struct server *s = &c->servers[i];
     s->state = e->state;
     s->phase = e->phase;
+    s->lost &= s->phase != ZAB_BROADCAST;
     if (s->state == ZAB_LEADING && s->phase == ZAB_BROADCAST)
         check_established(c, i, e->epoch);
 }
@@ -878,6 +880,26 @@ void cluster_crash(struct cluster *c, size_t i)
     check_durable(c);
 }
 
+void cluster_wipe(struct cluster *c, size_t i)
+{
+    struct server *s = &c->servers[i];
+    ensure(!s->up);
+    s->lost = true;
+    s->n = s->durable = s->floor = 0;
+    s->accepted = s->current = s->proposed_id = s->id = 0;
+}
+
+/* All others have been in an epoch, know their ensemble, and have their disks. */
+bool cluster_may_wipe(const struct cluster *c, size_t i)
+{
+    for (size_t k = 0; k < c->n_voters; k++) {
+        const struct server *s = &c->servers[k];
+        if (k != i && (s->current == 0 || s->id == 0 || s->lost))
+            return false;
+    }
+    return !c->servers[i].up;
+}
+
 void cluster_restart(struct cluster *c, size_t i)
 {
     if (!c->servers[i].up)
@@ -1009,6 +1031,18 @@ void cluster_run(struct cluster *c, int64_t ms, bool faults)
         }
     }
     c->now = end;
+}
+
+bool cluster_step(struct cluster *c)
+{
+    if (c->failure[0] || c->n_heap == 0)
+        return false;
+    struct event ev = pop(c);
+    bool is_clock = ev.what == CLOCK;
+    c->now = ev.at;
+    happen(c, &ev);
+    drop(&ev);
+    return !is_clock;
 }
 
 const char *cluster_failure(const struct cluster *c)

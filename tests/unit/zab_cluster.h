@@ -40,6 +40,9 @@ void cluster_close(struct cluster *c);
 /* Until then, or until a check fails. Faults are made at random if `faults`. */
 void cluster_run(struct cluster *c, int64_t ms, bool faults);
 
+/* The next thing happens. True if it was more than the passing of time; false also at the end. */
+bool cluster_step(struct cluster *c);
+
 /* What failed first, or NULL. */
 const char *cluster_failure(const struct cluster *c);
 
@@ -47,6 +50,8 @@ const char *cluster_failure(const struct cluster *c);
 void cluster_heal(struct cluster *c);
 void cluster_crash(struct cluster *c, size_t server);
 void cluster_restart(struct cluster *c, size_t server);
+void cluster_wipe(struct cluster *c, size_t server); /* of one that is down: its disk is gone */
+bool cluster_may_wipe(const struct cluster *c, size_t server);
 void cluster_isolate(struct cluster *c, size_t server);
 
 /* The server that leads and serves, or -1. */
