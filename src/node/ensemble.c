@@ -59,6 +59,9 @@ static void start_serving(struct node *n, int64_t epoch)
 {
     n->serving = true;
     n->serving_since_ms = n->now_ms;
+    if (n->config.history.loss_accepted)
+        node_save_number(n, "acceptedLoss", 0); /* it was for this once */
+    n->config.history.loss_accepted = false;
     n->last_committed = MAX(n->last_committed, zxid_make(epoch, 0));
     n->last_proposed = MAX(n->last_proposed, n->last_committed);
     n->logged = n->last_proposed;
@@ -254,13 +257,6 @@ static struct node_effect *effect(struct node *n, enum node_effect_type type)
     return &n->fx->list[n->fx->n - 1];
 }
 
-static void save_number(struct node *n, const char *name, int64_t value)
-{
-    const uint8_t is_core = 1;
-    node_save_number(n, name, value);
-    buf_append(&n->saves, &is_core, 1);
-}
-
 static void notify(struct node *n, const struct zab_effect *fx)
 {
     struct node_effect *out = effect(n, NODE_PEER_SEND);
@@ -331,16 +327,16 @@ static void carry_out(struct node *n, const struct zab_effect *fx)
         to_leader(n, fx);
         break;
     case ZAB_FX_SAVE_ACCEPTED_EPOCH:
-        save_number(n, "acceptedEpoch", fx->value);
+        node_save_for_core(n, "acceptedEpoch", fx->value);
         break;
     case ZAB_FX_SAVE_CURRENT_EPOCH:
-        save_number(n, "currentEpoch", fx->value);
+        node_save_for_core(n, "currentEpoch", fx->value);
         break;
     case ZAB_FX_SAVE_PROPOSED_ID:
-        save_number(n, "ensembleIdProposed", fx->value);
+        node_save_for_core(n, "ensembleIdProposed", fx->value);
         break;
     case ZAB_FX_SAVE_ENSEMBLE_ID:
-        save_number(n, "ensembleId", fx->value);
+        node_save_for_core(n, "ensembleId", fx->value);
         break;
     case ZAB_FX_APPLY_ALL:
     case ZAB_FX_COMMIT:

@@ -338,6 +338,7 @@ struct node {
 void node_effect(struct node *n, enum node_effect_type type, struct node_conn *conn);
 void node_drop_tree(struct node *n, struct tree *t);
 void node_save_number(struct node *n, const char *name, int64_t value);
+void node_save_for_core(struct node *n, const char *name, int64_t value);
 void node_log(struct node *n, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* room.c */

@@ -108,7 +108,8 @@ struct node *node_open(const struct node_config *config, struct tree *tree, int6
     n->serving = !config->ensemble;
     n->proposing = true;
     n->room = INT64_MAX;
-    n->next_decided_ms = now_ms + config->limits.decided_every_ms;
+    bool is_wrong = config->history.decided_zxid > config->history.last_zxid;
+    n->next_decided_ms = now_ms + (is_wrong ? 0 : config->limits.decided_every_ms);
     digest_forget(n);
     n->next_container_check_ms = now_ms + config->container_check_ms;
     n->stats.min_latency_ms = -1;
@@ -186,12 +187,24 @@ void node_close(struct node *n)
 
 /* ---- Small numbers on the disk ---- */
 
-void node_save_number(struct node *n, const char *name, int64_t value)
+static void ask_to_save(struct node *n, const char *name, int64_t value, uint8_t is_core)
 {
+    buf_append(&n->saves, &is_core, 1);
     node_effect(n, NODE_SAVE_EPOCH, NULL);
     struct node_effect *fx = &n->fx->list[n->fx->n - 1];
     fx->epoch_name = name;
     fx->epoch = value;
+}
+
+void node_save_number(struct node *n, const char *name, int64_t value)
+{
+    ask_to_save(n, name, value, 0);
+}
+
+/* For the core, which hears when it is saved. */
+void node_save_for_core(struct node *n, const char *name, int64_t value)
+{
+    ask_to_save(n, name, value, 1);
 }
 
 /* They are saved in the order in which that was asked for. */
@@ -207,7 +220,6 @@ static void number_saved(struct node *n)
 /* What is known to be decided, now and then, so that nobody can take it back after a start. */
 static void save_decided(struct node *n)
 {
-    const uint8_t is_core = 0;
     int64_t zxid = tree_last_zxid(n->tree);
     if (!n->serving || n->now_ms < n->next_decided_ms || zxid == n->saved_decided ||
         n->saves.len > 0)
@@ -215,7 +227,6 @@ static void save_decided(struct node *n)
     n->next_decided_ms = n->now_ms + n->config.limits.decided_every_ms;
     n->saved_decided = zxid;
     node_save_number(n, "decidedZxid", zxid);
-    buf_append(&n->saves, &is_core, 1);
 }
 
 /* ---- A turn ---- */

@@ -102,6 +102,10 @@ void zab_enter(struct zab *z, enum zab_state state, enum zab_phase phase)
     ensure(state == z->state || state == ZAB_LOOKING || z->state == ZAB_LOOKING);
     z->state = state;
     z->phase = phase;
+    if (phase == ZAB_BROADCAST) { /* what was forgotten is no matter any more */
+        z->loss_accepted = false;
+        z->known_decided = 0;
+    }
     struct zab_effect *e = fx_add(z, ZAB_FX_STATE);
     e->state = state;
     e->phase = phase;
