@@ -489,6 +489,8 @@ static void conn_take(struct node *n, struct node_conn *c, struct slice data)
     }
     if (c->in.len == 0 && c->in.cap > 4096)
         buf_close(&c->in);
+    if ((c->pub.paused || !list_is_empty(&c->defer_link)) && c->session)
+        tracker_touch(n, c->session); /* it is heard of, though not listened to yet */
     if (!list_is_empty(&c->defer_link) && c->in.len > DEFER_MAX)
         conn_pause(n, c);
 }

@@ -321,7 +321,7 @@ static void learner_packet(struct node *n, struct node_link *l, const struct zk_
  * comes after them on the same link. A server of ours asks for a bounded number of bytes. */
 static void learner_asks(struct node *n, struct node_link *l, const struct zk_quorum_packet *p)
 {
-    if (l->parked.len > 0 || !has_room(n))
+    if (l->parked.bytes.len > 0 || !has_room(n))
         link_park(l, p);
     else
         learner_packet(n, l, p);

@@ -11,8 +11,10 @@
 enum {
     LINK_PACKET_MAX = TXN_SIZE_MAX + 4096,
     LINK_STRANGER_MAX =
-        2 << 10,      /* of a packet, and of what waits, before it is known whose it is */
-    PACKET_HEAD = 16, /* type, zxid, length of the data */
+        2 << 10,              /* of a packet, and of what waits, before it is known whose it is */
+    PACKETS_SLACK = 64 << 10, /* bytes that were taken before the others move up */
+    PACKETS_KEEP_MAX = 256 << 10, /* of memory for those that come next */
+    PACKET_HEAD = 16,             /* type, zxid, length of the data */
 };
 
 void link_opened(struct node *n, struct node_event *event)
@@ -68,8 +70,8 @@ void link_free(struct node_link *l)
     list_remove(&l->dirty_link);
     buf_close(&l->pub.out);
     buf_close(&l->in);
-    buf_close(&l->requests);
-    buf_close(&l->parked);
+    buf_close(&l->requests.bytes);
+    buf_close(&l->parked.bytes);
     buf_close(&l->syncs);
     if (l->load)
         tree_load_close(l->load);
@@ -102,25 +104,39 @@ void link_send(struct node *n, struct node_link *l, int32_t type, int64_t zxid, 
 
 /* ---- Packets that wait ---- */
 
-static void packet_push(struct buf *queue, const struct zk_quorum_packet *p)
+static void packet_push(struct packets *q, const struct zk_quorum_packet *p)
 {
-    size_t at = queue->len;
-    buf_extend(queue, 4);
-    zk_quorum_packet_write(queue, p);
-    be32_put(queue->data + at, (uint32_t)(queue->len - at - 4));
+    size_t at = q->bytes.len;
+    buf_extend(&q->bytes, 4);
+    zk_quorum_packet_write(&q->bytes, p);
+    be32_put(q->bytes.data + at, (uint32_t)(q->bytes.len - at - 4));
 }
 
-/* The bytes of the first packet; a queue that is not empty has one. */
-static struct slice packet_first(const struct buf *queue)
+static bool packets_wait(const struct packets *q)
 {
-    return slice_of(queue->data + 4, be32_get(queue->data));
+    return q->bytes.len > 0;
 }
 
-static void packet_pop(struct buf *queue)
+static struct slice packet_first(const struct packets *q)
 {
-    buf_consume(queue, 4 + (size_t)be32_get(queue->data));
-    if (queue->len == 0)
-        buf_fit(queue);
+    const uint8_t *first = q->bytes.data + q->pos;
+    return slice_of(first + 4, be32_get(first));
+}
+
+/* What was taken is moved out of the way when it is most of all, so that each byte moves once. */
+static void packet_pop(struct packets *q)
+{
+    struct buf *b = &q->bytes;
+    q->pos += 4 + (size_t)be32_get(b->data + q->pos);
+    if (q->pos == b->len) {
+        buf_reset(b);
+        if (b->cap > PACKETS_KEEP_MAX)
+            buf_close(b);
+        q->pos = 0;
+    } else if (q->pos > b->len / 2 && q->pos > PACKETS_SLACK) {
+        buf_consume(b, q->pos);
+        q->pos = 0;
+    }
 }
 
 /* Requests may be large, and wait for their turn here: what says that we are alive does not queue
@@ -137,13 +153,13 @@ void link_ask(struct node *n, struct node_link *l, int32_t type, struct slice da
 
 static void feed(const struct node *n, struct node_link *l)
 {
-    while (l->requests.len > 0 &&
+    while (packets_wait(&l->requests) &&
            l->pub.out.len + l->pub.in_flight < n->config.limits.link_fed_max) {
         struct slice first = packet_first(&l->requests);
         buf_append(&l->pub.out, first.data, slice_size(first));
         packet_pop(&l->requests);
     }
-    l->pub.more = l->requests.len > 0;
+    l->pub.more = packets_wait(&l->requests);
 }
 
 void link_drained(struct node *n, struct node_link *l)
@@ -160,7 +176,7 @@ void link_park(struct node_link *l, const struct zk_quorum_packet *p)
 /* The first packet that was parked, valid until link_unparked(). */
 bool link_unpark(struct node_link *l, struct zk_quorum_packet *p)
 {
-    if (l->closing || l->parked.len == 0)
+    if (l->closing || !packets_wait(&l->parked))
         return false;
     struct slice first = packet_first(&l->parked);
     struct jute_reader r = jute_reader_of(first);

@@ -5,6 +5,12 @@
 
 /* ---- Links ---- */
 
+/* Quorum packets that wait, each after its length. */
+struct packets {
+    struct buf bytes;
+    size_t pos; /* of the first */
+};
+
 struct node_link {
     struct node_conn_public pub;
     struct list link;       /* node.links */
@@ -23,8 +29,8 @@ struct node_link {
     bool ready;                   /* a learner that has shown by its ACK of NEWLEADER whose it is */
     int64_t heard_ms;
     struct buf in;
-    struct buf requests;            /* to the leader: packets, each after its length */
-    struct buf parked;              /* of a learner: the same, until there is room for them */
+    struct packets requests;        /* to the leader */
+    struct packets parked;          /* of a learner, until there is room for them */
     struct tree_load *load;         /* while a tree comes */
     bool tree_whole;                /* but for the signature */
     struct buf syncs;               /* struct sync_wait, in order */

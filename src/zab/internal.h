@@ -178,8 +178,8 @@ struct leader {
     bool odd_ping; /* pings are sent twice a tick, the quorum is looked at once */
     int64_t ping_round, confirmed_round;
     int64_t last_proposed;
-    int64_t own_awaited; /* decided, and to be on our own disk by now; 0: none */
-    int64_t own_awaited_since_ms;
+    int64_t own_persisted;   /* what our own disk had taken, */
+    int64_t own_progress_ms; /* then */
     bool epoch_full;
     struct learner learners[LEARNERS_MAX];
     size_t n_learners;

@@ -522,17 +522,17 @@ static void ping(struct zab *z)
     begin_round(z);
 }
 
-/* A leader is held to what it asks of its learners: what is decided is on its disk within
- * syncLimit. */
+/* A leader is held to what it asks of its learners: while something waits for its disk, that makes
+ * progress within syncLimit. Alone it has nobody to give way to. */
 static bool own_disk_is_late(struct zab *z)
 {
     struct leader *ld = &z->leader;
-    if (z->persisted >= ld->own_awaited) {
-        ld->own_awaited = z->decided > z->persisted ? z->decided : 0;
-        ld->own_awaited_since_ms = z->now_ms;
+    if (z->persisted == z->logged || z->persisted > ld->own_persisted ||
+        quorum_contains(&z->quorum, quorum_bit(&z->quorum, z->sid))) {
+        ld->own_persisted = z->persisted;
+        ld->own_progress_ms = z->now_ms;
     }
-    return ld->own_awaited != 0 &&
-           z->now_ms - ld->own_awaited_since_ms >= (int64_t)z->sync_limit * z->tick_ms;
+    return z->now_ms - ld->own_progress_ms >= (int64_t)z->sync_limit * z->tick_ms;
 }
 
 void leader_tick(struct zab *z)
@@ -540,7 +540,7 @@ void leader_tick(struct zab *z)
     struct leader *ld = &z->leader;
     reject_late(z);
     if (ld->step == LEADER_SERVING && own_disk_is_late(z))
-        zab_look(z, "our own log is %d ticks behind what a quorum has: another server is to lead",
+        zab_look(z, "our own disk has taken nothing for %d ticks: another server is to lead",
                  z->sync_limit);
     else if (ld->step == LEADER_SERVING && z->now_ms >= ld->next_ping_ms)
         ping(z);

@@ -164,6 +164,8 @@ void leader_try_establish(struct zab *z)
         return;
     ld->step = LEADER_SERVING;
     ld->next_ping_ms = z->now_ms + z->tick_ms / 2;
+    ld->own_persisted = z->persisted;
+    ld->own_progress_ms = z->now_ms;
     zab_restamp_vote(z);
     z->diverged = false;
     zab_decide(z, z->logged);
