@@ -39,6 +39,8 @@ enum cover_kind {
     P(fault_disk_full, "fault: the disk is full")                                                  \
     P(fault_disk_slow, "fault: the disk is slow")                                                  \
     P(fault_disk_lost, "fault: a disk is lost")                                                    \
+    P(hostile_vote, "fault: an election message that nobody wrote")                                \
+    P(hostile_epoch, "fault: a learner that says that it has accepted another epoch")              \
     P(fault_torn, "fault: recovery cuts a torn tail")                                              \
     P(fault_rot_refused, "fault: a bit turns over, and the replica does not start")                \
     P(fault_rot_survived, "fault: a bit turns over, and the replica starts with all")              \

@@ -89,10 +89,11 @@ void draw_world(struct world *w)
 {
     w->hot = is_ensemble(w) && chance(w, 5);
     draw_times(w);
+    w->hostile = is_ensemble(w) && chance(w, 6);
     w->crowd = chance(w, 12) ? 200 : 50;
     w->pad_max = chance(w, 4) ? (unsigned)between(w, 1, 8000) : 0;
     w->digest_bits = node_limits_default().digest_bits;
     if (chance(w, 2))
         w->digest_bits = (unsigned)between(w, 1, 5);
-    w->counter_full = chance(w, 4) ? between(w, 5, 200) : 0;
+    w->counter_full = chance(w, 4) ? between(w, 40, 400) : 0;
 }

@@ -317,14 +317,14 @@ static const struct fault {
     unsigned weight;
     bool of_ensemble;
 } faults[] = {
-    {cut_any, 10, false},    {lose_power, 5, false},     {end_process, 3, false},
-    {crash_soon, 9, false},  {fail_soon, 6, false},      {squeeze, 3, false},
-    {turn_clock, 3, false},  {slow_down, 5, false},      {snapshots_purge, 5, false},
-    {partition, 9, true},    {unblock, 6, true},         {cut_links, 4, true},
-    {take_files, 2, false},  {squeeze_several, 1, true}, {depose, 4, true},
-    {stop_several, 3, true}, {stand_still, 4, true},     {faults_wipe, 4, true},
-    {stall_disk, 3, true},   {stall_loop, 2, true},      {stall_tree, 3, true},
-    {stall_all, 1, true},
+    {cut_any, 10, false},   {lose_power, 5, false},     {end_process, 3, false},
+    {crash_soon, 9, false}, {fail_soon, 6, false},      {squeeze, 3, false},
+    {turn_clock, 3, false}, {slow_down, 5, false},      {snapshots_purge, 5, false},
+    {partition, 9, true},   {unblock, 6, true},         {cut_links, 4, true},
+    {take_files, 2, false}, {squeeze_several, 1, true}, {hostile_vote, 20, true},
+    {depose, 4, true},      {stop_several, 3, true},    {stand_still, 4, true},
+    {faults_wipe, 4, true}, {stall_disk, 3, true},      {stall_loop, 2, true},
+    {stall_tree, 3, true},  {stall_all, 1, true},
 };
 
 unsigned faults_kinds(void)
@@ -337,6 +337,8 @@ static unsigned weight_of(const struct world *w, size_t i)
 {
     bool always = faults[i].happen == unblock || faults[i].happen == cut_any ||
                   (w->hot && faults[i].happen == depose);
+    if (faults[i].happen == hostile_vote && !w->hostile)
+        return 0;
     if (w->options.without >> i & 1 || (faults[i].of_ensemble && !is_ensemble(w)) ||
         !(always || (w->fault_kinds >> i & 1)))
         return 0;

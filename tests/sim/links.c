@@ -71,6 +71,7 @@ void links_send(struct world *w, struct end *end, size_t len)
                      end->server->name);
         invariant_packet(w, end->server, &p);
         tamper_packet(w, end, &p, &packets);
+        hostile_packet(w, &p);
         zk_quorum_packet_write(&packets, &p);
     }
     end->pub->in_flight += packets.len;

@@ -5,7 +5,7 @@ TESTS += %D%/check-sim.sh %D%/explore
 EXTRA_DIST += %D%/check-sim.sh %D%/scripts
 %C%_sim_SOURCES = \
 	%D%/answer.c %D%/check.c %D%/client.c %D%/command.c %D%/compare.c %D%/core.c %D%/coverage.c %D%/coverage.h %D%/disks.c %D%/draw.c %D%/ending.c %D%/ends.c \
-	%D%/faults.c %D%/invariant.c %D%/journal.c %D%/journal.h %D%/links.c %D%/logger.c %D%/main.c \
+	%D%/faults.c %D%/hostile.c %D%/invariant.c %D%/journal.c %D%/journal.h %D%/links.c %D%/logger.c %D%/main.c \
 	%D%/minority.c %D%/model.c %D%/model.h %D%/model_read.c %D%/model_write.c %D%/net.c %D%/operators.c %D%/options.c %D%/peers.c \
 	%D%/proposal.c %D%/reads.c %D%/request.c %D%/rot.c %D%/script.c %D%/server.c %D%/server.h \
 	%D%/shrink.c %D%/sim.h %D%/snapshots.c %D%/stalls.c %D%/tamper.c %D%/tamper_link.c %D%/watchcheck.c %D%/world.c

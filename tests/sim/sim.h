@@ -34,7 +34,7 @@
  *     invariant.c what holds between the replicas at every step
  *     check.c     answers against the model
  *     watchcheck.c  watch events against the model
- *     faults.c, stalls.c, rot.c   what goes wrong
+ *     faults.c, stalls.c, rot.c, hostile.c   what goes wrong
  *     ending.c    how a run ends
  *     operators.c, disks.c   what operators do with disks and servers (--operators)
  *     minority.c  service of a majority while the others stay behind
@@ -195,6 +195,7 @@ struct world {
     unsigned digest_bits;
     unsigned crowd;   /* with so many nodes clients only delete */
     unsigned pad_max; /* bytes of large data */
+    bool hostile;     /* somebody says what is not so */
     bool hot;         /* clients contend for two paths, and write most often */
     int64_t counter_full;
     bool blocked[PLACES][PLACES]; /* nothing goes from the one to the other */
@@ -339,6 +340,8 @@ void links_send_tree(struct world *w, struct end *end, const struct tree *t, siz
 
 /* peers.c */
 void peers_send(struct world *w, struct server *from, int64_t sid, struct slice message);
+void peers_forge(struct world *w, struct server *to, const struct server *from,
+                 const struct buf *message);
 void peers_take(struct world *w, struct server *s);
 void peers_died(struct world *w, struct server *s);
 void peers_close(struct server *s);
@@ -425,6 +428,10 @@ void stall_all(struct world *w, struct server *s);
 void stall_cost(struct world *w, struct server *s);
 void stall_charge(struct world *w, struct server *s);
 void stall_end(struct world *w, struct server *s);
+
+/* hostile.c */
+void hostile_vote(struct world *w, struct server *to);
+void hostile_packet(struct world *w, struct zk_quorum_packet *p);
 
 /* rot.c */
 bool rot_flip_bit(struct world *w, struct server *s);
