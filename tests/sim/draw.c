@@ -48,7 +48,7 @@ void draw_config(struct world *w, struct node_config *c)
 {
     c->limits = node_limits_default();
     draw_limits(w, &c->limits);
-    c->limits.digest_bits = w->digest_bits;
+    c->limits.digest_bits = w->options.breakage == BREAK_no_digests ? 31 : w->digest_bits;
     c->snap_count = (uint32_t)between(w, 6, 60);
     c->seed = rng_next(&w->rng);
     if (chance(w, 4))
@@ -93,7 +93,7 @@ void draw_world(struct world *w)
     w->crowd = chance(w, 12) ? 200 : 50;
     w->pad_max = chance(w, 4) ? (unsigned)between(w, 1, 8000) : 0;
     w->digest_bits = node_limits_default().digest_bits;
-    if (chance(w, 2))
-        w->digest_bits = (unsigned)between(w, 1, 5);
     w->counter_full = chance(w, 4) ? between(w, 40, 400) : 0;
+    if (w->counter_full > 0 || chance(w, 2)) /* a window is within an epoch */
+        w->digest_bits = (unsigned)between(w, 1, 4);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What operators do to a whole ensemble (--operators): an old disk is put back, a backup is
  * restored, an ensemble is set up beside a machine of the one before, servers are added; in any
- * order of starting, and not always as the manual has it.
+ * order of starting, and not always as the manual has it. And what a machine does to itself: the
+ * tree of one server is not that of the others any more.
  *
  * An ensemble may then go back behind what it has acknowledged, or refuse to serve: so here nothing
  * is compared with the model. What must hold is less: nothing that was acknowledged is gone from
@@ -23,7 +24,9 @@ static struct {
     unsigned n_keys;
     struct disk_mem *aside[ASIDE_MAX];
     size_t n_aside;
-    bool quiet;      /* clients make nothing new */
+    bool quiet;   /* clients make nothing new */
+    unsigned odd; /* the key that one server has forgotten */
+    bool has_odd;
     bool may_refuse; /* what was done is not as the manual has it */
 } run;
 
@@ -58,6 +61,11 @@ static void pass(struct world *w, int64_t ms)
 }
 
 /* ---- Servers ---- */
+
+static bool serves(const struct server *s)
+{
+    return s->up && node_is_serving(s->node);
+}
 
 static void start_now(struct world *w, void *server)
 {
@@ -217,7 +225,53 @@ static void grow(struct world *w)
     }
 }
 
+static struct server *who_leads(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_servers; i++) {
+        struct server *s = &w->servers[i];
+        if (serves(s) && node_state(s->node) == ZAB_LEADING)
+            return s;
+    }
+    return NULL;
+}
+
+/* A node is gone from the tree of one server, the leader or another. The others put it right, not
+ * it them. */
+static void diverge(struct world *w)
+{
+    struct server *leader = who_leads(w), *s = leader && chance(w, 2) ? leader : any_server(w);
+    if (!serves(s))
+        return;
+    struct tree *t = (struct tree *)node_tree(s->node);
+    struct zk_txn_header h = {.zxid = tree_last_zxid(t), .type = ZK_OP_delete};
+    struct tree_outcome outcome = {0};
+    struct buf body = {0};
+    for (run.odd = 0; run.odd < run.n_keys && !(run.keys[run.odd] & ACKED); run.odd++)
+        continue;
+    char path[16];
+    snprintf(path, sizeof(path), "/key%05u", run.odd);
+    if (!tree_find(t, slice_str(path)))
+        return;
+    sim_trace(w, "%s, which %s, forgets %s", s->name, s == leader ? "leads" : "follows", path);
+    jute_write_buffer(&body, slice_str(path));
+    ensure(tree_apply(t, &h, buf_slice(&body), &outcome) == 0);
+    buf_close(&body);
+    tree_outcome_close(&outcome);
+    run.has_odd = true;
+}
+
 /* ---- What must hold ---- */
+
+static void check_odd(struct world *w)
+{
+    char path[16];
+    snprintf(path, sizeof(path), "/key%05u", run.odd);
+    for (unsigned i = 0; run.has_odd && i < w->n_servers; i++) {
+        const struct server *s = &w->servers[i];
+        if (serves(s) && !tree_find(node_tree(s->node), slice_str(path)))
+            sim_fail(w, SIM_BROKEN, "%s still has not got %s back", s->name, path);
+    }
+}
 
 static void check_disks(struct world *w)
 {
@@ -233,11 +287,6 @@ static void check_disks(struct world *w)
         if ((run.keys[i] & ACKED) && !(run.keys[i] & ON_DISK))
             sim_fail(w, SIM_BROKEN, "/key%05u was acknowledged, and is on no disk", i);
     }
-}
-
-static bool serves(const struct server *s)
-{
-    return s->up && node_is_serving(s->node);
 }
 
 static void check_together(struct world *w)
@@ -271,7 +320,7 @@ static void check_service(struct world *w)
 void operators_run(struct world *w)
 {
     static void (*const deeds[])(struct world * w) = {put_old_disk_back, restore, set_up_beside_old,
-                                                      grow};
+                                                      diverge, grow};
     size_t deed = rng_below(&w->rng, ARRAY_LEN(deeds));
     memset(&run, 0, sizeof(run));
     w->lenient = w->faults_off = true;
@@ -297,6 +346,7 @@ void operators_run(struct world *w)
     run.quiet = true;
     pass(w, 10000);
     check_service(w);
+    check_odd(w);
     check_together(w);
     check_disks(w);
     sim_trace(w, "seed %" PRIu64 ": %u keys", w->options.seed, run.n_keys);

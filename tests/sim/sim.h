@@ -95,6 +95,7 @@ enum {
     B(wipe_quorum, "wipe disks of more servers than may be lost")                                  \
     B(no_identity,                                                                                 \
       "operators: ensembles do not know themselves, and what is replaced is unlinked")             \
+    B(no_digests, "operators: replicas never compare what they have come to")                      \
     B(only_exists, "let clients read nothing but whether a node exists")
 
 enum breakage {
