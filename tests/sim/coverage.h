@@ -137,7 +137,7 @@ static inline void cover_point(enum cover_point p)
 /* The table. */
 void coverage_print(FILE *to);
 
-/* False if something that is listed was not covered; it is named. */
-bool coverage_is_whole(FILE *to);
+/* False if something that is listed was not covered; it is named. Operators have their own list. */
+bool coverage_is_whole(FILE *to, bool operators);
 
 #endif

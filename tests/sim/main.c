@@ -10,7 +10,8 @@
 
 enum {
     STEPS = 4000,
-    SWARM = 300, /* so many seeds must cover all that is listed */
+    SWARM = 600, /* so many seeds must cover all that is listed */
+    DEEDS_SWARM = 60,
 };
 
 static void on_crash(int sig)
@@ -118,9 +119,9 @@ int main(int argc, char **argv)
         run_seeds(options, &seeds, 0, &job);
     if (seeds.coverage)
         coverage_print(stdout);
-    bool swarm = seeds.to - seeds.from + 1 >= SWARM && !options.script && !options.operators &&
-                 options.voters == 0;
-    if (status == SIM_FINE && swarm && !coverage_is_whole(stderr))
+    uint64_t enough = options.operators ? DEEDS_SWARM : SWARM;
+    bool swarm = seeds.to - seeds.from + 1 >= enough && !options.script && options.voters == 0;
+    if (status == SIM_FINE && swarm && !coverage_is_whole(stderr, options.operators))
         status = SIM_UNCOVERED;
     return status;
 }

@@ -6,14 +6,6 @@
  * voters are there. */
 #include "sim.h"
 
-enum plight {
-    PLIGHT_DEAD,
-    PLIGHT_CUT_OFF,
-    PLIGHT_SLOW_DISK,
-    PLIGHT_BUSY,
-    N_PLIGHTS,
-};
-
 static bool has_memory(const struct server *s)
 {
     return s->memory.current_epoch > 0 && !s->memory.lost;

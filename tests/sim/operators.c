@@ -319,15 +319,20 @@ static void check_service(struct world *w)
 
 void operators_run(struct world *w)
 {
-    static void (*const deeds[])(struct world * w) = {put_old_disk_back, restore, set_up_beside_old,
-                                                      diverge, grow};
-    size_t deed = rng_below(&w->rng, ARRAY_LEN(deeds));
+    static void (*const deeds[])(struct world * w) = {
+        [DEED_OLD_DISK] = put_old_disk_back,
+        [DEED_RESTORE] = restore,
+        [DEED_SET_UP_BESIDE] = set_up_beside_old,
+        [DEED_DIVERGE] = diverge,
+        [DEED_GROW] = grow,
+    };
+    enum deed deed = (enum deed)rng_below(&w->rng, N_DEEDS);
     memset(&run, 0, sizeof(run));
     w->lenient = w->faults_off = true;
-    world_set_servers(w, deeds[deed] == grow || chance(w, 4) ? 5 : 3, 0);
+    world_set_servers(w, deed == DEED_GROW || chance(w, 4) ? 5 : 3, 0);
     for (unsigned i = 0; i < w->n_servers; i++) {
         struct server *s = &w->servers[i];
-        s->n_known = deeds[deed] == grow ? 3 : w->n_servers;
+        s->n_known = deed == DEED_GROW ? 3 : w->n_servers;
         if (i < s->n_known)
             server_start(w, s);
     }

@@ -450,10 +450,26 @@ void disks_each_file(struct disk_mem *m, bool deep, disk_visitor *visit, void *a
 struct disk_mem *disks_copy(struct world *w, struct disk_mem *from, bool only_history);
 
 /* operators.c */
+enum deed {
+    DEED_OLD_DISK,
+    DEED_RESTORE,
+    DEED_SET_UP_BESIDE,
+    DEED_DIVERGE,
+    DEED_GROW,
+    N_DEEDS,
+};
 void operators_run(struct world *w);
 void operators_told(const struct request *r, int32_t err);
 
-/* minority.c */
+/* minority.c: how those are who stay behind */
+enum plight {
+    PLIGHT_DEAD,
+    PLIGHT_CUT_OFF,
+    PLIGHT_SLOW_DISK,
+    PLIGHT_BUSY,
+    N_PLIGHTS,
+};
+
 void minority_stays_behind(struct world *w);
 
 /* script.c, command.c */
