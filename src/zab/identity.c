@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which ensemble this server belongs to.
  *
- * The first leader of an ensemble proposes a number, each server of its quorum makes that durable
- * before it accepts the epoch, and it is the ensemble's id once the leader is established:
- * every later leader is of such a quorum, or has met one, and has the id itself. A proposed id
- * whose leader was never established gives way to the next one; an id never does. So a server with
+ * The first leader of an ensemble proposes a number. Each server of its quorum makes that durable
+ * before it acknowledges NEWLEADER, as it does the epoch, and it is the ensemble's id once the
+ * leader is established: every later leader has the history of such a server, and with it the id.
+ * A proposed id whose leader was never established gives way to that of a leader whose history is
+ * taken; an id never does. So a server with
  * another id is of another history, whatever its epochs and zxids are: its votes are not counted,
  * and it neither leads us nor learns from us.
  *
@@ -105,11 +106,12 @@ bool identity_wants_tree(const struct zab *z)
 }
 
 /* The learner takes the id of its leader's ensemble before it logs anything of it; one that has to
- * take the tree has its own history until then. */
+ * take the tree has its own history until then. A first proposed id is noted at once: it shows that
+ * nobody has acknowledged anything yet (election.c). */
 bool identity_join(struct zab *z)
 {
     const struct follow *f = &z->follow;
     if (f->id_is_new)
-        return identity_propose(z, f->id);
+        return z->identity.proposed == 0 && identity_propose(z, f->id);
     return !identity_wants_tree(z) && identity_established(z, f->id);
 }

@@ -224,6 +224,7 @@ enum follow_step {
     FOLLOW_RECEIVING,
     FOLLOW_SYNCING,    /* transactions, then NEWLEADER */
     FOLLOW_PERSISTING, /* what came before NEWLEADER is made durable */
+    FOLLOW_JOINING,    /* so is its ensemble's id, in place of another that was proposed */
     FOLLOW_ADOPTING,   /* its epoch is made durable as currentEpoch */
     FOLLOW_SYNCED,     /* NEWLEADER is acknowledged, UPTODATE comes next */
     FOLLOW_SERVING,

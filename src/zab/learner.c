@@ -187,6 +187,7 @@ void learner_packet(struct zab *z, const struct zk_quorum_packet *p)
         return;
     case FOLLOW_SYNCING:
     case FOLLOW_PERSISTING:
+    case FOLLOW_JOINING:
     case FOLLOW_ADOPTING:
     case FOLLOW_SYNCED:
     case FOLLOW_SERVING:

@@ -192,6 +192,15 @@ static void adopted(struct zab *z)
     learner_send_acks(z);
 }
 
+static void joined(struct zab *z)
+{
+    learner_wait(z, FOLLOW_ADOPTING);
+    if (z->current_epoch == z->follow.epoch)
+        adopted(z);
+    else
+        zab_save(z, SAVING_CURRENT, z->follow.epoch);
+}
+
 void learner_persisted(struct zab *z)
 {
     struct follow *f = &z->follow;
@@ -202,11 +211,9 @@ void learner_persisted(struct zab *z)
     if (f->step != FOLLOW_PERSISTING || z->persisted < f->newleader_zxid ||
         z->saving != SAVING_NONE)
         return;
-    learner_wait(z, FOLLOW_ADOPTING);
-    if (z->current_epoch == f->epoch)
-        adopted(z);
-    else
-        zab_save(z, SAVING_CURRENT, f->epoch);
+    learner_wait(z, FOLLOW_JOINING);
+    if (!f->id_is_new || !identity_propose(z, f->id))
+        joined(z);
 }
 
 void learner_saved(struct zab *z)
@@ -217,6 +224,9 @@ void learner_saved(struct zab *z)
         break;
     case FOLLOW_ACCEPTING:
         learner_accepted(z);
+        break;
+    case FOLLOW_JOINING:
+        joined(z);
         break;
     case FOLLOW_ADOPTING:
         adopted(z);

@@ -894,7 +894,7 @@ bool cluster_may_wipe(const struct cluster *c, size_t i)
 {
     for (size_t k = 0; k < c->n_voters; k++) {
         const struct server *s = &c->servers[k];
-        if (k != i && (s->current == 0 || s->id == 0 || s->lost))
+        if (k != i && (s->current == 0 || s->lost))
             return false;
     }
     return !c->servers[i].up;
