@@ -5,9 +5,8 @@
  * before it acknowledges NEWLEADER, as it does the epoch, and it is the ensemble's id once the
  * leader is established: every later leader has the history of such a server, and with it the id.
  * A proposed id whose leader was never established gives way to that of a leader whose history is
- * taken; an id never does. So a server with
- * another id is of another history, whatever its epochs and zxids are: its votes are not counted,
- * and it neither leads us nor learns from us.
+ * taken; an id never does. So a server with another id is of another history, whatever its epochs
+ * and zxids are: its votes are not counted, and it neither leads us nor learns from us.
  *
  * ZooKeeper's servers have no id. While one is part of the quorum none is proposed, and a server of
  * ours gets it from the others that follow the same leader. A server with a history but no id
