@@ -25,6 +25,17 @@ static bool choose(struct world *w)
     return n_left > 0 && 2 * n_memories > w->n_voters;
 }
 
+/* From the majority, and not from the others that stay behind. */
+static void cut_off(struct world *w, const struct server *s)
+{
+    for (unsigned i = 0; i < w->n_servers; i++) {
+        if (!w->servers[i].outside) {
+            faults_block(w, s->index, i);
+            faults_block(w, i, s->index);
+        }
+    }
+}
+
 static void suffer(struct world *w, struct server *s, enum plight plight)
 {
     static const char *const names[] = {"dead", "cut off", "with a disk that stands still", "busy"};
@@ -33,7 +44,7 @@ static void suffer(struct world *w, struct server *s, enum plight plight)
     cover(COVER_PLIGHT, (int32_t)plight, leads);
     switch (plight) {
     case PLIGHT_CUT_OFF:
-        faults_isolate(w, s->index);
+        cut_off(w, s);
         break;
     case PLIGHT_SLOW_DISK:
         s->disk_until_ms = INT64_MAX / 2;
