@@ -120,7 +120,8 @@ struct txnlog {
     uint64_t prealloc;  /* write so many zeros ahead at a time, 512 KiB at most; 0: none */
     int64_t last_zxid;
     int64_t file_zxid; /* in the file's name */
-    struct txnlog_place last_entry;
+    struct txnlog_place last_entry, synced_entry;
+    bool mark_is_old;       /* it is not of synced_entry yet */
     bool name_may_return;   /* of a file that could not be begun */
     struct disk_file *mark; /* says how far it was synced; NULL: there is none */
     int failed;             /* the negative errno that ended it: every later call gives it again */
@@ -146,6 +147,9 @@ static inline bool store_is_short(int rc)
 int txnlog_append(struct txnlog *l, struct buf *batch, int64_t first_zxid, int64_t last_zxid,
                   struct err *e);
 int txnlog_sync(struct txnlog *l, struct err *e);
+
+/* Note how far that was, when those who waited for it know; else the next append does. */
+void txnlog_mark_synced(struct txnlog *l);
 
 /* End this file (cut the zeros off its end, sync it); the next append starts another, unless there
  * is no room or no descriptor for one: then it goes on in this one, and the one after it tries. */

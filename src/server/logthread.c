@@ -62,6 +62,8 @@ static void persist(struct log_thread *t, int64_t *last)
     if (t->sync)
         sync_log(t);
     t->persisted(t->arg, *last);
+    if (t->sync)
+        txnlog_mark_synced(&t->log);
     *last = -1;
 }
 

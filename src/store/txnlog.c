@@ -37,10 +37,21 @@ void txnlog_forget_mark(struct txnlog *l)
     if (l->mark)
         disk_close(l->mark);
     l->mark = NULL;
+    l->mark_is_old = false;
+}
+
+void txnlog_mark_synced(struct txnlog *l)
+{
+    const struct txnlog_place *at = &l->synced_entry;
+    if (l->mark && l->mark_is_old)
+        txnlog_mark_write(l->mark,
+                          &(struct txnlog_mark){l->file_zxid, at->offset, at->zxid, at->sum});
+    l->mark_is_old = false;
 }
 
 void txnlog_close(struct txnlog *l)
 {
+    txnlog_mark_synced(l);
     txnlog_close_file(l);
     txnlog_forget_mark(l);
 }
@@ -215,6 +226,7 @@ int txnlog_append(struct txnlog *l, struct buf *batch, int64_t first_zxid, int64
 {
     ensure(batch->len > 0 && first_zxid <= last_zxid && first_zxid > l->last_zxid);
     int rc = txnlog_check(l, e);
+    txnlog_mark_synced(l);
     bool begins = !l->file || (l->ended && l->unsynced == 0);
     if (rc == 0 && begins && l->appended == 0)
         rc = txnlog_create(l, first_zxid, e);
@@ -242,10 +254,8 @@ int txnlog_sync(struct txnlog *l, struct err *e)
     if (rc < 0)
         return txnlog_fail(l, rc, "sync", e);
     l->unsynced = 0;
-    const struct txnlog_place *at = &l->last_entry;
-    if (l->mark)
-        txnlog_mark_write(l->mark,
-                          &(struct txnlog_mark){l->file_zxid, at->offset, at->zxid, at->sum});
+    l->synced_entry = l->last_entry;
+    l->mark_is_old = true;
     return 0;
 }
 
