@@ -9,11 +9,11 @@ AM_TESTS_ENVIRONMENT = ZAB_BUILD='$(abs_top_builddir)'; export ZAB_BUILD;
 
 bats_tests = %D%/zabctl.bats %D%/server.bats %D%/config.bats %D%/recovery.bats %D%/interop.bats %D%/clients.bats \
 	%D%/ensemble.bats %D%/ensemble_mixed.bats \
-	%D%/ensemble_faults.bats %D%/ensemble_disks.bats %D%/operators.bats %D%/tls.bats %D%/tls_ensemble.bats
+	%D%/ensemble_faults.bats %D%/ensemble_disks.bats %D%/ensemble_hostile.bats %D%/ensemble_stalls.bats %D%/operators.bats %D%/tls.bats %D%/tls_ensemble.bats
 TESTS += $(bats_tests)
 EXTRA_DIST += $(bats_tests) %D%/run.sh %D%/helpers.bash %D%/ensemble_helpers.bash \
 	%D%/tls_helpers.bash \
-	%D%/zk.py %D%/load.py %D%/ensemble.py %D%/network
+	%D%/zk.py %D%/load.py %D%/ensemble.py %D%/hostile.py %D%/network
 
 # The mount's tests run on zabd, and once more on Apache ZooKeeper: in a copy of each that says so.
 mount_tests = %D%/mount_basic.bats %D%/mount_write.bats %D%/mount_read.bats \

@@ -9,7 +9,7 @@ from servers import Defect
 from zk import CREATE, EXISTS, GET_DATA, SET_DATA, CLOSE, Wire, text
 
 MULTI, DELETE = 14, 2
-OK, NO_NODE, BAD_VERSION, NODE_EXISTS = 0, -101, -103, -110
+OK, SYSTEM_ERROR, NO_NODE, BAD_VERSION, NODE_EXISTS = 0, -1, -101, -103, -110
 ANYONE = struct.pack(">ii", 1, 31) + text(b"world") + text(b"anyone")
 EPHEMERAL = 1
 SESSION_MS = 6000

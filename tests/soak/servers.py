@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -12,14 +13,16 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../bats"))
 NETWORK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../bats/network")
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
+SYNC_LIMIT = 5
+DISK = 1 << 30  # what a small disk has, when it has room
 ZOOKEEPER_JAR = "/usr/share/java/zookeeper.jar"
 JAVA = ["java", "-Xmx200m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
         "-Dzookeeper.admin.enableServer=false", "-cp", ZOOKEEPER_JAR,
         "org.apache.zookeeper.server.quorum.QuorumPeerMain"]
 CONFIG = """tickTime={tick}
 initLimit=20
-syncLimit=5
+syncLimit={sync_limit}
 maxSessionTimeout=30000
 maxClientCnxns=0
 dataDir={dir}/data
@@ -67,6 +70,7 @@ class Server:
     def __init__(self, ensemble, number, kind, address):
         self.ensemble, self.number, self.kind = ensemble, number, kind
         self.dir = os.path.join(ensemble.dir, str(number))
+        self.data = os.path.join(self.dir, "data")
         self.address = address
         self.process = None
         self.expected = None  # the signal that we have sent
@@ -81,8 +85,11 @@ class Server:
         if self.ensemble.network:
             command = [NETWORK, "in", self.ensemble.network, str(self.number)] + command
         self.expected, self.stopped = None, False
+        environ = dict(os.environ)
+        if self.ensemble.stall:
+            environ.update(LD_PRELOAD=self.ensemble.stall, ZAB_STALL=os.path.join(self.dir, "stall"))
         with open(os.path.join(self.dir, "log"), "a") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ)
 
     def is_running(self):
         """It is a defect if it has ended without our signal."""
@@ -121,8 +128,51 @@ class Server:
         if status != (0 if self.kind == "zabd" else 143):
             raise Defect(f"{self} has ended with status {status} after SIGTERM")
 
+    # ---- Its disk ----
+
     def wipe(self):
-        shutil.rmtree(os.path.join(self.dir, "data/version-2"))
+        shutil.rmtree(os.path.join(self.data, "version-2"))
+
+    def copy_to(self, dir):
+        shutil.rmtree(dir, ignore_errors=True)
+        shutil.copytree(os.path.join(self.data, "version-2"), dir)
+
+    def become(self, dir):
+        self.wipe()
+        shutil.copytree(dir, os.path.join(self.data, "version-2"))
+
+    def check_shim(self):
+        with open(f"/proc/{self.process.pid}/maps") as f:
+            if self.ensemble.stall not in f.read():
+                raise Defect(f"{self} runs without {self.ensemble.stall}")
+
+    def stall(self, ms):
+        """How long each sync takes from now on."""
+        name = os.path.join(self.dir, "stall")
+        if ms:
+            with open(name + ".new", "w") as f:
+                f.write(f"{ms}\n")
+            os.rename(name + ".new", name)
+        elif os.path.exists(name):
+            os.remove(name)
+
+    def fill(self, left):
+        def is_full():
+            disk = os.statvfs(self.data)
+            used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+            return resize(self.data, used + left)
+        wait_for(10, is_full, f"{self.data} is full")
+
+    def make_room(self):
+        if not resize(self.data, DISK):
+            raise Defect(f"{self.data} does not grow")
+
+    def rss_mib(self):
+        try:
+            with open(f"/proc/{self.process.pid}/statm") as f:
+                return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+        except (OSError, IndexError, ValueError):
+            return 0
 
     def ask(self, word):
         try:
@@ -136,6 +186,12 @@ class Server:
         except OSError:
             return ""
 
+    def epoch(self):
+        for line in self.ask("srvr").splitlines():
+            if line.startswith("Zxid: "):
+                return int(line[6:], 16) >> 32
+        return None
+
     def mode(self):
         if self.stopped or not self.is_running():
             return None
@@ -148,9 +204,11 @@ class Server:
 class Ensemble:
     """In `network` (see tests/bats/network) each server has an address of its own."""
 
-    def __init__(self, dir, kinds, rng, tick_ms, network=None):
-        self.dir, self.network = dir, network
+    def __init__(self, dir, kinds, rng, tick_ms, network=None, stall=None, small_disks=False):
+        self.dir, self.network, self.stall, self.small_disks = dir, network, stall, small_disks
         n = len(kinds)
+        if small_disks:
+            own_mounts()
         if network:
             hosts = [(f"10.99.0.{i + 1}", 2888, 3888, 2181) for i in range(n)]
         else:
@@ -160,16 +218,23 @@ class Ensemble:
                         for i, kind in enumerate(kinds)]
         lines = "".join("server.{}={}:{}:{};{}:{}\n".format(i + 1, h[0], h[1], h[2], h[0], h[3])
                         for i, h in enumerate(hosts))
+        self.peers = hosts
         for server in self.servers:
-            os.makedirs(os.path.join(server.dir, "data"))
+            os.makedirs(server.data)
+            if small_disks:
+                subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", server.data], check=True)
             with open(os.path.join(server.dir, "data/myid"), "w") as f:
                 f.write(f"{server.number}\n")
             with open(os.path.join(server.dir, "zoo.cfg"), "w") as f:
-                f.write(CONFIG.format(dir=server.dir, tick=tick_ms,
+                f.write(CONFIG.format(dir=server.dir, tick=tick_ms, sync_limit=SYNC_LIMIT,
                                       snap_count=rng.choice([300, 1000, 5000])) + lines)
 
     def hosts(self):
         return ["%s:%d" % server.address for server in self.servers]
+
+    def ports(self):
+        """As tests/bats/hostile.py wants to know them."""
+        return ["%d=%s:%d:%d" % (i + 1, *host[:3]) for i, host in enumerate(self.peers)]
 
     def start(self):
         """Those that do not run, and those that were stopped."""
@@ -202,11 +267,23 @@ class Ensemble:
         for server in self.servers:
             server.is_running()
 
-    def end(self):
+    def end(self, kept):
         for server in self.servers:
             if server.process and server.process.poll() is None:
                 server.process.kill()
                 server.process.wait()
+            if self.small_disks and os.path.ismount(server.data):
+                self.leave_disk(server, kept)
+
+    @staticmethod
+    def leave_disk(server, kept):
+        """The small disks end with this process; what is on them need not."""
+        if kept:
+            shutil.copytree(server.data, server.data + ".kept")
+        subprocess.run(["umount", "-l", server.data], check=True)
+        if kept:
+            os.rmdir(server.data)
+            os.rename(server.data + ".kept", server.data)
 
     def check_logs(self):
         """What zabd says of itself."""
@@ -215,7 +292,7 @@ class Ensemble:
                 continue
             with open(os.path.join(server.dir, "log")) as f:
                 for line in f:
-                    if " error " in line:
+                    if " error " in line and not (self.small_disks and re.search("(is|are) full|[Nn]o space left", line)):
                         raise Defect(f"{server} says: {line}")
 
 
@@ -237,3 +314,17 @@ def network_cut(network, a, b):
 
 def network_heal(network):
     subprocess.run([NETWORK, "heal", network], check=True)
+
+
+# ---- Disks of this process and its children, see mount_namespaces(7) ----
+
+def own_mounts():
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+def resize(disk, size):
+    """False if there is more on it."""
+    return subprocess.run(["mount", "-o", f"remount,size={max(size, 4096)}", disk],
+                          stderr=subprocess.DEVNULL).returncode == 0

@@ -7,7 +7,8 @@ A load has a node of its own. Below it, and counted by what was acknowledged and
   count           several sessions count it up on the condition that it has the version they read
   multi/S-N-a, -b two creates and a change in one transaction: all or none
   mine/S          the ephemeral node of each session: is there as long as the session is
-A reader looks whether the count ever goes back."""
+A reader looks whether the count ever goes back. Where disks get full a server may refuse a write, with
+SYSTEMERROR: that one is not done then."""
 import os
 import random
 import threading
@@ -61,12 +62,18 @@ class Worker(threading.Thread):
             error, _, _ = self.session.call(CREATE, create_body(self.mine, self.name.encode(), EPHEMERAL))
             if error == NODE_EXISTS and self.is_mine():
                 error = OK
-            if error not in (OK, NODE_EXISTS):
+            if error not in (OK, NODE_EXISTS) and not self.is_refusal(error):
                 raise Defect(f"error {error} for {self.mine}")
             self.owns = error == OK
             time.sleep(0.02)
         if not self.session.exists(self.mine):
             raise Defect(f"{self.mine} is gone, and its session 0x{self.session.session:x} is not")
+
+    def is_refusal(self, error):
+        refused = error == SYSTEM_ERROR and self.load.may_refuse
+        if refused:
+            self.load.count_refusal()
+        return refused
 
     def is_mine(self):
         error, body, _ = self.session.call(EXISTS, text(self.mine.encode()) + b"\0")
@@ -94,7 +101,7 @@ class Creator(Worker):
     def __init__(self, load, number):
         super().__init__(load, number)
         self.n = 0
-        self.acknowledged, self.perhaps = [], []
+        self.acknowledged, self.perhaps, self.refused = [], [], set()
 
     def life(self):
         while not self.load.stopping.is_set():
@@ -110,6 +117,9 @@ class Creator(Worker):
 
     def take(self):
         error, _, name, at = self.session.take()
+        if self.is_refusal(error):
+            self.refused.add(name)
+            return
         if error != OK:
             raise Defect(f"error {error} for the creation of {name}")
         self.acknowledged.append(name)
@@ -136,7 +146,7 @@ class Counter(Worker):
             if error == OK:
                 self.versions.append(version + 1)
                 self.load.acknowledged(at)
-            elif error != BAD_VERSION:
+            elif error != BAD_VERSION and not self.is_refusal(error):
                 raise Defect(f"error {error} for counting")
             self.pause()
 
@@ -149,7 +159,7 @@ class Multi(Worker):
     def __init__(self, load, number):
         super().__init__(load, number)
         self.n = 0
-        self.acknowledged = []
+        self.acknowledged, self.refused = [], set()
 
     def life(self):
         while not self.load.stopping.is_set():
@@ -159,10 +169,13 @@ class Multi(Worker):
             error, _, at = self.session.call(MULTI, multi_body(
                 (CREATE, create_body(path + "-a")), (SET_DATA, set_body(self.load.root + "/multi", b"")),
                 (CREATE, create_body(path + "-b"))))
-            if error != OK:
+            if self.is_refusal(error):
+                self.refused.add(name)
+            elif error != OK:
                 raise Defect(f"error {error} for multi {name}")
-            self.acknowledged.append(name)
-            self.load.acknowledged(at)
+            else:
+                self.acknowledged.append(name)
+                self.load.acknowledged(at)
             self.pause()
 
 
@@ -194,12 +207,14 @@ class Visitor(Worker):
 
 
 class Load:
-    def __init__(self, hosts, name, directory, rng, pause_seconds=0.015):
+    def __init__(self, hosts, name, directory, rng, may_refuse=False, pause_seconds=0.015):
         self.hosts, self.root, self.rng = hosts, "/" + name, rng
         self.pause_seconds = pause_seconds
         self.stopping = threading.Event()
         self.changed = threading.Condition()
         self.last_sent, self.count, self.failure = 0, 0, None
+        self.last_at, self.gap = time.monotonic(), 0
+        self.may_refuse, self.n_refused = may_refuse, 0
         self.log = open(os.path.join(directory, name + ".acknowledged"), "w", buffering=1)
         client = ensemble.connect(*hosts)
         for path, data in (("", b""), ("/created", b""), ("/count", b"0"), ("/multi", b""), ("/mine", b"")):
@@ -217,8 +232,26 @@ class Load:
             if name:
                 self.log.write(name + "\n")
             self.last_sent = max(self.last_sent, sent_at)
+            self.note_gap()
             self.count += 1
             self.changed.notify_all()
+
+    def count_refusal(self):
+        with self.changed:
+            self.n_refused += 1
+
+    def note_gap(self):
+        now = time.monotonic()
+        self.gap, self.last_at = max(self.gap, now - self.last_at), now
+
+    def begin_gaps(self):
+        with self.changed:
+            self.gap = 0
+
+    def longest_gap(self):
+        """Without an acknowledged write, in seconds."""
+        with self.changed:
+            return max(self.gap, time.monotonic() - self.last_at)
 
     def failed(self, worker, e):
         with self.changed:
@@ -336,6 +369,9 @@ class Load:
             if (name + "-a" in there) != (name + "-b" in there):
                 raise Defect(f"half of multi {name} was done")
         for worker in self.of(Multi):
+            done = [name for name in worker.refused if name + "-a" in there]
+            if done:
+                raise Defect(f"multi {done[0]} was refused, and done")
             for name in worker.acknowledged:
                 if name + "-a" not in there:
                     raise Defect(f"acknowledged multi {name} is lost")
