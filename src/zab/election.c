@@ -267,11 +267,6 @@ static void looking_vote(struct zab *z, int from, const struct vote *vote)
 {
     struct election *e = &z->election;
     struct vote own = own_vote(z);
-    if (round_is_absurd(z, vote)) {
-        fx_log(z, LOG_LEVEL_WARN, "server %lld votes in round %lld; ours is %lld: ignored",
-               (long long)z->quorum.servers[from].sid, (long long)vote->round, (long long)e->round);
-        return;
-    }
     if (vote->zxid == -1 || vote->round < e->round) {
         count_votes(z);
         return;
@@ -319,6 +314,14 @@ static void settled_vote(struct zab *z, int from, const struct vote *vote)
         finish(z, vote);
 }
 
+/* An outcome waits for no other votes than these: what does not change it does not put it off. */
+static bool reopens(const struct zab *z, const struct vote *vote)
+{
+    const struct election *e = &z->election;
+    return vote_is_better(z, vote, &e->proposed) &&
+           (vote->state != ZAB_LOOKING || vote->round >= e->round);
+}
+
 static void count_notification(struct zab *z, int64_t sid, const struct notification *n)
 {
     struct election *e = &z->election;
@@ -329,8 +332,13 @@ static void count_notification(struct zab *z, int64_t sid, const struct notifica
                         .state = n->state};
     if (!quorum_is_voter(&z->quorum, n->leader))
         return;
+    if (n->state == ZAB_LOOKING && round_is_absurd(z, &vote)) {
+        fx_log(z, LOG_LEVEL_WARN, "server %lld votes in round %lld; ours is %lld: ignored",
+               (long long)sid, (long long)vote.round, (long long)e->round);
+        return;
+    }
     int from = quorum_find(&z->quorum, sid);
-    if (e->finalizing && !vote_is_better(z, &vote, &e->proposed)) {
+    if (e->finalizing && !reopens(z, &vote)) {
         if (n->state == ZAB_LOOKING)
             e->unanswered |= UINT64_C(1) << from;
         return;

@@ -53,15 +53,26 @@ void leader_reject(struct zab *z, struct learner *l, const char *fmt, ...)
     forget(z, l);
 }
 
+/* Of those that are the least far the oldest gives way. Never one that is in sync: there is one of
+ * each server at most. */
+static void make_place(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    struct learner *worst = &ld->learners[0];
+    for (size_t i = 1; i < ld->n_learners; i++) {
+        if (ld->learners[i].step < worst->step)
+            worst = &ld->learners[i];
+    }
+    leader_reject(z, worst, "%d learners are connected: one that is not in sync is closed",
+                  LEARNERS_MAX);
+}
+
 void leader_learner_opened(struct zab *z, uint64_t conn)
 {
     struct leader *ld = &z->leader;
     ensure(conn != 0 && !leader_find(z, conn));
-    if (ld->n_learners == LEARNERS_MAX) {
-        fx_log(z, LOG_LEVEL_WARN, "%d learners are connected: no more", LEARNERS_MAX);
-        fx_add(z, ZAB_FX_CLOSE_LEARNER)->conn = conn;
-        return;
-    }
+    if (ld->n_learners == LEARNERS_MAX)
+        make_place(z);
     ld->learners[ld->n_learners++] = (struct learner){
         .conn = conn,
         .sid = -1,
@@ -195,8 +206,9 @@ void leader_saved(struct zab *z)
     }
 }
 
-/* A connection that only says whose it is takes nothing from one that has proven it: of each server
- * there are at most the newest that is on its way, and one that has acknowledged NEWLEADER. */
+/* A connection takes the place of those of its server that are no farther than it: who only says
+ * whose it is replaces none, who has acknowledged the epoch those that synchronise, and who has
+ * acknowledged NEWLEADER all. */
 struct learner *leader_replace_older(struct zab *z, struct learner *l)
 {
     struct leader *ld = &z->leader;
@@ -283,7 +295,6 @@ static void handle_info(struct zab *z, struct learner *l, const struct zk_quorum
      * ZooKeeper's: a number that somebody says ends no leader that a quorum follows. */
     z->epoch_seen = MAX(z->epoch_seen, epoch);
     l->step = LEARNER_WAIT_EPOCH;
-    l = leader_replace_older(z, l);
     if (ld->step >= LEADER_ELECTING) {
         send_epoch(z, l);
     } else if (ld->step == LEADER_COLLECTING) {
@@ -313,6 +324,7 @@ static void handle_ack_epoch(struct zab *z, struct learner *l, const struct zk_q
     }
     l->last_zxid = p->zxid;
     l->step = LEARNER_WAIT_ELECTION;
+    l = leader_replace_older(z, l);
     if (ld->step >= LEADER_SYNCING) {
         leader_sync(z, l);
     } else if (epoch != -1 && p->zxid != -1) {

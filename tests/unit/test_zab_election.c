@@ -236,6 +236,23 @@ static void an_absurd_round_is_not_joined(void **state)
     core_close(&c);
 }
 
+static void what_is_ignored_does_not_put_the_outcome_off(void **state)
+{
+    (void)state;
+    struct core c;
+    core_open(&c, 3, 3, 0, history_at(Z(2, 5), 2, 2));
+    tick(&c, 0);
+    notified(&c, 2, ZAB_LOOKING, 3, Z(2, 5), 1, 2);
+    assert_true(c.z->election.finalizing);
+    for (int i = 0; i < 10 && c.z->state == ZAB_LOOKING; i++) {
+        notified(&c, 2, ZAB_LOOKING, 2, Z(2, 6), INT64_MAX / 2, 2);
+        notified(&c, 1, ZAB_LOOKING, 1, Z(2, 6), 0, 2);
+        tick(&c, 50);
+    }
+    assert_int_equal(c.z->state, ZAB_LEADING);
+    core_close(&c);
+}
+
 /* It would be answered, and answer, without end. */
 static void an_observer_does_not_argue(void **state)
 {
@@ -421,6 +438,7 @@ int main(void)
         cmocka_unit_test(who_looked_meanwhile_is_answered_at_the_end),
         cmocka_unit_test(the_vote_is_told_again_at_least_every_tick),
         cmocka_unit_test(an_absurd_round_is_not_joined),
+        cmocka_unit_test(what_is_ignored_does_not_put_the_outcome_off),
         cmocka_unit_test(an_observer_does_not_argue),
         cmocka_unit_test(a_new_connection_gets_the_vote),
         cmocka_unit_test(one_server_elects_itself),

@@ -96,15 +96,35 @@ static void a_new_connection_replaces_the_old_one_when_it_is_in_sync(void **stat
     struct core c;
     lead_serving(&c, 0);
     assert_string_equal(learner_info(&c, 21, ZAB_FOLLOWERINFO, 1, 2), "SEND 21 LEADERINFO 2.0");
-    assert_string_equal(learner_info(&c, 31, ZAB_FOLLOWERINFO, 1, 2),
-                        "CLOSE_LEARNER 21; SEND 31 LEADERINFO 2.0");
+    assert_string_equal(learner_info(&c, 31, ZAB_FOLLOWERINFO, 1, 2), "SEND 31 LEADERINFO 2.0");
     event(&c, ZAB_EV_LOGGED, Z(2, 1));
     event(&c, ZAB_EV_PERSISTED, Z(2, 1));
     assert_string_equal(learner_says(&c, 11, ZAB_ACK, Z(2, 1)), "SEND 11 COMMIT 2.1; COMMIT 2.1");
-    ack_epoch(&c, 31, Z(2, 1), -1);
+    assert_non_null(strstr(ack_epoch(&c, 31, Z(2, 1), -1), "CLOSE_LEARNER 21;"));
     sync_chosen(&c, 31, ZAB_SYNC_DIFF, 0);
     assert_string_equal(learner_says(&c, 31, ZAB_ACK, Z(2, 0)),
                         "CLOSE_LEARNER 11; SEND 31 UPTODATE -1; LEARNER_READY 31");
+    core_close(&c);
+}
+
+/* The server itself comes to the end, however many say that they are it. */
+static void who_only_says_whose_it_is_replaces_nobody(void **state)
+{
+    (void)state;
+    struct core c;
+    lead(&c, 0, history_at(Z(1, 2), 1, 1));
+    learner_info(&c, 12, ZAB_FOLLOWERINFO, 2, 1);
+    for (uint64_t conn = 100; conn < 110; conn++)
+        assert_string_equal(learner_info(&c, conn, ZAB_FOLLOWERINFO, 2, 1), "");
+    event(&c, ZAB_EV_SAVED, 0);
+    learner_info(&c, 110, ZAB_FOLLOWERINFO, 2, 1);
+    ack_epoch(&c, 12, Z(1, 2), 1);
+    learner_info(&c, 111, ZAB_FOLLOWERINFO, 2, 1);
+    event(&c, ZAB_EV_SAVED, 0);
+    sync_chosen(&c, 12, ZAB_SYNC_DIFF, 0);
+    for (uint64_t conn = 200; conn < 400; conn++)
+        learner_info(&c, conn, ZAB_FOLLOWERINFO, 2, 1);
+    assert_non_null(strstr(learner_says(&c, 12, ZAB_ACK, Z(2, 0)), "SEND 12 UPTODATE -1"));
     core_close(&c);
 }
 
@@ -565,6 +585,7 @@ int main(void)
         cmocka_unit_test(a_learner_that_is_ahead_is_refused),
         cmocka_unit_test(strangers_and_old_protocols_are_closed),
         cmocka_unit_test(a_new_connection_replaces_the_old_one_when_it_is_in_sync),
+        cmocka_unit_test(who_only_says_whose_it_is_replaces_nobody),
         cmocka_unit_test(newleader_comes_behind_the_history),
         cmocka_unit_test(newleader_bears_the_configuration_with_a_version),
         cmocka_unit_test(a_trunc_stays_in_the_epoch_or_becomes_a_tree),
