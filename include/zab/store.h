@@ -148,7 +148,8 @@ int txnlog_append(struct txnlog *l, struct buf *batch, int64_t first_zxid, int64
                   struct err *e);
 int txnlog_sync(struct txnlog *l, struct err *e);
 
-/* Note how far that was, when those who waited for it know; else the next append does. */
+/* Note on the disk how far that was; now and then, when nobody waits for it: a loss of power then
+ * finds a hole in what was synced before (txnlog_mark.c). */
 void txnlog_mark_synced(struct txnlog *l);
 
 /* End this file (cut the zeros off its end, sync it); the next append starts another, unless there

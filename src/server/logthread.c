@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum {
+    MARK_EVERY_MS = 20,
+};
+
 /* What waits, in order: a batch, or something to run. */
 struct order {
     struct node_batch *batch;
@@ -23,6 +27,7 @@ struct log_thread {
     bool stop;
     bool sync;
     int64_t warning_ms;
+    int64_t next_mark_ms;
     struct txnlog log;
     void (*persisted)(void *arg, int64_t zxid);
     void *arg;
@@ -54,6 +59,13 @@ static void sync_log(struct log_thread *t)
         log_warn("syncing the log took %" PRId64 " ms; a slow disk makes every write slow", took);
 }
 
+static void mark_synced(struct log_thread *t)
+{
+    if (t->sync)
+        txnlog_mark_synced(&t->log);
+    t->next_mark_ms = now_ms() + MARK_EVERY_MS;
+}
+
 /* What was appended is durable, up to `*last`; -1: nothing was. */
 static void persist(struct log_thread *t, int64_t *last)
 {
@@ -62,17 +74,25 @@ static void persist(struct log_thread *t, int64_t *last)
     if (t->sync)
         sync_log(t);
     t->persisted(t->arg, *last);
-    if (t->sync)
-        txnlog_mark_synced(&t->log);
+    if (now_ms() >= t->next_mark_ms)
+        mark_synced(t);
     *last = -1;
+}
+
+static struct timespec time_in(int64_t ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t ns = t.tv_nsec + ms % 1000 * 1000000;
+    t.tv_sec += ms / 1000 + ns / 1000000000;
+    t.tv_nsec = ns % 1000000000;
+    return t;
 }
 
 /* False: it is to stop. */
 static bool wait_a_second(struct log_thread *t)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec++;
+    struct timespec until = time_in(1000);
     pthread_mutex_lock(&t->lock);
     while (!t->stop && pthread_cond_timedwait(&t->wake, &t->lock, &until) == 0)
         continue;
@@ -117,13 +137,24 @@ static void carry_out(struct log_thread *t, size_t n)
     persist(t, &last);
 }
 
+/* When there is none for a while, what was synced last is noted. */
+static void wait_for_work(struct log_thread *t)
+{
+    struct timespec until = time_in(MARK_EVERY_MS);
+    while (t->n_waiting == 0 && !t->stop) {
+        if (!t->log.mark_is_old)
+            pthread_cond_wait(&t->wake, &t->lock);
+        else if (pthread_cond_timedwait(&t->wake, &t->lock, &until) != 0)
+            mark_synced(t);
+    }
+}
+
 static void *log_main(void *arg)
 {
     struct log_thread *t = arg;
     pthread_mutex_lock(&t->lock);
     for (;;) {
-        while (t->n_waiting == 0 && !t->stop)
-            pthread_cond_wait(&t->wake, &t->lock);
+        wait_for_work(t);
         size_t n = t->n_waiting;
         if (n == 0)
             break;

@@ -226,10 +226,11 @@ int txnlog_append(struct txnlog *l, struct buf *batch, int64_t first_zxid, int64
 {
     ensure(batch->len > 0 && first_zxid <= last_zxid && first_zxid > l->last_zxid);
     int rc = txnlog_check(l, e);
-    txnlog_mark_synced(l);
     bool begins = !l->file || (l->ended && l->unsynced == 0);
-    if (rc == 0 && begins && l->appended == 0)
+    if (rc == 0 && begins && l->appended == 0) {
+        txnlog_mark_synced(l); /* of the file before */
         rc = txnlog_create(l, first_zxid, e);
+    }
     for (size_t pos = l->appended; rc == 0 && pos < batch->len;) {
         size_t start = pos, last = pos;
         rc = txnlog_seal(batch, &pos, &last);

@@ -201,8 +201,10 @@ static int carry_out(struct world *w, struct server *s, size_t n, bool *appended
     if (w->options.breakage == BREAK_ack_before_sync)
         return 0;
     rc = txnlog_sync(&s->log, e);
-    if (rc == 0)
+    if (rc == 0) {
+        txnlog_mark_synced(&s->log);
         invariant_synced(w, s, s->synced);
+    }
     return rc;
 }
 

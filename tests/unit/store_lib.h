@@ -72,6 +72,7 @@ static inline void write_txns(struct txnlog *l, int64_t first, int64_t last, siz
     struct err e;
     if (append_txns(l, first, last, size, &e) < 0 || txnlog_sync(l, &e) < 0)
         fail_msg("%s", e.text);
+    txnlog_mark_synced(l);
 }
 
 /* The last zxid that reading everything behind `after` comes to, or a negative errno. */
