@@ -39,12 +39,12 @@ static bool vote_is_better(const struct zab *z, const struct vote *a, const stru
     return a->leader > b->leader;
 }
 
-/* One that is not to lead is no reason to follow somebody who has less than it has; but of its own
- * history, if that is not to be built on, it makes nothing. */
+/* One that is not to lead is no reason to follow somebody who has less than it has: what it has
+ * acknowledged is in its log, also if its tree is not to be built on. */
 static bool vote_will_do(const struct zab *z, const struct vote *vote)
 {
     int64_t epoch = zab_history_epoch(z);
-    return !z->election.passive || z->diverged || vote->epoch > epoch ||
+    return !z->election.passive || vote->epoch > epoch ||
            (vote->epoch == epoch && vote->zxid >= z->logged);
 }
 
@@ -82,11 +82,13 @@ static bool leader_agrees(const struct zab *z, const struct vote *votes, uint64_
 
 /* ---- A disk that is gone ---- */
 
-/* It has met the leader of the first epoch before that was established: nobody has acknowledged
- * anything before. */
+/* It has met the first leader before that was established, and took its proposal with a disk as
+ * empty as that leader's (identity.c): nobody has acknowledged anything before, however many
+ * leaders came to nothing since, and whoever was established under that id. */
 static bool is_new_with_all(const struct zab *z)
 {
-    return z->identity.proposed != 0 && z->identity.id == 0 && z->accepted_epoch == 1;
+    const struct identity *i = &z->identity;
+    return i->proposed != 0 && (i->id == 0 || i->id == i->proposed);
 }
 
 /* Before it has been of any epoch it cannot know what it has acknowledged before, if its disk was
@@ -96,7 +98,7 @@ static bool is_new_with_all(const struct zab *z)
  * learner it takes the tree, so that it has all of a leader's history or none. */
 bool election_has_no_memory(const struct zab *z)
 {
-    bool is_empty = zab_history_epoch(z) == 0 && !is_new_with_all(z);
+    bool is_empty = zab_history_epoch(z) == 0 && !z->saw_all_empty && !is_new_with_all(z);
     return is_voter(z) && !z->loss_accepted && (is_empty || z->known_decided > z->logged);
 }
 
@@ -111,6 +113,17 @@ static bool has_heard_all(const struct zab *z)
             return false;
     }
     return true;
+}
+
+/* All that there are have voted, and none had anything: nothing was acknowledged before. */
+static bool all_are_empty(const struct zab *z)
+{
+    for (size_t i = 0; i < z->quorum.n; i++) {
+        const struct vote *vote = &z->election.received[i];
+        if ((z->quorum.voters >> i & 1) && (vote->epoch != 0 || vote->zxid != 0))
+            return false;
+    }
+    return has_heard_all(z);
 }
 
 static bool may_vote_for(struct zab *z, const struct vote *vote)
@@ -149,7 +162,7 @@ static size_t write_vote(struct zab *z)
         .round = v.round,
         .epoch = v.epoch,
         .config_text = buf_slice(&z->config_text),
-        .trailer.ensemble_id = z->identity.id,
+        .trailer = identity_told(z),
     };
     notification_write(&z->fx->bytes, &n);
     return at;
@@ -211,7 +224,8 @@ void election_begin(struct zab *z)
                            .round = round,
                            .interval_ms = INTERVAL_MIN_MS,
                            .passive = is_voter(z) && (z->diverged || z->full)};
-    e->passive_until_ms = z->diverged ? INT64_MAX : z->now_ms + MAX(2 * z->tick_ms, PASSIVE_MIN_MS);
+    int64_t patience_ms = (int64_t)(z->diverged ? MAX(z->init_limit, 2) : 2) * z->tick_ms;
+    e->passive_until_ms = z->now_ms + MAX(patience_ms, PASSIVE_MIN_MS);
     struct vote own = own_vote(z);
     e->resend_at_ms = z->now_ms + e->interval_ms;
     fx_log(z, LOG_LEVEL_INFO, "looking for a leader: round %lld, epoch %lld, last zxid 0x%llx",
@@ -231,6 +245,7 @@ static void finish(struct zab *z, const struct vote *vote)
     struct election *e = &z->election;
     e->running = false;
     e->was_with_all = has_heard_all(z);
+    z->saw_all_empty |= all_are_empty(z);
     if (!round_is_absurd(z, vote))
         e->round = vote->round;
     z->vote = *vote;
@@ -263,6 +278,12 @@ static void vote_with_all(struct zab *z)
         propose(z, &best);
 }
 
+static void hear(struct election *e, int from, const struct vote *vote)
+{
+    e->received[from] = *vote;
+    e->have_received |= UINT64_C(1) << from;
+}
+
 static void looking_vote(struct zab *z, int from, const struct vote *vote)
 {
     struct election *e = &z->election;
@@ -282,8 +303,7 @@ static void looking_vote(struct zab *z, int from, const struct vote *vote)
         tell(z, z->quorum.servers[from].sid); /* ours may have come while it still followed */
     }
     bool heard_all = has_heard_all(z);
-    e->received[from] = *vote;
-    e->have_received |= UINT64_C(1) << from;
+    hear(e, from, vote);
     if (!heard_all && has_heard_all(z))
         vote_with_all(z);
     count_votes(z);
@@ -322,6 +342,16 @@ static bool reopens(const struct zab *z, const struct vote *vote)
            (vote->state != ZAB_LOOKING || vote->round >= e->round);
 }
 
+/* It does not: it gets the outcome, and has been heard. */
+static void late_vote(struct election *e, int from, const struct vote *vote)
+{
+    if (vote->state != ZAB_LOOKING)
+        return;
+    e->unanswered |= UINT64_C(1) << from;
+    if (vote->round == e->round)
+        hear(e, from, vote);
+}
+
 static void count_notification(struct zab *z, int64_t sid, const struct notification *n)
 {
     struct election *e = &z->election;
@@ -339,8 +369,7 @@ static void count_notification(struct zab *z, int64_t sid, const struct notifica
     }
     int from = quorum_find(&z->quorum, sid);
     if (e->finalizing && !reopens(z, &vote)) {
-        if (n->state == ZAB_LOOKING)
-            e->unanswered |= UINT64_C(1) << from;
+        late_vote(e, from, &vote);
         return;
     }
     e->finalizing = false;
@@ -379,9 +408,11 @@ void election_notified(struct zab *z, int64_t sid, struct slice message)
         count_notification(z, sid, &n);
 }
 
+/* What waits to be sent may be of an election that is over, and would come as if we still looked:
+ * to a server that has lost its disk meanwhile, as a word on what nobody has acknowledged yet. */
 void election_peer_up(struct zab *z, int64_t sid)
 {
-    if (z->state == ZAB_LOOKING && z->election.running && sid != z->sid &&
+    if ((z->state != ZAB_LOOKING || z->election.running) && sid != z->sid &&
         quorum_is_voter(&z->quorum, sid))
         tell(z, sid);
 }

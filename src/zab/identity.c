@@ -46,10 +46,18 @@ static bool is_with_us(const struct zab *z, const struct notification *n)
            n->epoch == z->current_epoch;
 }
 
+/* What our notifications say. A proposed id shows those who know that it became the ensemble's that
+ * we have met its first leader. */
+struct trailer identity_told(const struct zab *z)
+{
+    const struct identity *i = &z->identity;
+    return (struct trailer){true, i->id ? i->id : i->proposed, i->id == 0 && i->proposed != 0};
+}
+
 /* What the server's notification says of its ensemble. False: it is not ours, do not count it. */
 bool identity_heard(struct zab *z, int64_t sid, const struct notification *n)
 {
-    int64_t id = n->trailer.ensemble_id;
+    int64_t id = n->trailer.is_new ? 0 : n->trailer.ensemble_id;
     z->identity.peers[quorum_find(&z->quorum, sid)] = n->trailer;
     if (identity_is_foreign(z, id)) {
         identity_say_foreign(z, sid, id);
@@ -105,12 +113,13 @@ bool identity_wants_tree(const struct zab *z)
 }
 
 /* The learner takes the id of its leader's ensemble before it logs anything of it; one that has to
- * take the tree has its own history until then. A first proposed id is noted at once: it shows that
- * nobody has acknowledged anything yet (election.c). */
+ * take the tree has its own history, or none, until then. A first proposed id is noted at once if
+ * the leader has no history either: it shows that nobody has acknowledged anything yet
+ * (election.c). */
 bool identity_join(struct zab *z)
 {
     const struct follow *f = &z->follow;
     if (f->id_is_new)
-        return z->identity.proposed == 0 && identity_propose(z, f->id);
+        return z->identity.proposed == 0 && !learner_has_forgotten(z) && identity_propose(z, f->id);
     return !identity_wants_tree(z) && identity_established(z, f->id);
 }

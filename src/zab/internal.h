@@ -31,7 +31,7 @@ uint64_t quorum_bit(const struct quorum *q, int64_t sid);
 struct trailer {
     bool is_ours;        /* it is there: a server of ours has sent the message */
     int64_t ensemble_id; /* 0: none */
-    bool is_new;         /* it was only proposed: this leader was not established yet */
+    bool is_new;         /* it was only proposed: its leader was not established yet */
 };
 
 void trailer_write(struct buf *b, int64_t ensemble_id, bool is_new);
@@ -68,6 +68,7 @@ struct identity {
 
 bool identity_is_foreign(const struct zab *z, int64_t id);
 void identity_say_foreign(struct zab *z, int64_t sid, int64_t id);
+struct trailer identity_told(const struct zab *z);
 bool identity_heard(struct zab *z, int64_t sid, const struct notification *n);
 bool identity_may_lead(const struct zab *z, int64_t sid);
 void identity_choose(struct zab *z);
@@ -248,6 +249,7 @@ struct follow {
 };
 
 void learner_begin(struct zab *z);
+bool learner_has_forgotten(const struct zab *z);
 bool learner_wants_tree(const struct zab *z);
 void learner_opened(struct zab *z);
 void learner_packet(struct zab *z, const struct zk_quorum_packet *p);
@@ -315,10 +317,10 @@ struct zab {
     bool full;             /* the disk has no room: another server is to lead */
     int64_t tree_zxid;     /* what the driver's tree is of */
     int64_t known_decided; /* by the disk, at the start */
+    bool saw_all_empty;    /* and so this server has forgotten nothing, though it has nothing */
     bool loss_accepted;    /* the operator takes it that promises may be forgotten */
     int64_t accepted_epoch;
     int64_t current_epoch;
-    int64_t tree_epoch; /* of a tree that was installed: recovery makes it the current one */
     int64_t epoch_seen; /* the highest that a learner said it has accepted */
     enum saving saving;
     int64_t saving_value;
@@ -342,10 +344,12 @@ void zab_decide(struct zab *z, int64_t zxid);
 /* The server serves: others who ask get a vote that bears the epoch (ZOOKEEPER-1732). */
 void zab_restamp_vote(struct zab *z);
 
-/* What our history is of, as votes and ACKEPOCH tell it. */
+/* What our history is of, as votes and ACKEPOCH tell it. A leader whose history we took, in part or
+ * as a tree, was elected with all that is decided: so our log is of its last epoch, as recovery
+ * will say, also if we never acknowledged NEWLEADER. */
 static inline int64_t zab_history_epoch(const struct zab *z)
 {
-    return MAX(z->current_epoch, z->tree_epoch);
+    return MAX(z->current_epoch, zxid_epoch(z->logged));
 }
 
 /* The zxid behind `zxid` in the log if all between is of `epoch`. */

@@ -16,6 +16,7 @@ void learner_wait(struct zab *z, enum follow_step step)
 {
     struct follow *f = &z->follow;
     int64_t init_ms = (int64_t)z->init_limit * z->tick_ms;
+    bool goes_on = f->step == step;
     f->step = step;
     switch (step) {
     case FOLLOW_CONNECTING:
@@ -32,7 +33,7 @@ void learner_wait(struct zab *z, enum follow_step step)
         break;
     default:
         f->deadline_ms = INT64_MAX;
-        f->busy_since_ms = z->now_ms;
+        f->busy_since_ms = goes_on ? f->busy_since_ms : z->now_ms;
     }
 }
 
@@ -101,7 +102,7 @@ void learner_opened(struct zab *z)
 }
 
 /* One that has forgotten takes all of the leader's history in one, if that has any. */
-static bool has_forgotten(const struct zab *z)
+bool learner_has_forgotten(const struct zab *z)
 {
     return election_has_no_memory(z) && (z->vote.epoch > 0 || z->vote.zxid > 0);
 }
@@ -109,14 +110,23 @@ static bool has_forgotten(const struct zab *z)
 bool learner_wants_tree(const struct zab *z)
 {
     return z->diverged || z->follow.tree_wanted_epoch == z->follow.epoch ||
-           identity_wants_tree(z) || has_forgotten(z);
+           identity_wants_tree(z) || learner_has_forgotten(z);
+}
+
+/* Who asks for the tree does not say what it has, and the leader cannot see that it is more. */
+static bool hides_more(const struct zab *z)
+{
+    const struct vote *of_leader = &z->vote;
+    int64_t own = zab_history_epoch(z);
+    bool more = own > of_leader->epoch || (own == of_leader->epoch && z->logged > of_leader->zxid);
+    return more && learner_wants_tree(z);
 }
 
 /* Votes that show a leader may be of its life before: so one that has forgotten promises nothing,
  * and the leader needs a quorum without it. */
 static void ack_epoch(struct zab *z, int64_t epoch)
 {
-    if (has_forgotten(z) && !z->election.was_with_all)
+    if ((learner_has_forgotten(z) && !z->election.was_with_all) || hides_more(z))
         epoch = -1;
     size_t at = z->fx->bytes.len;
     jute_write_int(&z->fx->bytes, (int32_t)epoch);

@@ -95,7 +95,6 @@ void learner_tree_installed(struct zab *z)
         return;
     }
     z->follow.tree_wanted_epoch = -1;
-    z->tree_epoch = zxid_epoch(z->logged);
     z->diverged = false;
     if (!z->follow.id_is_new)
         identity_established(z, z->follow.id);

@@ -43,5 +43,5 @@ void notification_write(struct buf *b, const struct notification *n)
     jute_write_long(b, n->epoch);
     jute_write_int(b, VERSION_WITH_CONFIG);
     jute_write_buffer(b, n->config_text);
-    trailer_write(b, n->trailer.ensemble_id, false);
+    trailer_write(b, n->trailer.ensemble_id, n->trailer.is_new);
 }

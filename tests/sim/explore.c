@@ -3,10 +3,10 @@
  *
  * A run is a delivery order (a seed) and faults at places in it, which are counted in things that
  * happen: a server crashes before the i-th, another or the same before the j-th, each starts again
- * some things later, and the second one may have lost its disk. All of them are run, for the first
- * places from the beginning on: elections, discovery, synchronisation, writes. Behind them all is
- * well, and a leader must serve, with all that was committed, on all disks. The checks of each step
- * are those of zab_cluster.c.
+ * some things later, and the second one may have lost its disk, or stays away. All of them are run,
+ * for the first places from the beginning on: elections, discovery, synchronisation, writes. Behind
+ * them all is well, and a leader must serve, with all that was committed, on the disks of all that
+ * are there. The checks of each step are those of zab_cluster.c.
  *
  *     explore [PLACES [STRIDE [ORDERS]]]    the second fault is at every STRIDE-th place
  *     explore --plan ORDER FAULT FAULT      one run; FAULT: server,crashes at,starts at,wiped
@@ -25,7 +25,7 @@ enum {
 
 /* A fault at a place. */
 struct fault {
-    unsigned at, back; /* starts again at that place */
+    unsigned at, back; /* starts again at that place; 0: never */
     size_t server;
     bool wipe;
 };
@@ -67,21 +67,46 @@ static void fault_at(struct cluster *c, const struct fault *f, unsigned place)
     cluster_restart(c, f->server);
 }
 
+static bool stays_away(const struct plan *p, size_t server)
+{
+    const struct fault *last = &p->faults[1];
+    return last->back == 0 && server == last->server;
+}
+
+static void restart_all(struct cluster *c, const struct plan *p)
+{
+    for (size_t i = 0; i < SERVERS; i++) {
+        if (!stays_away(p, i))
+            cluster_restart(c, i);
+    }
+}
+
+/* One that may have lost its disk waits for all that there are. */
+static bool waits_for_who_stays_away(struct cluster *c, const struct plan *p)
+{
+    for (size_t i = 0; i < SERVERS && p->faults[1].back == 0; i++) {
+        if (!stays_away(p, i) && !cluster_remembers(c, i))
+            return true;
+    }
+    return false;
+}
+
 /* What is wrong at the end, or NULL. */
-static const char *check_end(struct cluster *c)
+static const char *check_end(struct cluster *c, const struct plan *p)
 {
     size_t committed = cluster_committed(c);
     if (cluster_failure(c))
         return cluster_failure(c);
     if (cluster_leader(c) < 0)
-        return "nobody leads";
+        return waits_for_who_stays_away(c, p) ? NULL : "nobody leads";
     if (!cluster_write(c))
         return "the leader takes no write";
     cluster_run(c, 1000, false);
     if (cluster_committed(c) <= committed)
         return "a write is not committed";
     for (size_t i = 0; i < SERVERS; i++) {
-        if (!cluster_serves(c, i) || cluster_applied(c, i) != cluster_committed(c))
+        if (!stays_away(p, i) &&
+            (!cluster_serves(c, i) || cluster_applied(c, i) != cluster_committed(c)))
             return "not all servers have all";
     }
     return cluster_failure(c);
@@ -90,7 +115,7 @@ static const char *check_end(struct cluster *c)
 static bool run(const struct plan *p)
 {
     struct cluster *c = cluster_open(p->order, SERVERS, 0, BREAK_NOTHING);
-    unsigned place = 0, last = MAX(p->faults[0].back, p->faults[1].back);
+    unsigned place = 0, last = MAX(p->faults[0].back, MAX(p->faults[1].back, p->faults[1].at));
     for (unsigned steps = 0; place <= last && steps < STEPS_MAX && !cluster_failure(c); steps++) {
         if (!cluster_step(c))
             continue;
@@ -100,9 +125,9 @@ static bool run(const struct plan *p)
         if (place % WRITE_EVERY == 0)
             cluster_write(c);
     }
-    cluster_heal(c);
+    restart_all(c, p);
     cluster_run(c, SETTLE_MS, false);
-    const char *wrong = check_end(c);
+    const char *wrong = check_end(c, p);
     if (wrong) {
         printf("explore: %s\n", wrong);
         print_plan(p);
@@ -123,6 +148,9 @@ static unsigned explore_second(struct plan *p, unsigned places, unsigned stride,
                 failed += !run(p);
                 ++*runs;
             }
+            p->faults[1] = (struct fault){at, 0, server, false};
+            failed += !run(p);
+            ++*runs;
         }
     }
     return failed;

@@ -277,6 +277,107 @@ static void a_new_connection_gets_the_vote(void **state)
     core_close(&c);
 }
 
+/* Instead of a vote that waits there since before the election ended. */
+static void a_new_connection_gets_the_outcome(void **state)
+{
+    (void)state;
+    struct core c;
+    lead(&c, 0, history_at(Z(1, 2), 1, 1));
+    assert_string_equal(step(&c, (struct zab_event){.type = ZAB_EV_PEER_UP, .sid = 2}),
+                        "NOTIFY 2 leading leader=3 zxid= 1.2 round=1 epoch=1");
+    core_close(&c);
+}
+
+/* What a server with a wrong tree has acknowledged is in its log all the same. */
+static void a_diverged_server_follows_nobody_who_has_less(void **state)
+{
+    (void)state;
+    struct core c;
+    follow_serving(&c, Z(2, 5), 3);
+    proposal(&c, Z(3, 1));
+    event(&c, ZAB_EV_PERSISTED, Z(3, 1));
+    assert_non_null(strstr(event(&c, ZAB_EV_DIVERGED, 0), "STATE looking"));
+    assert_null(strstr(notified(&c, 2, ZAB_LOOKING, 2, Z(2, 5), 2, 3), "leader=2"));
+    tick(&c, INIT_LIMIT * TICK_MS - 1);
+    assert_int_equal(zab_state(c.z), ZAB_LOOKING);
+    assert_non_null(strstr(notified(&c, 2, ZAB_LOOKING, 2, Z(3, 1), 2, 3), "leader=2"));
+    core_close(&c);
+
+    follow_serving(&c, Z(2, 5), 3); /* and where nobody else has as much it leads */
+    proposal(&c, Z(3, 1));
+    event(&c, ZAB_EV_PERSISTED, Z(3, 1));
+    event(&c, ZAB_EV_DIVERGED, 0);
+    notified(&c, 2, ZAB_LOOKING, 2, Z(2, 5), 2, 3);
+    assert_non_null(strstr(tick(&c, INIT_LIMIT * TICK_MS), "leader=1 zxid= 3.1"));
+    core_close(&c);
+}
+
+/* It asks for the tree, so the leader cannot see that it has more. */
+static void a_diverged_server_promises_nothing_to_who_has_less(void **state)
+{
+    (void)state;
+    for (int64_t counter = 1; counter <= 2; counter++) {
+        struct core c;
+        follow_serving(&c, Z(2, 5), 3);
+        proposal(&c, Z(3, 1));
+        proposal(&c, Z(3, 2));
+        event(&c, ZAB_EV_PERSISTED, Z(3, 2));
+        event(&c, ZAB_EV_DIVERGED, 0);
+        notified(&c, 2, ZAB_FOLLOWING, 3, Z(3, counter), 4, 3);
+        notified(&c, 3, ZAB_LEADING, 3, Z(3, counter), 4, 3);
+        assert_int_equal(zab_state(c.z), ZAB_FOLLOWING);
+        event(&c, ZAB_EV_LEADER_OPENED, 0);
+        leader_info(&c, 4);
+        assert_non_null(strstr(event(&c, ZAB_EV_SAVED, 0), counter == 2
+                                                               ? "ACKEPOCH 0.4294967295 epoch=3"
+                                                               : "ACKEPOCH 0.4294967295 epoch=-1"));
+        core_close(&c);
+    }
+}
+
+/* All have voted and none had anything: who joins late, and finds its leader gone, has not
+ * forgotten what the others did meanwhile. */
+static void who_has_seen_all_without_a_history_has_forgotten_nothing(void **state)
+{
+    (void)state;
+    for (int n_heard = 1; n_heard <= 2; n_heard++) {
+        struct core c;
+        core_open(&c, 1, 3, 0, history_at(0, 0, 0));
+        tick(&c, 0);
+        notified(&c, 3, ZAB_LOOKING, 3, 0, 1, 0);
+        if (n_heard == 2)
+            notified(&c, 2, ZAB_LOOKING, 3, 0, 1, 0);
+        tick(&c, 200);
+        assert_int_equal(zab_state(c.z), ZAB_FOLLOWING);
+        event(&c, ZAB_EV_LEADER_CLOSED, 0);
+        tick(&c, 200);
+        const char *told = notified(&c, 2, ZAB_LOOKING, 2, Z(1, 1), 2, 1);
+        assert_true((strstr(told, "leader=2") != NULL) == (n_heard == 2));
+        core_close(&c);
+    }
+}
+
+/* As recovery would say: what a leader has sent is of its history, also without its NEWLEADER. */
+static void a_log_is_of_the_epoch_in_which_it_ends(void **state)
+{
+    (void)state;
+    struct core c;
+    core_open(&c, 1, 3, 0, history_at(0, 0, 0));
+    tick(&c, 0);
+    notified(&c, 3, ZAB_LOOKING, 3, 0, 1, 0);
+    tick(&c, 200);
+    event(&c, ZAB_EV_LEADER_OPENED, 0);
+    leader_info(&c, 1);
+    event(&c, ZAB_EV_SAVED, 0);
+    leader_says(&c, ZAB_DIFF, Z(1, 1));
+    proposal(&c, Z(1, 1));
+    event(&c, ZAB_EV_PERSISTED, Z(1, 1));
+    event(&c, ZAB_EV_LEADER_CLOSED, 0);
+    assert_non_null(strstr(tick(&c, 200), "leader=1 zxid= 1.1 round=2 epoch=1"));
+    assert_non_null(strstr(notified(&c, 2, ZAB_LOOKING, 2, Z(1, 2), 2, 1), "leader=2"));
+    core_close(&c);
+}
+
 static void one_server_elects_itself(void **state)
 {
     (void)state;
@@ -441,6 +542,11 @@ int main(void)
         cmocka_unit_test(what_is_ignored_does_not_put_the_outcome_off),
         cmocka_unit_test(an_observer_does_not_argue),
         cmocka_unit_test(a_new_connection_gets_the_vote),
+        cmocka_unit_test(a_new_connection_gets_the_outcome),
+        cmocka_unit_test(a_diverged_server_follows_nobody_who_has_less),
+        cmocka_unit_test(a_diverged_server_promises_nothing_to_who_has_less),
+        cmocka_unit_test(who_has_seen_all_without_a_history_has_forgotten_nothing),
+        cmocka_unit_test(a_log_is_of_the_epoch_in_which_it_ends),
         cmocka_unit_test(one_server_elects_itself),
         cmocka_unit_test(observers_elect_without_voting),
         cmocka_unit_test(an_observer_is_answered_but_not_counted),

@@ -147,6 +147,83 @@ static void servers_of_one_leader_share_their_id(void **state)
     core_close(&c);
 }
 
+/* A server whose leader fell before it said UPTODATE knows the id as a proposal, and may have what
+ * nobody else has: those who know that it became the ensemble's vote for it. */
+static void who_was_there_when_it_was_proposed_may_lead(void **state)
+{
+    (void)state;
+    struct core c;
+    struct zab_history h = history_at(Z(1, 3), 1, 1);
+    h.proposed_id = OURS;
+    core_open(&c, 2, 3, 0, h);
+    tick(&c, 0);
+    struct notification n;
+    assert_true(notification_read(c.fx.list[c.fx.n - 1].data, &n));
+    assert_int_equal(n.trailer.ensemble_id, OURS);
+    assert_true(n.trailer.is_new);
+    core_close(&c);
+
+    for (int64_t proposed = OURS; proposed <= OURS + 1; proposed++) {
+        core_open(&c, 1, 3, 0, history_of(OURS, Z(1, 2), 1));
+        tick(&c, 0);
+        const char *told = notified_with(&c, (struct trailer){true, proposed, true}, 2, ZAB_LOOKING,
+                                         2, Z(1, 3), 1, 1);
+        assert_true((strstr(told, "leader=2") != NULL) == (proposed == OURS));
+        core_close(&c);
+    }
+}
+
+/* The first leader may come to nothing, and the next one's epoch is the second: the servers that
+ * took the proposal with empty disks have still forgotten nothing, also when it has become the id.
+ */
+static void a_server_that_took_the_proposal_remembers(void **state)
+{
+    (void)state;
+    for (int64_t id = 0; id <= OURS; id += OURS) {
+        struct core c;
+        struct zab_history h = history_at(0, 2, 0);
+        h.proposed_id = OURS;
+        h.ensemble_id = id;
+        core_open(&c, 1, 3, 0, h);
+        tick(&c, 0);
+        assert_non_null(
+            strstr(notified_by(&c, OURS, 3, ZAB_LOOKING, 3, Z(1, 2), 1, 1), "leader=3"));
+        tick(&c, 200);
+        event(&c, ZAB_EV_LEADER_OPENED, 0);
+        assert_string_equal(our_leader_info(&c, 3, OURS, false),
+                            id ? "SAVE_ACCEPTED 3" : "SAVE_ID 71");
+        const char *told = event(&c, ZAB_EV_SAVED, 0);
+        if (!id) {
+            assert_string_equal(told, "SAVE_ACCEPTED 3");
+            told = event(&c, ZAB_EV_SAVED, 0);
+        }
+        assert_non_null(strstr(told, "ACKEPOCH 0.0 epoch=0"));
+        core_close(&c);
+    }
+}
+
+/* A single server with a history becomes the first of three: the empty ones are of its ensemble
+ * when they have its tree. Else two of them could begin without it, and it would lose everything.
+ */
+static void an_empty_server_takes_a_proposal_only_with_the_history(void **state)
+{
+    (void)state;
+    struct core c;
+    core_open(&c, 1, 3, 0, history_at(0, 0, 0));
+    tick(&c, 0);
+    notified_by(&c, 0, 2, ZAB_LOOKING, 3, Z(0, 500), 1, 0);
+    notified_by(&c, 0, 3, ZAB_LOOKING, 3, Z(0, 500), 1, 0);
+    tick(&c, 200);
+    event(&c, ZAB_EV_LEADER_OPENED, 0);
+    assert_string_equal(our_leader_info(&c, 1, OURS, true), "SAVE_ACCEPTED 1");
+    assert_non_null(strstr(event(&c, ZAB_EV_SAVED, 0), "ACKEPOCH 0.4294967295 epoch=0"));
+    leader_says(&c, ZAB_SNAP, Z(0, 500));
+    assert_string_equal(event(&c, ZAB_EV_TREE_INSTALLED, Z(0, 500)), "");
+    assert_string_equal(leader_says(&c, ZAB_NEWLEADER, Z(1, 0)), "SAVE_PROPOSED_ID 71");
+    assert_string_equal(event(&c, ZAB_EV_SAVED, 0), "SAVE_CURRENT 1");
+    core_close(&c);
+}
+
 /* ---- Strangers ---- */
 
 /* A machine of an earlier life of the ensemble is switched on again: its epoch is far ahead. */
@@ -300,6 +377,9 @@ int main(void)
         cmocka_unit_test(an_empty_server_takes_the_id_first),
         cmocka_unit_test(a_proposed_id_gives_way_and_an_id_does_not),
         cmocka_unit_test(servers_of_one_leader_share_their_id),
+        cmocka_unit_test(who_was_there_when_it_was_proposed_may_lead),
+        cmocka_unit_test(a_server_that_took_the_proposal_remembers),
+        cmocka_unit_test(an_empty_server_takes_a_proposal_only_with_the_history),
         cmocka_unit_test(a_foreign_vote_is_not_counted),
         cmocka_unit_test(nobody_without_an_id_leads_servers_that_have_one),
         cmocka_unit_test(a_foreign_learner_is_refused),

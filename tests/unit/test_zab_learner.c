@@ -400,6 +400,32 @@ static void a_silent_leader_is_left(void **state)
     core_close(&c);
 }
 
+/* A disk that takes nothing for 30 initLimits is not one that the leader waits for any longer,
+ * whatever the leader says meanwhile. */
+static void a_disk_that_stands_still_is_not_spoken_for(void **state)
+{
+    (void)state;
+    struct core c;
+    int pings = 0;
+    core_open(&c, 1, 3, 0, history_at(Z(3, 5), 3, 3));
+    tick(&c, 0);
+    notified(&c, 3, ZAB_LOOKING, 3, Z(3, 6), 1, 3);
+    tick(&c, 200);
+    event(&c, ZAB_EV_LEADER_OPENED, 0);
+    our_leader_info(&c, 4, 0, false);
+    event(&c, ZAB_EV_SAVED, 0);
+    leader_says(&c, ZAB_DIFF, Z(3, 6));
+    proposal(&c, Z(3, 6));
+    leader_says(&c, ZAB_COMMIT, Z(3, 6));
+    leader_says(&c, ZAB_NEWLEADER, Z(4, 0));
+    for (int ticks = 0; ticks < 40 * INIT_LIMIT; ticks++) {
+        leader_says(&c, ZAB_PING, ticks + 1);
+        pings += strstr(tick(&c, TICK_MS), "SEND_LEADER PING") != NULL;
+    }
+    assert_in_range(pings, 29 * INIT_LIMIT, 31 * INIT_LIMIT);
+    core_close(&c);
+}
+
 /* ZOOKEEPER-2845: the vote is of a log that is durable. */
 static void the_next_election_waits_for_the_disk(void **state)
 {
@@ -522,6 +548,7 @@ int main(void)
         cmocka_unit_test(a_commit_waits_for_our_own_disk),
         cmocka_unit_test(pings_are_answered_with_sessions),
         cmocka_unit_test(a_silent_leader_is_left),
+        cmocka_unit_test(a_disk_that_stands_still_is_not_spoken_for),
         cmocka_unit_test(the_next_election_waits_for_the_disk),
         cmocka_unit_test(unexpected_packets_end_it),
         cmocka_unit_test(any_packet_in_any_step_is_survived),

@@ -900,6 +900,12 @@ bool cluster_may_wipe(const struct cluster *c, size_t i)
     return !c->servers[i].up;
 }
 
+bool cluster_remembers(const struct cluster *c, size_t i)
+{
+    const struct server *s = &c->servers[i];
+    return s->current > 0 || s->proposed_id != 0 || zxid_epoch(log_last(s)) > 0;
+}
+
 void cluster_restart(struct cluster *c, size_t i)
 {
     if (!c->servers[i].up)

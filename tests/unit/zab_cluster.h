@@ -52,6 +52,8 @@ void cluster_crash(struct cluster *c, size_t server);
 void cluster_restart(struct cluster *c, size_t server);
 void cluster_wipe(struct cluster *c, size_t server); /* of one that is down: its disk is gone */
 bool cluster_may_wipe(const struct cluster *c, size_t server);
+/* It has met the ensemble: its disk is not one that may have been lost. */
+bool cluster_remembers(const struct cluster *c, size_t server);
 void cluster_isolate(struct cluster *c, size_t server);
 
 /* The server that leads and serves, or -1. */

@@ -299,9 +299,9 @@ static inline const char *sync_chosen(struct core *c, uint64_t conn, enum zab_sy
 
 /* ---- Notifications ---- */
 
-/* From a server of ours of the ensemble `id`; -1: from one of ZooKeeper's. */
-static inline const char *notified_by(struct core *c, int64_t id, int64_t sid, enum zab_state state,
-                                      int64_t leader, int64_t zxid, int64_t round, int64_t epoch)
+static inline const char *notified_with(struct core *c, struct trailer trailer, int64_t sid,
+                                        enum zab_state state, int64_t leader, int64_t zxid,
+                                        int64_t round, int64_t epoch)
 {
     struct buf b = {0};
     jute_write_int(&b, state);
@@ -311,12 +311,20 @@ static inline const char *notified_by(struct core *c, int64_t id, int64_t sid, e
     jute_write_long(&b, epoch);
     jute_write_int(&b, 2);
     jute_write_buffer(&b, slice_str(TEXT));
-    if (id >= 0)
-        trailer_write(&b, id, false);
+    if (trailer.is_ours)
+        trailer_write(&b, trailer.ensemble_id, trailer.is_new);
     const char *trace =
         step(c, (struct zab_event){.type = ZAB_EV_NOTIFICATION, .sid = sid, .data = buf_slice(&b)});
     buf_close(&b);
     return trace;
+}
+
+/* From a server of ours of the ensemble `id`; -1: from one of ZooKeeper's. */
+static inline const char *notified_by(struct core *c, int64_t id, int64_t sid, enum zab_state state,
+                                      int64_t leader, int64_t zxid, int64_t round, int64_t epoch)
+{
+    return notified_with(c, (struct trailer){id >= 0, id, false}, sid, state, leader, zxid, round,
+                         epoch);
 }
 
 static inline const char *notified(struct core *c, int64_t sid, enum zab_state state,
