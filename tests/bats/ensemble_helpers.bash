@@ -231,6 +231,14 @@ does_not_serve() {
         [ "$(ask "$1" srvr)" = "This ZooKeeper instance is not currently serving requests" ]
 }
 
+# Server $1 has never had $2 MiB of memory. With a sanitizer most of it is that one's.
+memory_was_below() {
+    local kib
+    kib=$(awk '/^VmHWM/ { print $2 }' "/proc/$(cat "$E/$1/pid")/status")
+    echo "server $1 had up to $kib KiB"
+    [ "$kib" -lt $(($2 * 1024)) ] || grep -qE '__(asan|tsan)_init' "$ZAB_BUILD/zabd"
+}
+
 # ---- Load, see ensemble.py ----
 
 start_load() {

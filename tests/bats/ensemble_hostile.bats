@@ -74,11 +74,6 @@ next_leader() {
     start "$l"
 }
 
-# The most that server $1 has ever had, in KiB.
-memory_of() {
-    awk '/^VmHWM/ { print $2 }' "/proc/$(cat "$E/$1/pid")/status"
-}
-
 @test "learners with the servers' numbers replace none, and writes go on" {
     attacked infos
     start_attack infos 50
@@ -134,8 +129,7 @@ memory_of() {
     load_goes_on 100
     local i
     for i in $ALL; do
-        echo "server $i: $(memory_of "$i") KiB"
-        [ "$(memory_of "$i")" -lt $((100 * 1024)) ]
+        memory_was_below "$i" 100
     done
     check_load
     stop $ALL

@@ -127,3 +127,25 @@ start_ours_that_ended() {
     assert_line "version=100000000"
     stop $ALL
 }
+
+# Their leader gives the configuration a version, which their followers say; a leader of ours takes it.
+@test "ours leads followers of ZooKeeper that know a version of the configuration" {
+    make_ensemble versions 3 reconfigEnabled=true
+    use_ensemble versions
+    start_theirs 1 2
+    wait_formed 1 2
+    start_ours 3
+    wait_formed $ALL
+    [ "$(leader)" = 2 ]
+    start_load versions
+    kill9 2
+    wait_for 20 leads 3
+    wait_for 20 have_formed 1 3
+    load_goes_on
+    start_theirs 2
+    wait_formed $ALL
+    [ "$(leader)" = 3 ]
+    load_goes_on
+    check_load
+    stop $ALL
+}

@@ -135,11 +135,11 @@ class Server:
 
     def copy_to(self, dir):
         shutil.rmtree(dir, ignore_errors=True)
-        shutil.copytree(os.path.join(self.data, "version-2"), dir)
+        copy(os.path.join(self.data, "version-2"), dir)
 
     def become(self, dir):
         self.wipe()
-        shutil.copytree(dir, os.path.join(self.data, "version-2"))
+        copy(dir, os.path.join(self.data, "version-2"))
 
     def check_shim(self):
         with open(f"/proc/{self.process.pid}/maps") as f:
@@ -279,7 +279,7 @@ class Ensemble:
     def leave_disk(server, kept):
         """The small disks end with this process; what is on them need not."""
         if kept:
-            shutil.copytree(server.data, server.data + ".kept")
+            copy(server.data, server.data + ".kept")
         subprocess.run(["umount", "-l", server.data], check=True)
         if kept:
             os.rmdir(server.data)
@@ -316,12 +316,17 @@ def network_heal(network):
     subprocess.run([NETWORK, "heal", network], check=True)
 
 
-# ---- Disks of this process and its children, see mount_namespaces(7) ----
+# ---- Disks; those of this process and its children, see mount_namespaces(7) ----
 
 def own_mounts():
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+def copy(dir, to):
+    """Holes stay holes: ZooKeeper's logs are made of them."""
+    subprocess.run(["cp", "-a", "--sparse=always", dir, to], check=True)
 
 
 def resize(disk, size):
