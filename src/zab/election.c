@@ -82,9 +82,9 @@ static bool leader_agrees(const struct zab *z, const struct vote *votes, uint64_
 
 /* ---- A disk that is gone ---- */
 
-/* It has met the first leader before that was established, and took its proposal with a disk as
- * empty as that leader's (identity.c): nobody has acknowledged anything before, however many
- * leaders came to nothing since, and whoever was established under that id. */
+/* It has met the leader of the first epoch before that was established, and noted what that
+ * proposed (identity.c), with a disk as empty: nobody has acknowledged anything before, however
+ * many leaders came to nothing since, and whoever was established under that id. */
 static bool is_new_with_all(const struct zab *z)
 {
     const struct identity *i = &z->identity;

@@ -76,6 +76,13 @@ bool identity_may_lead(const struct zab *z, int64_t sid)
            z->identity.peers[i].ensemble_id == z->identity.id;
 }
 
+/* A quorum has told that it never accepted an epoch: so there was no leader before. A later epoch
+ * may be that of an ensemble whose servers lost their disks. */
+bool identity_is_first(bool is_new, int64_t epoch)
+{
+    return is_new && epoch == 1;
+}
+
 /* The leader has heard a quorum: what its ensemble is called. */
 void identity_choose(struct zab *z)
 {
@@ -113,13 +120,13 @@ bool identity_wants_tree(const struct zab *z)
 }
 
 /* The learner takes the id of its leader's ensemble before it logs anything of it; one that has to
- * take the tree has its own history, or none, until then. A first proposed id is noted at once if
- * the leader has no history either: it shows that nobody has acknowledged anything yet
- * (election.c). */
+ * take the tree has its own history, or none, until then. What is proposed in the first epoch is
+ * noted at once: it shows that nobody has acknowledged anything before (election.c). */
 bool identity_join(struct zab *z)
 {
     const struct follow *f = &z->follow;
     if (f->id_is_new)
-        return z->identity.proposed == 0 && !learner_has_forgotten(z) && identity_propose(z, f->id);
+        return identity_is_first(true, f->epoch) && z->identity.proposed == 0 &&
+               !learner_has_forgotten(z) && identity_propose(z, f->id);
     return !identity_wants_tree(z) && identity_established(z, f->id);
 }

@@ -71,6 +71,7 @@ void identity_say_foreign(struct zab *z, int64_t sid, int64_t id);
 struct trailer identity_told(const struct zab *z);
 bool identity_heard(struct zab *z, int64_t sid, const struct notification *n);
 bool identity_may_lead(const struct zab *z, int64_t sid);
+bool identity_is_first(bool is_new, int64_t epoch);
 void identity_choose(struct zab *z);
 bool identity_propose(struct zab *z, int64_t id);
 bool identity_established(struct zab *z, int64_t id);
@@ -160,6 +161,7 @@ enum leader_step {
     LEADER_NAMING,     /* the id of a new ensemble is made durable */
     LEADER_ACCEPTING,  /* the new epoch is made durable as acceptedEpoch */
     LEADER_ELECTING,   /* ACKEPOCHs of a quorum */
+    LEADER_JOINING,    /* so is that of one that came to nothing before */
     LEADER_ADOPTING,   /* the new epoch is made durable as currentEpoch */
     LEADER_SYNCING,    /* ACKs of NEWLEADER of a quorum */
     LEADER_SERVING,

@@ -118,8 +118,14 @@ static void try_epoch(struct zab *z)
         return;
     identity_choose(z);
     ld->step = LEADER_NAMING;
-    if (!ld->id_is_new || !identity_propose(z, ld->id))
+    if (!identity_is_first(ld->id_is_new, ld->epoch) || !identity_propose(z, ld->id))
         named(z);
+}
+
+static void joined(struct zab *z)
+{
+    z->leader.step = LEADER_ADOPTING;
+    zab_save(z, SAVING_CURRENT, z->leader.epoch);
 }
 
 static void try_election(struct zab *z)
@@ -127,8 +133,9 @@ static void try_election(struct zab *z)
     struct leader *ld = &z->leader;
     if (ld->step != LEADER_ELECTING || !quorum_contains(&z->quorum, ld->electing))
         return;
-    ld->step = LEADER_ADOPTING;
-    zab_save(z, SAVING_CURRENT, ld->epoch);
+    ld->step = LEADER_JOINING;
+    if (!ld->id_is_new || !identity_propose(z, ld->id))
+        joined(z);
 }
 
 void leader_begin(struct zab *z)
@@ -197,6 +204,9 @@ void leader_saved(struct zab *z)
         break;
     case LEADER_ACCEPTING:
         accepted(z);
+        break;
+    case LEADER_JOINING:
+        joined(z);
         break;
     case LEADER_ADOPTING:
         adopted(z);
