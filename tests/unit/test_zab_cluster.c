@@ -95,8 +95,8 @@ static void faults_lose_nothing_and_end(void **state)
 }
 
 /* Each defect is found by one of the seeds. One that forgets acceptedEpochs needs many; one that
- * forgets currentEpochs does no harm that is seen here, since a log is of the epoch in which it ends,
- * and an epoch without transactions has nothing to lose. */
+ * forgets currentEpochs does no harm that is seen here, since a log is of the epoch in which it
+ * ends, and an epoch without transactions has nothing to lose. */
 static void defects_are_found(void **state)
 {
     (void)state;
