@@ -180,7 +180,6 @@ void digest_told(struct node *n, struct node_link *l, struct slice data)
     struct jute_reader r = jute_reader_of(data);
     if (jute_read_int(&r) != MARK)
         return;
-    l->ours = true;
     d->leaders.window = jute_read_long(&r);
     d->leaders.sum = (uint64_t)jute_read_long(&r);
     if (!jute_ok(&r))
@@ -188,7 +187,9 @@ void digest_told(struct node *n, struct node_link *l, struct slice data)
     const struct digest_window *own = find_recent(n, d->leaders.window);
     if (own)
         compare(n, own);
-    if (jute_left(&r) > 0 && jute_read_bool(&r))
+    l->ours =
+        jute_left(&r) > 0; /* earlier leaders said no more, and read our answers as sessions */
+    if (l->ours && jute_read_bool(&r))
         ensemble_repair(n);
 }
 
