@@ -36,9 +36,6 @@ static bool vote_is_better(const struct zab *z, const struct vote *a, const stru
         return a->epoch > b->epoch;
     if (a->zxid != b->zxid)
         return a->zxid > b->zxid;
-    bool a_has_id = identity_is_of_ensemble(z, a->leader);
-    if (a_has_id != identity_is_of_ensemble(z, b->leader))
-        return a_has_id;
     return a->leader > b->leader;
 }
 
@@ -179,7 +176,7 @@ static void tell(struct zab *z, int64_t sid)
     fx_set_data(z, e, at);
 }
 
-void election_tell_all(struct zab *z)
+static void tell_all(struct zab *z)
 {
     size_t at = write_vote(z);
     for (size_t i = 0; i < z->quorum.n; i++) {
@@ -216,7 +213,7 @@ static void propose(struct zab *z, const struct vote *vote)
         e->received[quorum_find(&z->quorum, z->sid)] = e->proposed;
         e->have_received |= quorum_bit(&z->quorum, z->sid);
     }
-    election_tell_all(z);
+    tell_all(z);
 }
 
 void election_begin(struct zab *z)
@@ -365,8 +362,6 @@ static void count_notification(struct zab *z, int64_t sid, const struct notifica
                         .state = n->state};
     if (!quorum_is_voter(&z->quorum, n->leader))
         return;
-    if (n->zxid > 0 && !identity_may_lead(z, n->leader))
-        identity_say_without(z, n->leader);
     if (n->state == ZAB_LOOKING && round_is_absurd(z, &vote)) {
         fx_log(z, LOG_LEVEL_WARN, "server %lld votes in round %lld; ours is %lld: ignored",
                (long long)sid, (long long)vote.round, (long long)e->round);
@@ -437,7 +432,7 @@ void election_tick(struct zab *z)
     if (e->finalizing && z->now_ms >= e->finalize_at_ms) {
         finish(z, &e->proposed);
     } else if (z->now_ms >= e->resend_at_ms) {
-        election_tell_all(z);
+        tell_all(z);
         e->interval_ms = MIN(e->interval_ms * 2, MAX(z->tick_ms, INTERVAL_MIN_MS));
         e->resend_at_ms = z->now_ms + e->interval_ms;
     }

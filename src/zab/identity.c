@@ -24,38 +24,19 @@ bool identity_is_foreign(const struct zab *z, int64_t id)
     return id != 0 && z->identity.id != 0 && id != z->identity.id;
 }
 
-/* Of each server, now and then. */
-static bool may_say(struct zab *z, int64_t sid)
+void identity_say_foreign(struct zab *z, int64_t sid, int64_t id)
 {
     int i = quorum_find(&z->quorum, sid);
     int64_t *next_ms = &z->identity.say_next_ms[MAX(i, 0)];
     if (z->now_ms < *next_ms)
-        return false;
-    *next_ms = z->now_ms + SAY_EVERY_MS;
-    return true;
-}
-
-void identity_say_foreign(struct zab *z, int64_t sid, int64_t id)
-{
-    if (!may_say(z, sid))
         return;
+    *next_ms = z->now_ms + SAY_EVERY_MS;
     fx_log(
         z, LOG_LEVEL_ERROR,
         "server %lld belongs to another ensemble: its id (version-2/ensembleId) is %lld, ours is "
         "%lld, and neither takes the other's history. The one that does not belong here can join "
         "after its version-2 directories were moved aside",
         (long long)sid, (long long)id, (long long)z->identity.id);
-}
-
-void identity_say_without(struct zab *z, int64_t sid)
-{
-    if (!may_say(z, sid))
-        return;
-    fx_log(
-        z, LOG_LEVEL_WARN,
-        "server %lld has a history, but no id of an ensemble (version-2/ensembleId; ours is %lld): "
-        "it is not elected here, and gets the id and the tree from a leader that has them",
-        (long long)sid, (long long)z->identity.id);
 }
 
 /* It serves in the same epoch of the same leader. */
@@ -77,9 +58,7 @@ struct trailer identity_told(const struct zab *z)
 bool identity_heard(struct zab *z, int64_t sid, const struct notification *n)
 {
     int64_t id = n->trailer.is_new ? 0 : n->trailer.ensemble_id;
-    struct notification *kept = &z->identity.peers[quorum_find(&z->quorum, sid)];
-    *kept = *n;
-    kept->config_text = SLICE_EMPTY;
+    z->identity.peers[quorum_find(&z->quorum, sid)] = n->trailer;
     if (identity_is_foreign(z, id)) {
         identity_say_foreign(z, sid, id);
         return false;
@@ -89,37 +68,12 @@ bool identity_heard(struct zab *z, int64_t sid, const struct notification *n)
     return true;
 }
 
-/* We serve now. A leader of ours has told its id; beside one of ZooKeeper's those who have one tell
- * the others. */
-void identity_serving(struct zab *z)
-{
-    for (size_t i = 0; i < z->quorum.n && z->identity.id == 0 && z->saving == SAVING_NONE; i++) {
-        const struct notification *n = &z->identity.peers[i];
-        if (is_with_us(z, n) && !n->trailer.is_new)
-            identity_established(z, n->trailer.ensemble_id);
-    }
-    if (z->identity.id != 0 && !z->follow.leader_is_ours)
-        election_tell_all(z);
-}
-
-static struct trailer told_by(const struct zab *z, int64_t sid)
-{
-    int i = quorum_find(&z->quorum, sid);
-    return i < 0 ? (struct trailer){0} : z->identity.peers[i].trailer;
-}
-
 /* Not a server of ours that has a history of no ensemble. */
 bool identity_may_lead(const struct zab *z, int64_t sid)
 {
-    struct trailer t = told_by(z, sid);
-    return sid == z->sid || z->identity.id == 0 || !t.is_ours || t.ensemble_id == z->identity.id;
-}
-
-/* One that those who have an id vote for: without one, we do so too if its history is as good. */
-bool identity_is_of_ensemble(const struct zab *z, int64_t sid)
-{
-    struct trailer t = told_by(z, sid);
-    return z->identity.id == 0 && t.ensemble_id != 0 && !t.is_new;
+    int i = quorum_find(&z->quorum, sid);
+    return i < 0 || sid == z->sid || z->identity.id == 0 || !z->identity.peers[i].is_ours ||
+           z->identity.peers[i].ensemble_id == z->identity.id;
 }
 
 /* A quorum has told that it never accepted an epoch: so there was no leader before. A later epoch

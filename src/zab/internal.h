@@ -62,18 +62,15 @@ struct identity {
     int64_t id;       /* of an ensemble that was established; durable; 0: none */
     int64_t proposed; /* of a leader that may not have been; durable; 0: none */
     int64_t fresh;    /* what we propose when nobody has one */
-    struct notification peers[ZAB_SERVERS_MAX]; /* as each said last, but for its text */
+    struct trailer peers[ZAB_SERVERS_MAX]; /* as each said last */
     int64_t say_next_ms[ZAB_SERVERS_MAX];
 };
 
 bool identity_is_foreign(const struct zab *z, int64_t id);
 void identity_say_foreign(struct zab *z, int64_t sid, int64_t id);
-void identity_say_without(struct zab *z, int64_t sid);
 struct trailer identity_told(const struct zab *z);
 bool identity_heard(struct zab *z, int64_t sid, const struct notification *n);
 bool identity_may_lead(const struct zab *z, int64_t sid);
-bool identity_is_of_ensemble(const struct zab *z, int64_t sid);
-void identity_serving(struct zab *z);
 bool identity_is_first(bool is_new, int64_t epoch);
 void identity_choose(struct zab *z);
 bool identity_propose(struct zab *z, int64_t id);
@@ -118,7 +115,6 @@ struct election {
 
 bool election_has_no_memory(const struct zab *z);
 void election_begin(struct zab *z);
-void election_tell_all(struct zab *z);
 void election_notified(struct zab *z, int64_t sid, struct slice message);
 void election_peer_up(struct zab *z, int64_t sid);
 void election_tick(struct zab *z);

@@ -224,47 +224,6 @@ static void an_empty_server_takes_a_proposal_only_with_the_history(void **state)
     core_close(&c);
 }
 
-/* It heard that while it still looked for the leader; or it hears it from one that comes later. */
-static void who_has_the_id_tells_those_who_serve_with_it(void **state)
-{
-    (void)state;
-    struct core c;
-    core_open(&c, 1, 3, 0, history_at(Z(2, 5), 2, 2));
-    tick(&c, 0);
-    notified_by(&c, OURS, 2, ZAB_FOLLOWING, 3, Z(2, 5), 9, 3);
-    notified(&c, 3, ZAB_LEADING, 3, Z(2, 5), 9, 3);
-    event(&c, ZAB_EV_LEADER_OPENED, 0);
-    leader_info(&c, 3);
-    event(&c, ZAB_EV_SAVED, 0);
-    leader_says(&c, ZAB_DIFF, Z(2, 5));
-    leader_says(&c, ZAB_NEWLEADER, Z(3, 0));
-    event(&c, ZAB_EV_SAVED, 0);
-    assert_non_null(strstr(leader_says(&c, ZAB_UPTODATE, -1), "SAVE_ID 71"));
-    core_close(&c);
-
-    follow(&c, history_of(OURS, Z(2, 5), 2), 3);
-    leader_says(&c, ZAB_DIFF, Z(2, 5));
-    leader_says(&c, ZAB_NEWLEADER, Z(3, 0));
-    event(&c, ZAB_EV_SAVED, 0);
-    assert_non_null(strstr(leader_says(&c, ZAB_UPTODATE, -1), "NOTIFY 2 following leader=3"));
-    core_close(&c);
-}
-
-/* Both have all there is, and the third, of ZooKeeper's, is lost. */
-static void without_an_id_one_votes_for_an_equal_that_has_it(void **state)
-{
-    (void)state;
-    struct core c;
-    core_open(&c, 2, 3, 0, history_at(Z(9, 5), 9, 9));
-    tick(&c, 0);
-    assert_non_null(strstr(notified_by(&c, OURS, 1, ZAB_LOOKING, 1, Z(9, 5), 1, 9), "leader=1"));
-    core_close(&c);
-    core_open(&c, 2, 3, 0, history_at(Z(9, 6), 9, 9));
-    tick(&c, 0);
-    assert_null(strstr(notified_by(&c, OURS, 1, ZAB_LOOKING, 1, Z(9, 5), 1, 9), "leader=1"));
-    core_close(&c);
-}
-
 /* ---- Strangers ---- */
 
 /* A machine of an earlier life of the ensemble is switched on again: its epoch is far ahead. */
@@ -421,8 +380,6 @@ int main(void)
         cmocka_unit_test(who_was_there_when_it_was_proposed_may_lead),
         cmocka_unit_test(a_server_that_took_the_proposal_remembers),
         cmocka_unit_test(an_empty_server_takes_a_proposal_only_with_the_history),
-        cmocka_unit_test(who_has_the_id_tells_those_who_serve_with_it),
-        cmocka_unit_test(without_an_id_one_votes_for_an_equal_that_has_it),
         cmocka_unit_test(a_foreign_vote_is_not_counted),
         cmocka_unit_test(nobody_without_an_id_leads_servers_that_have_one),
         cmocka_unit_test(a_foreign_learner_is_refused),
