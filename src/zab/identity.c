@@ -24,19 +24,38 @@ bool identity_is_foreign(const struct zab *z, int64_t id)
     return id != 0 && z->identity.id != 0 && id != z->identity.id;
 }
 
-void identity_say_foreign(struct zab *z, int64_t sid, int64_t id)
+/* Of each server, now and then. */
+static bool may_say(struct zab *z, int64_t sid)
 {
     int i = quorum_find(&z->quorum, sid);
     int64_t *next_ms = &z->identity.say_next_ms[MAX(i, 0)];
     if (z->now_ms < *next_ms)
-        return;
+        return false;
     *next_ms = z->now_ms + SAY_EVERY_MS;
+    return true;
+}
+
+void identity_say_foreign(struct zab *z, int64_t sid, int64_t id)
+{
+    if (!may_say(z, sid))
+        return;
     fx_log(
         z, LOG_LEVEL_ERROR,
         "server %lld belongs to another ensemble: its id (version-2/ensembleId) is %lld, ours is "
         "%lld, and neither takes the other's history. The one that does not belong here can join "
         "after its version-2 directories were moved aside",
         (long long)sid, (long long)id, (long long)z->identity.id);
+}
+
+void identity_say_without(struct zab *z, int64_t sid)
+{
+    if (!may_say(z, sid))
+        return;
+    fx_log(
+        z, LOG_LEVEL_WARN,
+        "server %lld has a history, but no id of an ensemble (version-2/ensembleId; ours is %lld): "
+        "it is not elected here, and gets the id and the tree from a leader that has them",
+        (long long)sid, (long long)z->identity.id);
 }
 
 /* It serves in the same epoch of the same leader. */

@@ -68,6 +68,7 @@ struct identity {
 
 bool identity_is_foreign(const struct zab *z, int64_t id);
 void identity_say_foreign(struct zab *z, int64_t sid, int64_t id);
+void identity_say_without(struct zab *z, int64_t sid);
 struct trailer identity_told(const struct zab *z);
 bool identity_heard(struct zab *z, int64_t sid, const struct notification *n);
 bool identity_may_lead(const struct zab *z, int64_t sid);
