@@ -406,6 +406,8 @@ void election_notified(struct zab *z, int64_t sid, struct slice message)
         tell(z, sid);
     if (!identity_heard(z, sid, &n))
         return;
+    if (identity_is_asked_for(z, &n))
+        tell(z, sid);
     if (voter && z->state == ZAB_LOOKING)
         count_notification(z, sid, &n);
 }
@@ -417,6 +419,14 @@ void election_peer_up(struct zab *z, int64_t sid)
     if ((z->state != ZAB_LOOKING || z->election.running) && sid != z->sid &&
         quorum_is_voter(&z->quorum, sid))
         tell(z, sid);
+}
+
+/* ZooKeeper's leader says nothing of the ensemble's id: those who serve with it tell each other,
+ * and who has none is answered. */
+void election_serves(struct zab *z)
+{
+    if (!z->follow.leader_is_ours)
+        tell_all(z);
 }
 
 void election_tick(struct zab *z)

@@ -73,6 +73,13 @@ struct trailer identity_told(const struct zab *z)
     return (struct trailer){true, i->id ? i->id : i->proposed, i->id == 0 && i->proposed != 0};
 }
 
+/* By a server of ours that serves with us, behind a leader that does not know it. */
+bool identity_is_asked_for(const struct zab *z, const struct notification *n)
+{
+    bool has_none = n->trailer.ensemble_id == 0 || n->trailer.is_new;
+    return z->identity.id != 0 && n->trailer.is_ours && has_none && is_with_us(z, n);
+}
+
 /* What the server's notification says of its ensemble. False: it is not ours, do not count it. */
 bool identity_heard(struct zab *z, int64_t sid, const struct notification *n)
 {

@@ -70,6 +70,7 @@ bool identity_is_foreign(const struct zab *z, int64_t id);
 void identity_say_foreign(struct zab *z, int64_t sid, int64_t id);
 void identity_say_without(struct zab *z, int64_t sid);
 struct trailer identity_told(const struct zab *z);
+bool identity_is_asked_for(const struct zab *z, const struct notification *n);
 bool identity_heard(struct zab *z, int64_t sid, const struct notification *n);
 bool identity_may_lead(const struct zab *z, int64_t sid);
 bool identity_is_first(bool is_new, int64_t epoch);
@@ -118,6 +119,7 @@ bool election_has_no_memory(const struct zab *z);
 void election_begin(struct zab *z);
 void election_notified(struct zab *z, int64_t sid, struct slice message);
 void election_peer_up(struct zab *z, int64_t sid);
+void election_serves(struct zab *z);
 void election_tick(struct zab *z);
 
 /* What a learner says is its last zxid when only the tree will do: nobody ever proposes it. */

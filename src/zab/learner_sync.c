@@ -260,6 +260,7 @@ static void handle_uptodate(struct zab *z, const struct zk_quorum_packet *p)
     learner_wait(z, FOLLOW_SERVING);
     zab_enter(z, z->state, ZAB_BROADCAST);
     identity_established(z, f->id);
+    election_serves(z);
 }
 
 /* ---- Packets ---- */

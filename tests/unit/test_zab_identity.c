@@ -147,6 +147,23 @@ static void servers_of_one_leader_share_their_id(void **state)
     core_close(&c);
 }
 
+/* Nobody else says anything once all serve: who has none asks, and is answered. */
+static void who_has_no_id_behind_zookeepers_leader_asks(void **state)
+{
+    (void)state;
+    struct core c;
+    follow(&c, history_of(OURS, Z(2, 5), 2), 3);
+    leader_says(&c, ZAB_DIFF, Z(2, 5));
+    leader_says(&c, ZAB_NEWLEADER, Z(3, 0));
+    event(&c, ZAB_EV_SAVED, 0);
+    assert_non_null(strstr(leader_says(&c, ZAB_UPTODATE, -1), "NOTIFY 2 following leader=3"));
+    assert_non_null(strstr(notified_by(&c, 0, 2, ZAB_FOLLOWING, 3, Z(2, 5), 9, 3),
+                           "NOTIFY 2 following leader=3"));
+    assert_string_equal(notified_by(&c, OURS, 2, ZAB_FOLLOWING, 3, Z(2, 5), 9, 3), "");
+    assert_string_equal(notified(&c, 2, ZAB_FOLLOWING, 3, Z(2, 5), 9, 3), "");
+    core_close(&c);
+}
+
 /* A server whose leader fell before it said UPTODATE knows the id as a proposal, and may have what
  * nobody else has: those who know that it became the ensemble's vote for it. */
 static void who_was_there_when_it_was_proposed_may_lead(void **state)
@@ -377,6 +394,7 @@ int main(void)
         cmocka_unit_test(an_empty_server_takes_the_id_first),
         cmocka_unit_test(a_proposed_id_gives_way_and_an_id_does_not),
         cmocka_unit_test(servers_of_one_leader_share_their_id),
+        cmocka_unit_test(who_has_no_id_behind_zookeepers_leader_asks),
         cmocka_unit_test(who_was_there_when_it_was_proposed_may_lead),
         cmocka_unit_test(a_server_that_took_the_proposal_remembers),
         cmocka_unit_test(an_empty_server_takes_a_proposal_only_with_the_history),
