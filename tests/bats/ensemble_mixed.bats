@@ -53,6 +53,7 @@ comes_back() {
     before=$(count_in_log 1 'following: server 3')
     comes_back 1 start_ours 30
     comes_back 1 start_ours 900 wiped
+    wait_for 5 belong_together 1 2
     [ "$(count_in_log 1 'following: server 3')" = $((before + 2)) ]
     comes_back 3 start_theirs 30
     check_load
@@ -71,6 +72,11 @@ PY
 
 leads() {
     [ "$(mode_of "$1")" = leader ]
+}
+
+# ZooKeeper's leader does not tell them of which ensemble they are.
+belong_together() {
+    cmp -s "$E/$1/data/version-2/ensembleId" "$E/$2/data/version-2/ensembleId"
 }
 
 start_ours_that_ended() {
