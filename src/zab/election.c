@@ -362,8 +362,8 @@ static void count_notification(struct zab *z, int64_t sid, const struct notifica
                         .state = n->state};
     if (!quorum_is_voter(&z->quorum, n->leader))
         return;
-    if (n->zxid > 0 && !identity_may_lead(z, n->leader))
-        identity_say_without(z, n->leader);
+    if (sid == n->leader && n->zxid > 0 && !identity_may_lead(z, sid))
+        identity_say_without(z, sid);
     if (n->state == ZAB_LOOKING && round_is_absurd(z, &vote)) {
         fx_log(z, LOG_LEVEL_WARN, "server %lld votes in round %lld; ours is %lld: ignored",
                (long long)sid, (long long)vote.round, (long long)e->round);

@@ -58,13 +58,22 @@ static void suffer(struct world *w, struct server *s, enum plight plight)
     }
 }
 
+/* One whose disk stands still leads as long as nothing waits for that. */
+static bool leads_without_its_disk(const struct world *w, const struct server *s)
+{
+    return s->up && w->now_ms < s->disk_until_ms && node_is_serving(s->node) &&
+           node_state(s->node) == ZAB_LEADING;
+}
+
 static bool core_is_settled(const struct world *w)
 {
     unsigned leaders = 0;
     for (unsigned i = 0; i < w->n_servers; i++) {
         const struct server *s = &w->servers[i];
-        if (s->outside)
+        if (s->outside) {
+            leaders += leads_without_its_disk(w, s);
             continue;
+        }
         if (!server_is_settled(w, s))
             return false;
         leaders += node_state(s->node) == ZAB_LEADING;
