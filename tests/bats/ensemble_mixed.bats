@@ -155,3 +155,27 @@ start_ours_that_ended() {
     check_load
     stop $ALL
 }
+
+# A leader of ZooKeeper's does not know what ours call the ensemble: they tell each other.
+@test "after a lost disk beside ZooKeeper ours go on without it" {
+    make_ensemble named 3
+    use_ensemble named
+    start_ours 1 2
+    wait_formed 1 2
+    start_theirs 3
+    wait_formed $ALL
+    kill9 2
+    wait_for 20 leads 3
+    wait_for 20 have_formed 1 3
+    zabctl create /kept x
+    wipe 2
+    start_ours 2
+    wait_formed $ALL
+    wait_for 5 test -s "$E/2/data/version-2/ensembleId"
+    [ "$(cat "$E/2/data/version-2/ensembleId")" = "$(cat "$E/1/data/version-2/ensembleId")" ]
+    kill9 3
+    wait_for 20 leads 2
+    wait_for 20 have_formed 1 2
+    [ "$(zabctl get /kept)" = x ]
+    stop 1 2
+}
