@@ -67,7 +67,7 @@ next_leader() {
     epoch=$(epoch_of "$l")
     kill9 "$l"
     others=$(tr ' ' '\n' <<<"$ALL" | grep -vx "$l" | paste -s -d ' ')
-    wait_for 20 have_formed $others
+    wait_for 40 have_formed $others
     load_goes_on
     [ "$(epoch_of "$(leader)")" -gt "$epoch" ]
     [ "$(epoch_of "$(leader)")" -lt $((epoch + 70000)) ]
