@@ -152,6 +152,8 @@ struct learner {
     int64_t last_zxid; /* as ACKEPOCH told */
     int64_t acked;     /* it has all up to here */
     int64_t deadline_ms;
+    int64_t tree_least;   /* a tree that it gets has all up to here, */
+    bool waits_for_tree;  /* which is not so yet */
     int64_t chosen_ms;    /* SYNCING: since then */
     int64_t heard_ms;     /* READY: when its last packet came */
     int64_t awaited_zxid; /* an ACK of this or a later one is due, 0: none */
@@ -206,6 +208,7 @@ struct learner *leader_replace_older(struct zab *z, struct learner *l);
 
 void leader_sync(struct zab *z, struct learner *l);
 void leader_sync_chosen(struct zab *z, const struct zab_event *ev);
+void leader_tree_moved(struct zab *z);
 void leader_newleader_acked(struct zab *z, struct learner *l);
 void leader_try_establish(struct zab *z);
 

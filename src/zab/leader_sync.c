@@ -19,6 +19,7 @@ static int64_t history_end(const struct zab *z)
 void leader_sync(struct zab *z, struct learner *l)
 {
     l->step = LEARNER_CHOOSING;
+    l->tree_least = z->decided;
     struct zab_effect *e = fx_add(z, ZAB_FX_CHOOSE_SYNC);
     e->conn = l->conn;
     e->sid = l->sid;
@@ -107,8 +108,11 @@ void leader_sync_chosen(struct zab *z, const struct zab_event *ev)
     } else if (sync == ZAB_SYNC_TRUNC) {
         from = ev->zxid;
         fx_send(z, l->conn, ZAB_TRUNC, from);
-    } else if (z->tree_zxid < z->decided ||
-               (zxid_epoch(from) == z->leader.epoch && from > z->tree_zxid)) {
+    } else if (z->tree_zxid < l->tree_least) {
+        /* It may be one of those by whom something is decided that our tree does not have yet. */
+        l->waits_for_tree = true;
+        return;
+    } else if (zxid_epoch(from) == z->leader.epoch && from > z->tree_zxid) {
         /* It may hold what is decided and not in our tree yet: nothing of that may go back. */
         leader_reject(z, l, "learner %lld at 0x%llx may be ahead of our tree", (long long)l->sid,
                       (long long)from);
@@ -131,6 +135,19 @@ void leader_sync_chosen(struct zab *z, const struct zab_event *ev)
     l->chosen_ms = z->now_ms;
     l->deadline_ms = sync == ZAB_SYNC_SNAP ? INT64_MAX /* TREE_SENT comes, or the connection ends */
                                            : z->now_ms + (int64_t)z->init_limit * z->tick_ms;
+}
+
+/* The tree is of a later zxid now. */
+void leader_tree_moved(struct zab *z)
+{
+    struct leader *ld = &z->leader;
+    for (size_t i = ld->n_learners; i-- > 0;) {
+        struct learner *l = &ld->learners[i];
+        if (!l->waits_for_tree || z->tree_zxid < l->tree_least)
+            continue;
+        l->waits_for_tree = false;
+        leader_sync_chosen(z, &(struct zab_event){.conn = l->conn, .sync = ZAB_SYNC_SNAP});
+    }
 }
 
 static void make_ready(struct zab *z, struct learner *l)

@@ -524,6 +524,29 @@ static void a_leader_whose_disk_is_slow_leads_on(void **state)
     core_close(&c);
 }
 
+/* What others have decided with the learner's help may not be in it before our disk has it; the
+ * learner waits for that, and is not sent away. */
+static void a_tree_has_what_was_decided_when_it_was_asked_for(void **state)
+{
+    (void)state;
+    struct core c;
+    lead_serving(&c, 0);
+    join(&c, 12, ZAB_FOLLOWERINFO, 2, Z(1, 2), 1);
+    for (int64_t i = 1; i <= 2; i++) {
+        event(&c, ZAB_EV_LOGGED, Z(2, i));
+        learner_says(&c, 11, ZAB_ACK, Z(2, i));
+        learner_says(&c, 12, ZAB_ACK, Z(2, i));
+    }
+    step(&c, (struct zab_event){.type = ZAB_EV_LEARNER_CLOSED, .conn = 12});
+    learner_info(&c, 22, ZAB_FOLLOWERINFO, 2, 2);
+    assert_string_equal(ack_epoch(&c, 22, ZXID_WANTS_TREE, -1), "CHOOSE_SYNC 22 0.4294967295 2.2");
+    assert_string_equal(sync_chosen(&c, 22, ZAB_SYNC_SNAP, -1), "");
+    assert_null(strstr(event(&c, ZAB_EV_PERSISTED, Z(2, 1)), "SEND_TREE"));
+    event(&c, ZAB_EV_LOGGED, Z(2, 3));
+    assert_non_null(strstr(event(&c, ZAB_EV_PERSISTED, Z(2, 2)), "SEND_TREE 22 2.2"));
+    core_close(&c);
+}
+
 /* ---- The configuration ---- */
 
 /* Of an ensemble with reconfigEnabled: the first version is that of a leader's NEWLEADER. */
@@ -608,6 +631,7 @@ int main(void)
         cmocka_unit_test(an_absurd_epoch_is_not_believed),
         cmocka_unit_test(a_leader_whose_disk_stands_still_resigns),
         cmocka_unit_test(a_leader_whose_disk_is_slow_leads_on),
+        cmocka_unit_test(a_tree_has_what_was_decided_when_it_was_asked_for),
         cmocka_unit_test(a_learner_may_know_a_version_but_no_reconfiguration),
         cmocka_unit_test(any_packet_in_any_step_is_survived),
     };
