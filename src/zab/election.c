@@ -115,6 +115,20 @@ static bool has_heard_all(const struct zab *z)
     return true;
 }
 
+/* Those of the others that have not forgotten either are a quorum. One of ours shows by the
+ * ensemble's id that it has not; one of ZooKeeper's is believed. */
+static bool others_remember(const struct zab *z)
+{
+    uint64_t set = 0;
+    for (size_t i = 0; i < z->quorum.n; i++) {
+        struct trailer t = z->identity.peers[i];
+        bool remembers = !t.is_ours || (t.ensemble_id != 0 && !t.is_new);
+        if (z->quorum.servers[i].sid != z->sid && (z->election.have_received >> i & 1) && remembers)
+            set |= UINT64_C(1) << i;
+    }
+    return quorum_contains(&z->quorum, set);
+}
+
 /* All that there are have voted, and none had anything: nothing was acknowledged before. */
 static bool all_are_empty(const struct zab *z)
 {
@@ -244,7 +258,7 @@ static void finish(struct zab *z, const struct vote *vote)
 {
     struct election *e = &z->election;
     e->running = false;
-    e->was_with_all = has_heard_all(z);
+    e->needs_us = has_heard_all(z) && !others_remember(z);
     z->saw_all_empty |= all_are_empty(z);
     if (!round_is_absurd(z, vote))
         e->round = vote->round;
@@ -402,7 +416,8 @@ void election_notified(struct zab *z, int64_t sid, struct slice message)
         return;
     bool voter = quorum_is_voter(&z->quorum, sid);
     bool behind = z->state != ZAB_LOOKING || !voter || n.round < e->round;
-    if (n.state == ZAB_LOOKING && behind)
+    bool argues = z->state == ZAB_LOOKING && !is_voter(z); /* it would be answered without end */
+    if (n.state == ZAB_LOOKING && behind && !argues)
         tell(z, sid);
     if (!identity_heard(z, sid, &n))
         return;

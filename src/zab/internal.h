@@ -107,8 +107,8 @@ struct election {
     bool passive; /* it does not propose itself, before that time at least */
     int64_t passive_until_ms;
     bool waits_for_all; /* it has no memory, and others have: was logged */
-    bool was_with_all;  /* the outcome: all voters took part */
-    bool finalizing;    /* a quorum agrees: wait a little for a better vote */
+    bool needs_us;   /* the outcome: all voters took part, and those that remember are no quorum */
+    bool finalizing; /* a quorum agrees: wait a little for a better vote */
     int64_t finalize_at_ms;
     uint64_t unanswered; /* looked while we waited, and get the outcome */
     int interval_ms;     /* until the vote is told again */

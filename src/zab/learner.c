@@ -122,11 +122,11 @@ static bool hides_more(const struct zab *z)
     return more && learner_wants_tree(z);
 }
 
-/* Votes that show a leader may be of its life before: so one that has forgotten promises nothing,
- * and the leader needs a quorum without it. */
+/* Votes that show a leader may be of its life before, or somebody else's: so one that has forgotten
+ * promises nothing, and the leader needs a quorum without it, if there can be one. */
 static void ack_epoch(struct zab *z, int64_t epoch)
 {
-    if ((learner_has_forgotten(z) && !z->election.was_with_all) || hides_more(z))
+    if ((learner_has_forgotten(z) && !z->election.needs_us) || hides_more(z))
         epoch = -1;
     size_t at = z->fx->bytes.len;
     jute_write_int(&z->fx->bytes, (int32_t)epoch);
