@@ -208,7 +208,7 @@ struct learner *leader_replace_older(struct zab *z, struct learner *l);
 
 void leader_sync(struct zab *z, struct learner *l);
 void leader_sync_chosen(struct zab *z, const struct zab_event *ev);
-void leader_tree_moved(struct zab *z);
+void leader_send_trees(struct zab *z);
 void leader_newleader_acked(struct zab *z, struct learner *l);
 void leader_try_establish(struct zab *z);
 

@@ -326,7 +326,8 @@ static void handle_ack_epoch(struct zab *z, struct learner *l, const struct zk_q
         return;
     }
     int64_t own = zab_history_epoch(z);
-    bool ahead = epoch > own || (epoch == own && p->zxid > z->logged);
+    bool says_zxid = p->zxid != ZXID_WANTS_TREE; /* which is more than all of epoch 0 */
+    bool ahead = epoch > own || (epoch == own && says_zxid && p->zxid > z->logged);
     if (ld->step == LEADER_ELECTING && epoch != -1 && ahead) {
         leader_reject(z, l, "learner %lld is ahead of us: epoch %lld, last zxid 0x%llx",
                       (long long)l->sid, (long long)epoch, (long long)p->zxid);
@@ -561,6 +562,7 @@ void leader_tick(struct zab *z)
 {
     struct leader *ld = &z->leader;
     reject_late(z);
+    leader_send_trees(z);
     if (ld->step == LEADER_SERVING && own_disk_is_late(z))
         zab_look(z, "our own disk has taken nothing for %d ticks: another server is to lead",
                  z->sync_limit);

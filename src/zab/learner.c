@@ -122,6 +122,14 @@ static bool hides_more(const struct zab *z)
     return more && learner_wants_tree(z);
 }
 
+/* ZooKeeper's leader that has been of no epoch would take ZXID_WANTS_TREE for more than it has. */
+static bool may_ask_for_tree(const struct zab *z)
+{
+    int leader = quorum_find(&z->quorum, z->vote.leader);
+    bool is_ours = leader >= 0 && z->identity.peers[leader].is_ours;
+    return is_ours || z->vote.epoch > 0;
+}
+
 /* Votes that show a leader may be of its life before, or somebody else's: so one that has forgotten
  * promises nothing, and the leader needs a quorum without it, if there can be one. */
 static void ack_epoch(struct zab *z, int64_t epoch)
@@ -132,7 +140,7 @@ static void ack_epoch(struct zab *z, int64_t epoch)
     jute_write_int(&z->fx->bytes, (int32_t)epoch);
     struct zab_effect *e = fx_add(z, ZAB_FX_SEND_LEADER);
     e->packet_type = ZAB_ACKEPOCH;
-    e->zxid = learner_wants_tree(z) ? ZXID_WANTS_TREE : z->logged;
+    e->zxid = learner_wants_tree(z) && may_ask_for_tree(z) ? ZXID_WANTS_TREE : z->logged;
     fx_set_data(z, e, at);
     learner_wait(z, FOLLOW_WAIT_SYNC);
     zab_enter(z, z->state, ZAB_SYNCHRONIZATION);

@@ -144,8 +144,6 @@ static void tell_committed(struct zab *z)
     z->committed = zxid;
     z->tree_zxid = MAX(z->tree_zxid, zxid);
     fx_add(z, ZAB_FX_COMMIT)->zxid = zxid;
-    if (z->state == ZAB_LEADING)
-        leader_tree_moved(z);
 }
 
 void zab_decide(struct zab *z, int64_t zxid)

@@ -73,6 +73,18 @@ static void a_learner_that_is_ahead_is_refused(void **state)
     }
 }
 
+/* What asks for the tree by that number is not ahead, also of a leader that was never of an epoch. */
+static void who_asks_for_the_tree_is_not_ahead(void **state)
+{
+    (void)state;
+    struct core c;
+    lead(&c, 0, history_at(Z(0, 2), 0, 0));
+    learner_info(&c, 11, ZAB_FOLLOWERINFO, 1, 0);
+    event(&c, ZAB_EV_SAVED, 0);
+    assert_string_equal(ack_epoch(&c, 11, ZXID_WANTS_TREE, 0), "SAVE_CURRENT 1");
+    core_close(&c);
+}
+
 static void strangers_and_old_protocols_are_closed(void **state)
 {
     (void)state;
@@ -541,9 +553,11 @@ static void a_tree_has_what_was_decided_when_it_was_asked_for(void **state)
     learner_info(&c, 22, ZAB_FOLLOWERINFO, 2, 2);
     assert_string_equal(ack_epoch(&c, 22, ZXID_WANTS_TREE, -1), "CHOOSE_SYNC 22 0.4294967295 2.2");
     assert_string_equal(sync_chosen(&c, 22, ZAB_SYNC_SNAP, -1), "");
-    assert_null(strstr(event(&c, ZAB_EV_PERSISTED, Z(2, 1)), "SEND_TREE"));
+    event(&c, ZAB_EV_PERSISTED, Z(2, 1));
+    assert_null(strstr(event(&c, ZAB_EV_TICK, 0), "SEND_TREE"));
     event(&c, ZAB_EV_LOGGED, Z(2, 3));
-    assert_non_null(strstr(event(&c, ZAB_EV_PERSISTED, Z(2, 2)), "SEND_TREE 22 2.2"));
+    assert_null(strstr(event(&c, ZAB_EV_PERSISTED, Z(2, 2)), "SEND_TREE"));
+    assert_non_null(strstr(event(&c, ZAB_EV_TICK, 0), "SEND_TREE 22 2.2"));
     core_close(&c);
 }
 
@@ -606,6 +620,7 @@ int main(void)
         cmocka_unit_test(an_observer_raises_the_epoch_but_makes_no_quorum),
         cmocka_unit_test(an_epoch_of_minus_1_acknowledges_nothing),
         cmocka_unit_test(a_learner_that_is_ahead_is_refused),
+        cmocka_unit_test(who_asks_for_the_tree_is_not_ahead),
         cmocka_unit_test(strangers_and_old_protocols_are_closed),
         cmocka_unit_test(a_new_connection_replaces_the_old_one_when_it_is_in_sync),
         cmocka_unit_test(who_only_says_whose_it_is_replaces_nobody),
