@@ -122,7 +122,8 @@ struct txnlog {
     int64_t file_zxid; /* in the file's name */
     struct txnlog_place last_entry, synced_entry;
     bool mark_is_old;       /* it is not of synced_entry yet */
-    bool name_may_return;   /* of a file that could not be begun */
+    char *given_up;         /* path of a file that could not be begun, and is still there */
+    bool name_may_return;   /* of one that is gone */
     struct disk_file *mark; /* says how far it was synced; NULL: there is none */
     int failed;             /* the negative errno that ended it: every later call gives it again */
     char note[1024]; /* what an operator should know of the last truncation or installation */

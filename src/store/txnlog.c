@@ -54,6 +54,8 @@ void txnlog_close(struct txnlog *l)
     txnlog_mark_synced(l);
     txnlog_close_file(l);
     txnlog_forget_mark(l);
+    free(l->given_up);
+    l->given_up = NULL;
 }
 
 static int txnlog_fail(struct txnlog *l, int code, const char *doing, struct err *e)
@@ -122,15 +124,17 @@ static int fill_file(struct txnlog *l, struct disk_file *file, uint64_t *end, bo
     return rc;
 }
 
-/* Durably: should the file of a name that was given up come back with a crash, the last one has
- * gone beyond where it begins. `path`: that name, or NULL if there is only what is left to sync. */
-static int txnlog_forget_name(struct txnlog *l, const char *path)
+/* Durably: should the file that was given up come back with a crash, the last one has gone beyond
+ * where it begins. What could not be done is left for the next time. */
+static int txnlog_forget_given_up(struct txnlog *l)
 {
     struct disk *disk = l->store->disk;
-    if (path) {
-        int rc = disk_unlink(disk, path);
+    if (l->given_up) {
+        int rc = disk_unlink(disk, l->given_up);
         if (rc < 0)
             return rc;
+        free(l->given_up);
+        l->given_up = NULL;
         l->name_may_return = true;
     }
     int rc = l->name_may_return ? disk_sync_dir(disk, l->store->log_dir) : 0;
@@ -150,12 +154,16 @@ static int txnlog_create(struct txnlog *l, int64_t first_zxid, struct err *e)
     bool final = false;
     buf_printf(&text, "%s/" LOG_PREFIX "%" PRIx64, l->store->log_dir, (uint64_t)first_zxid);
     char *path = (char *)text.data;
-    int rc = disk_open(disk, path, DISK_WRITE | DISK_CREATE, &file);
+    int rc = l->given_up ? txnlog_forget_given_up(l) : 0;
+    if (rc == 0)
+        rc = disk_open(disk, path, DISK_WRITE | DISK_CREATE, &file);
     if (rc == 0 && (rc = fill_file(l, file, &end, &final)) < 0)
         disk_close(file);
     if (rc < 0) {
         bool passes = store_is_short(rc) && !final;
-        int gone = passes ? txnlog_forget_name(l, file ? path : NULL) : 0;
+        if (file && passes)
+            l->given_up = mem_strdup(path);
+        int gone = passes ? txnlog_forget_given_up(l) : 0;
         if (!passes || (gone < 0 && !store_is_short(gone)))
             l->failed = rc;
         bool goes_on = l->failed == 0 && gone == 0 && l->file;

@@ -497,6 +497,33 @@ static void without_a_descriptor_the_file_goes_on(void **state)
     }
 }
 
+/* The file that cannot be begun cannot be removed either: some filesystems need room for that. */
+static void a_file_that_could_not_be_begun_is_removed_later(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= 6; n++) {
+        struct fixture f;
+        struct txnlog l;
+        struct err e;
+        int64_t last;
+        fixture_open(&f, 1);
+        txnlog_init(&l, &f.store, 0);
+        disk_mem_set_capacity(f.mem, 10);
+        disk_mem_fail_after(f.mem, n, DISK_MEM_ENOSPC);
+        assert_int_equal(append_txns(&l, ZXID(1), ZXID(1), 100, &e), -ENOSPC);
+        assert_int_equal(append_txns(&l, ZXID(1), ZXID(1), 100, &e), -ENOSPC);
+        assert_int_equal(l.failed, 0);
+        disk_mem_set_capacity(f.mem, 100000);
+        disk_mem_fail_after(f.mem, 0, DISK_MEM_ENOSPC);
+        write_txns(&l, ZXID(1), ZXID(3), 100);
+        txnlog_close(&l);
+        disk_mem_crash(f.mem);
+        assert_int_equal(read_all(&f.store, 0, &last, &e), 0);
+        assert_int_equal(last, ZXID(3));
+        fixture_close(&f);
+    }
+}
+
 static void truncating_drops_what_is_behind(void **state)
 {
     (void)state;
@@ -642,6 +669,7 @@ int main(void)
         cmocka_unit_test(without_room_for_zeros_an_entry_may_fit),
         cmocka_unit_test(a_large_batch_goes_on_where_it_stopped),
         cmocka_unit_test(without_a_descriptor_the_file_goes_on),
+        cmocka_unit_test(a_file_that_could_not_be_begun_is_removed_later),
         cmocka_unit_test(truncating_drops_what_is_behind),
         cmocka_unit_test(a_power_loss_never_makes_the_log_unreadable),
         cmocka_unit_test(a_lost_sector_before_what_a_sync_covered_is_damage),
