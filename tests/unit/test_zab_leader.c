@@ -73,7 +73,7 @@ static void a_learner_that_is_ahead_is_refused(void **state)
     }
 }
 
-/* What asks for the tree by that number is not ahead, also of a leader that was never of an epoch. */
+/* A leader that was never of an epoch does not take that number for more than it has. */
 static void who_asks_for_the_tree_is_not_ahead(void **state)
 {
     (void)state;
