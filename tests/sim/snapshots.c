@@ -137,6 +137,9 @@ bool recover(struct world *w, struct server *s, struct tree **tree, struct zab_h
     int rc = recover_all(w, s, *tree, &r, h, &e);
     if (flipped)
         rot_settle(w, s, rc == 0);
+    /* The machine may end in what recovery does not look at. */
+    if (rc == 0 && faults_hit(s) && s->faults.kind == DISK_MEM_CRASH)
+        rc = err_set(&e, -EIO, "the disk is gone");
     if (rc == 0) {
         if (r.torn_tail)
             cover_point(COVER_fault_torn);
