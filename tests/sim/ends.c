@@ -58,7 +58,8 @@ static void client_data(struct world *w, struct end *end, struct slice bytes)
     bool from_start = conn->frame_head.len == 0;
     unsigned frames = count_frames(conn, bytes);
     bool to_end = conn->frame_head.len == 0;
-    if (frames > 0)
+    /* A greeting may wait its turn, and is not read any more where its client has gone by then. */
+    if (frames > 0 && conn->greeted)
         journal_heard(w, conn->session_id);
     step_end(w, end, NODE_CONN_DATA, NODE_LINK_DATA, bytes);
     if (from_start && to_end && conn->greeted && net_is_alive(end) && !end->closing &&
