@@ -162,11 +162,8 @@ static void answered(struct node *n, struct node_link *l, const struct digest_wi
             continue;
         l->answered |= 1u << slot;
         l->sums[slot] = answer->sum;
-    }
-    for (size_t slot = 0; slot < MIN(d->n_asked, (uint64_t)DIGESTS_ASKED); slot++) {
         LIST_FOR_EACH (other, &n->links, struct node_link, link) {
-            if ((other->answered >> slot & 1) && other->sums[slot] != d->asked[slot].sum &&
-                d->asked[slot].window == answer->window)
+            if ((other->answered >> slot & 1) && other->sums[slot] != d->asked[slot].sum)
                 judge(n, other, slot);
         }
     }

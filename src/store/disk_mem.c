@@ -258,15 +258,22 @@ static int mem_op_truncate(struct disk_file *f, uint64_t size)
     return 0;
 }
 
-static int mem_op_rename(struct disk *d, const char *from, const char *to)
+static int mem_begin_on_name(struct disk_mem *m, const char *path, struct mem_name **n)
 {
-    struct disk_mem *m = mem_of(d);
     int rc = mem_begin(m);
     if (rc < 0)
         return rc;
-    struct mem_name *n = mem_find(m, from);
-    if (!n || !n->now)
-        return -ENOENT;
+    *n = mem_find(m, path);
+    return *n && (*n)->now ? 0 : -ENOENT;
+}
+
+static int mem_op_rename(struct disk *d, const char *from, const char *to)
+{
+    struct disk_mem *m = mem_of(d);
+    struct mem_name *n;
+    int rc = mem_begin_on_name(m, from, &n);
+    if (rc < 0)
+        return rc;
     mem_name_set(m, mem_name_make(m, to), n->now);
     mem_name_set(m, n, NULL);
     return 0;
@@ -275,12 +282,10 @@ static int mem_op_rename(struct disk *d, const char *from, const char *to)
 static int mem_op_link(struct disk *d, const char *from, const char *to)
 {
     struct disk_mem *m = mem_of(d);
-    int rc = mem_begin(m);
+    struct mem_name *n;
+    int rc = mem_begin_on_name(m, from, &n);
     if (rc < 0)
         return rc;
-    struct mem_name *n = mem_find(m, from);
-    if (!n || !n->now)
-        return -ENOENT;
     struct mem_name *other = mem_name_make(m, to);
     if (other->now)
         return -EEXIST;

@@ -150,8 +150,8 @@ static bool may_vote_for(struct zab *z, const struct vote *vote)
     if (!z->election.waits_for_all)
         fx_log(z, LOG_LEVEL_WARN,
                "the disk was empty, or its log has lost transactions, and others have a history: "
-               "no vote "
-               "before they have a leader, or all of them are there (zabctl data accept-loss)");
+               "no vote before they have a leader, or all of them are there (zabctl data "
+               "accept-loss)");
     z->election.waits_for_all = true;
     return false;
 }

@@ -55,8 +55,7 @@ void identity_say_without(struct zab *z, int64_t sid)
         z, LOG_LEVEL_WARN,
         "server %lld has a history, but no id of an ensemble (version-2/ensembleId; ours is %lld): "
         "it is not elected here, and gets the id and the tree from a leader that has them. If it "
-        "is "
-        "known to be of this ensemble, copy that file to it and restart it",
+        "is known to be of this ensemble, copy that file to it and restart it",
         (long long)sid, (long long)z->identity.id);
 }
 
