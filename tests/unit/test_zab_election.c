@@ -46,7 +46,8 @@ static void all_lengths_of_history_are_read(void **state)
                                   "\0\0\0\x05\0\0\0\x02"
                                   "\0\0\0\0\0\0\0\x01"
                                   "\0\0\0\0\0\0\0\x05"
-                                  "\0\0\0\x01";
+                                  "\0\0\0\x01"
+                                  "\0\0\0\0";
     static const size_t lengths[] = {28, 40, 44};
     for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
         struct core c;
