@@ -18,7 +18,7 @@
 #include <uv.h>
 
 #include "zab/err.h"
-#include "zab/records.h"
+#include "zab/request.h"
 #include "zab/session.h" /* enum client_state */
 #include "zab/tls.h"
 
@@ -111,31 +111,13 @@ void client_remove_watch(struct client *c, struct slice path, enum zk_watcher_ty
                          client_done *done, void *arg);
 void client_who_am_i(struct client *c, client_done *done, void *arg);
 
-/* A multi: begin, add operations, submit. All or nothing. */
-struct client_multi {
-    struct client *client;
-    struct buf buf;
-    int n_ops;
-};
+/* All or nothing; closes `m`, which begins with request_multi_begin(m, client_chroot(c)). */
+void client_multi(struct client *c, struct request_multi *m, client_done *done, void *arg);
 
-void client_multi_begin(struct client_multi *m, struct client *c);
-void client_multi_create(struct client_multi *m, struct slice path, struct slice data,
-                         const struct jute_vector *acl, int32_t mode);
-void client_multi_set(struct client_multi *m, struct slice path, struct slice data,
-                      int32_t version);
-void client_multi_delete(struct client_multi *m, struct slice path, int32_t version);
-void client_multi_check(struct client_multi *m, struct slice path, int32_t version);
-
-/* The bytes that the request would have now, to be held against the packet limit. */
-size_t client_multi_size(const struct client_multi *m);
-
-/* Sends and closes `m`. */
-void client_multi_submit(struct client_multi *m, client_done *done, void *arg);
-
-/* The next result in a multi's body: its op (ZK_OP_error for a failed one, then *err says why) and
- * its Stat where it has one (create2, setData; old servers answer a create without).
- * False at the end, and then jute_done() tells whether it was the right one. */
-bool client_multi_next(struct jute_reader *body, int32_t *op, int32_t *err, struct zk_stat *stat);
+/* Any request: its record with the chroot in its paths (request.h). */
+void client_request(struct client *c, enum zk_op op, struct slice record, client_done *done,
+                    void *arg);
+struct slice client_chroot(const struct client *c);
 
 /* What a user sets to speak TLS. All files are PEM; NULL: not set. */
 struct client_tls {

@@ -36,7 +36,7 @@ static size_t failed_op(struct slice body)
     struct zk_stat stat;
     int32_t op, err = 0;
     size_t n = 0;
-    while (client_multi_next(&r, &op, &err, &stat) && err == 0)
+    while (request_multi_next(&r, &op, &err, &stat) && err == 0)
         n++;
     return err != 0 ? n : 0;
 }
@@ -45,12 +45,12 @@ static size_t failed_op(struct slice body)
 static int remove_batch(struct cli_walk *walk, size_t first, size_t end)
 {
     struct cli *cli = walk->cli;
-    struct client_multi multi;
+    struct request_multi multi;
     struct cli_call call = {0};
-    client_multi_begin(&multi, cli_client(cli));
+    request_multi_begin(&multi, client_chroot(cli_client(cli)));
     for (size_t i = end; i > first; i--)
-        client_multi_delete(&multi, cli_walk_path(walk, i - 1), -1);
-    client_multi_submit(&multi, cli_call_done, &call);
+        request_multi_delete(&multi, cli_walk_path(walk, i - 1), -1);
+    client_multi(cli_client(cli), &multi, cli_call_done, &call);
     int32_t err = cli_wait(cli, &call);
     size_t failed = end - 1 - MIN(failed_op(buf_slice(&call.body)), end - 1 - first);
     buf_close(&call.body);

@@ -66,19 +66,8 @@ void client_probe_drop(struct client *c);
 void client_on_probed(struct client *c, unsigned host, bool has_quorum);
 
 /* client_request.c */
-void client_write_path(struct client *c, struct buf *b, struct slice path);
-
 /* Sets *path to what it is below the chroot; false if it is not below. */
 bool client_strip_chroot(const struct client *c, struct slice *path);
 void client_deliver(struct client *c, const struct session_reply *reply);
-
-/* client_multi.c: the records that are an operation of a multi too */
-void client_write_set(struct client *c, struct buf *b, struct slice path, struct slice data,
-                      int32_t version);
-void client_write_create(struct client *c, struct buf *b, struct slice path, struct slice data,
-                         const struct jute_vector *acl, int32_t mode);
-
-/* The first error in a multi's results. */
-int32_t client_multi_error(struct slice body);
 
 #endif

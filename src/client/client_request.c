@@ -4,18 +4,6 @@
 
 /* ---- Chroot ---- */
 
-void client_write_path(struct client *c, struct buf *b, struct slice path)
-{
-    if (c->chroot.len == 0) {
-        jute_write_buffer(b, path);
-        return;
-    }
-    struct slice below = slice_eq_str(path, "/") ? SLICE_EMPTY : path;
-    jute_write_int(b, (int32_t)(slice_size(c->chroot) + slice_size(below)));
-    buf_append(b, c->chroot.data, slice_size(c->chroot));
-    buf_append(b, below.data, slice_size(below));
-}
-
 bool client_strip_chroot(const struct client *c, struct slice *path)
 {
     if (c->chroot.len == 0)
@@ -58,7 +46,7 @@ void client_deliver(struct client *c, const struct session_reply *reply)
         return;
     struct client_reply told = {.err = reply->err, .zxid = reply->zxid, .body = reply->body};
     if (reply->op == ZK_OP_multi && reply->err == 0)
-        told.err = client_multi_error(reply->body);
+        told.err = request_multi_error(reply->body);
     else if (c->chroot.len > 0 && reply->err == 0 && begins_with_path(reply->op))
         told.body = strip_body(c, reply->body);
     done(reply->tag.arg, &told);
@@ -75,26 +63,21 @@ static void submit(struct client *c, client_done *done, void *arg)
 static void read_request(struct client *c, enum zk_op op, struct slice path, bool watch,
                          client_done *done, void *arg)
 {
-    struct buf *b = session_request_begin(&c->session, op);
-    client_write_path(c, b, path);
-    jute_write_bool(b, watch);
+    request_read(session_request_begin(&c->session, op), c->chroot, path, watch);
     submit(c, done, arg);
 }
 
 static void path_request(struct client *c, enum zk_op op, struct slice path, client_done *done,
                          void *arg)
 {
-    client_write_path(c, session_request_begin(&c->session, op), path);
+    request_path(session_request_begin(&c->session, op), c->chroot, path);
     submit(c, done, arg);
 }
 
-/* A path and a version, a mode or a type. */
 static void path_int_request(struct client *c, enum zk_op op, struct slice path, int32_t number,
                              client_done *done, void *arg)
 {
-    struct buf *b = session_request_begin(&c->session, op);
-    client_write_path(c, b, path);
-    jute_write_int(b, number);
+    request_path_int(session_request_begin(&c->session, op), c->chroot, path, number);
     submit(c, done, arg);
 }
 
@@ -116,28 +99,16 @@ void client_children(struct client *c, struct slice path, bool watch, client_don
 void client_set(struct client *c, struct slice path, struct slice data, int32_t version,
                 client_done *done, void *arg)
 {
-    struct buf *b = session_request_begin(&c->session, ZK_OP_setData);
-    client_write_set(c, b, path, data, version);
+    request_set(session_request_begin(&c->session, ZK_OP_setData), c->chroot, path, data, version);
     submit(c, done, arg);
-}
-
-static bool mode_has_ttl(int32_t mode)
-{
-    return mode == ZK_PERSISTENT_TTL || mode == ZK_PERSISTENT_SEQUENTIAL_TTL;
 }
 
 void client_create(struct client *c, struct slice path, struct slice data,
                    const struct jute_vector *acl, int32_t mode, int64_t ttl_ms, client_done *done,
                    void *arg)
 {
-    bool ttl = mode_has_ttl(mode);
-    struct buf *b =
-        session_request_begin(&c->session, ttl                    ? ZK_OP_createTTL
-                                           : mode == ZK_CONTAINER ? ZK_OP_createContainer
-                                                                  : ZK_OP_create2);
-    client_write_create(c, b, path, data, acl, mode);
-    if (ttl)
-        jute_write_long(b, ttl_ms);
+    request_create(session_request_begin(&c->session, request_create_op(mode)), c->chroot, path,
+                   data, acl, mode, ttl_ms);
     submit(c, done, arg);
 }
 
@@ -160,10 +131,8 @@ void client_get_acl(struct client *c, struct slice path, client_done *done, void
 void client_set_acl(struct client *c, struct slice path, const struct jute_vector *acl,
                     int32_t version, client_done *done, void *arg)
 {
-    struct buf *b = session_request_begin(&c->session, ZK_OP_setACL);
-    client_write_path(c, b, path);
-    jute_write_vector(b, acl);
-    jute_write_int(b, version);
+    request_set_acl(session_request_begin(&c->session, ZK_OP_setACL), c->chroot, path, acl,
+                    version);
     submit(c, done, arg);
 }
 
@@ -185,12 +154,20 @@ void client_who_am_i(struct client *c, client_done *done, void *arg)
     submit(c, done, arg);
 }
 
-void client_multi_submit(struct client_multi *m, client_done *done, void *arg)
+void client_multi(struct client *c, struct request_multi *m, client_done *done, void *arg)
 {
-    struct buf *b = session_request_begin(&m->client->session, ZK_OP_multi);
-    buf_append(b, m->buf.data, m->buf.len);
-    const struct zk_multi_header end = {.type = -1, .done = true, .err = -1};
-    zk_multi_header_write(b, &end);
-    submit(m->client, done, arg);
-    buf_close(&m->buf);
+    client_request(c, ZK_OP_multi, request_multi_end(m), done, arg);
+    request_multi_close(m);
+}
+
+void client_request(struct client *c, enum zk_op op, struct slice record, client_done *done,
+                    void *arg)
+{
+    buf_append(session_request_begin(&c->session, op), record.data, slice_size(record));
+    submit(c, done, arg);
+}
+
+struct slice client_chroot(const struct client *c)
+{
+    return c->chroot;
 }

@@ -7,7 +7,7 @@
  *
  * When the connection is lost over it, the node is read on the next one: if it has what was sent,
  * the transaction took place; if it has the version of before, it did not, and is sent again. */
-#include "mount.h"
+#include "core.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct commit {
     struct buf acl;
     size_t appended;
     uint64_t changes; /* the handle's when it was sent */
-    uint64_t deadline_ms;
+    int64_t deadline_ms;
     int32_t version; /* known before it was sent, -1: none */
     bool exists;     /* a create found the node there */
     bool anew;       /* a set found it gone: create it */
@@ -77,14 +77,17 @@ static void commit_end(struct commit *c, int err)
         /* Who is told gives it up; else the next to ask is told. */
         h->draft.dirty = h->draft.written = false;
         h->error = told ? 0 : err;
-        log_warn("a write to file %llu was not committed: %s", (unsigned long long)h->node->id,
-                 strerror(err));
+        struct buf path = {0};
+        node_path(h->node, &path);
+        effect_log(h->mount, LOG_LEVEL_WARN, "a write to %.*s was not committed: %s",
+                   SLICE_ARG(buf_slice(&path)), strerror(err));
+        buf_close(&path);
     }
     answer_waiters(h, changes, err);
     if (!list_is_empty(&h->waiters) || (h->released && h->draft.dirty))
         commit_begin(h);
-    else if (h->released)
-        handle_free(h);
+    else
+        handle_free_unused(h);
 }
 
 /* The node that has the name now, if the one that was opened is gone. */
@@ -120,7 +123,7 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat)
 
 /* ---- After a lost connection ---- */
 
-static void on_verify(void *arg, const struct client_reply *reply)
+static void on_verify(void *arg, const struct answer *reply)
 {
     struct commit *c = arg;
     struct draft *d = &c->h->draft;
@@ -151,7 +154,7 @@ static void verify(struct commit *c)
 {
     struct buf path = {0};
     node_path(c->h->node, &path);
-    client_get(c->m->client, buf_slice(&path), false, on_verify, c);
+    ask_get(c->m, buf_slice(&path), on_verify, c);
     buf_close(&path);
 }
 
@@ -178,7 +181,7 @@ static void commit_nowhere(struct commit *c)
 static void commit_failed(struct commit *c, int32_t err)
 {
     struct handle *h = c->h;
-    bool late = mount_now_ms(c->m) > c->deadline_ms;
+    bool late = c->m->now_ms > c->deadline_ms;
     if (mount_may_retry(c->m, err, c->deadline_ms)) {
         verify(c);
     } else if (err == ZK_NODEEXISTS && !late) {
@@ -204,7 +207,7 @@ static void commit_failed(struct commit *c, int32_t err)
     }
 }
 
-static void on_set(void *arg, const struct client_reply *reply)
+static void on_set(void *arg, const struct answer *reply)
 {
     struct commit *c = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -220,7 +223,7 @@ static void on_set(void *arg, const struct client_reply *reply)
         commit_end(c, EIO);
 }
 
-static void on_create(void *arg, const struct client_reply *reply)
+static void on_create(void *arg, const struct answer *reply)
 {
     struct commit *c = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -238,7 +241,7 @@ static void on_create(void *arg, const struct client_reply *reply)
 
 /* A directory that never had a child and gets data would be a file: it gets the history of a child
  * in the same transaction. */
-static void on_data_multi(void *arg, const struct client_reply *reply)
+static void on_data_multi(void *arg, const struct answer *reply)
 {
     struct commit *c = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -248,7 +251,7 @@ static void on_data_multi(void *arg, const struct client_reply *reply)
         commit_failed(c, reply->err);
         return;
     }
-    while (op != ZK_OP_setData && client_multi_next(&in, &op, &err, &stat))
+    while (op != ZK_OP_setData && request_multi_next(&in, &op, &err, &stat))
         ;
     if (op != ZK_OP_setData) {
         commit_end(c, EIO);
@@ -261,15 +264,15 @@ static void on_data_multi(void *arg, const struct client_reply *reply)
 
 static void send_data_multi(struct commit *c, struct slice dir, int32_t version)
 {
-    struct client_multi multi;
+    struct request_multi multi;
     struct buf child = {0};
     buf_append(&child, dir.data, slice_size(dir));
     buf_printf(&child, "%s.data", dir.len > 1 ? "/" : "");
-    client_multi_begin(&multi, c->m->client);
-    client_multi_set(&multi, dir, buf_slice(&c->sent), version);
-    client_multi_create(&multi, buf_slice(&child), SLICE_EMPTY, NULL, ZK_PERSISTENT);
-    client_multi_delete(&multi, buf_slice(&child), -1);
-    client_multi_submit(&multi, on_data_multi, c);
+    request_multi_begin(&multi, c->m->config.chroot);
+    request_multi_set(&multi, dir, buf_slice(&c->sent), version);
+    request_multi_create(&multi, buf_slice(&child), SLICE_EMPTY, NULL, ZK_PERSISTENT);
+    request_multi_delete(&multi, buf_slice(&child), -1);
+    ask_multi(c->m, &multi, on_data_multi, c);
     buf_close(&child);
 }
 
@@ -281,8 +284,7 @@ static void send_create(struct commit *c, struct slice path)
     bool own = map_create_acl(&c->m->who, false, h->mode, &c->acl);
     acl = map_acl_vector(buf_slice(&c->acl));
     c->version = -1;
-    client_create(c->m->client, path, buf_slice(&c->sent), own ? &acl : NULL, ZK_PERSISTENT, 0,
-                  on_create, c);
+    ask_create(c->m, path, buf_slice(&c->sent), own ? &acl : NULL, on_create, c);
 }
 
 static void commit_send(struct commit *c)
@@ -320,7 +322,7 @@ static void commit_send(struct commit *c)
         if (n->kind == NODE_DATA && n->parent->stat.cversion == 0)
             send_data_multi(c, buf_slice(&path), version);
         else
-            client_set(c->m->client, buf_slice(&path), buf_slice(&c->sent), version, on_set, c);
+            ask_set(c->m, buf_slice(&path), buf_slice(&c->sent), version, on_set, c);
     }
     buf_close(&path);
 }
@@ -342,7 +344,7 @@ static void commit_begin(struct handle *h)
 {
     struct commit *c = mem_zalloc(sizeof(*c));
     *c = (struct commit){.h = h, .m = h->mount};
-    c->deadline_ms = mount_now_ms(h->mount) + 3 * (uint64_t)h->mount->opt.timeo_ms;
+    c->deadline_ms = h->mount->now_ms + 3 * (int64_t)h->mount->config.timeo_ms;
     c->changes = h->changes;
     h->commit = c;
     if (h->draft.mode == DRAFT_APPEND && h->node->life == NODE_LIVE)
@@ -400,17 +402,14 @@ void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg)
     on_one(g, 0);
 }
 
-static void on_timer(uv_timer_t *timer)
+void commit_idle(struct mount *m)
 {
-    struct mount *m = timer->data;
-    uint64_t now = mount_now_ms(m);
     LIST_FOR_EACH_SAFE (h, &m->drafts, struct handle, drafts) {
-        bool idle = now - h->changed_ms >= (uint64_t)m->opt.draft_ms;
+        bool idle = m->now_ms - h->changed_ms >= m->config.draft_ms;
         if (h->draft.dirty && h->draft.written && !h->commit && idle)
             commit_start(h, NULL, NULL);
     }
-    if (list_is_empty(&m->drafts))
-        uv_timer_stop(timer);
+    commit_watch_idle(m);
 }
 
 void commit_watch_idle(struct mount *m)
@@ -418,6 +417,6 @@ void commit_watch_idle(struct mount *m)
     enum {
         PERIOD_MS = 250,
     };
-    if (m->opt.draft_ms > 0 && !uv_is_active((uv_handle_t *)&m->draft_timer))
-        uv_timer_start(&m->draft_timer, on_timer, PERIOD_MS, PERIOD_MS);
+    if (m->config.draft_ms > 0 && !list_is_empty(&m->drafts))
+        m->draft_at = MIN(m->draft_at, m->now_ms + PERIOD_MS);
 }

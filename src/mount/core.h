@@ -1,73 +1,136 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The shell of the mount: libfuse, the client and the model on one loop thread, and the injector
- * on a thread of its own.
+/* What the parts of the mount's core share.
  *
- * Every request is answered when the client has answered; nothing on the loop thread blocks, and
- * nothing on it touches the mount itself or calls fuse_lowlevel_notify_*: both can wait for locks
- * that a request to us holds. */
-#ifndef ZAB_MOUNT_H
-#define ZAB_MOUNT_H
-
-#define FUSE_USE_VERSION 31
-#include <fuse_lowlevel.h>
+ * A request is answered when the servers have answered: between the two a struct of its handler
+ * waits, with a function that goes on. All of them live in one mount_step() at a time. */
+#ifndef ZAB_MOUNT_CORE_H
+#define ZAB_MOUNT_CORE_H
 
 #include "model.h"
-#include "zab/client.h"
-#include "zab/log.h"
+#include "zab/mount.h"
 
-/* ---- The mount ---- */
-
-struct injector;
-
-/* The process that makes the system calls; started before the mount, so that it does not have it
- * open. */
-struct inject_child {
+/* What a request leaves behind until it is answered. */
+struct req {
+    struct mount *m;
+    uint64_t id;
+    enum mount_op op;
     pid_t pid;
-    int fd;
 };
 
+struct asked;
+
 struct mount {
-    struct options opt;
-    uv_loop_t *loop;
-    struct client *client;
-    struct tls_context *tls; /* NULL: plain connections */
-    struct fuse_session *session;
-    struct fuse_buf fuse_buf;
-    uv_poll_t poll;
-    uv_timer_t round_timer;
-    uv_timer_t draft_timer;
-    uv_signal_t signals[3];
+    struct mount_config config;
+    struct mount_effects *fx; /* of the step that runs */
+    int64_t now_ms;
+    int64_t wall_ms;
+
     struct nodes nodes;
     struct identity who;
-    struct injector *injector;
-    struct inject_child child;
-    struct standalone *standalone;
+    size_t n_own; /* of `who`: what the shell told; the rest said the server */
 
-    struct list drafts; /* handles open for writing */
-    struct list dirty;  /* nodes that the next round compares */
+    struct asked *asked; /* a ring: what was sent and has no answer */
+    size_t asked_cap, asked_head, n_asked;
+    struct buf record; /* of the request that is made */
+    int64_t last_zxid;
+    struct mount_session session;
+    char server[280];
+
+    struct hmap handles; /* open files and directories */
+    uint64_t next_fh;
+    struct list drafts;  /* handles open for writing */
+    struct list looking; /* flushes that wait for /proc */
+    uint64_t next_look;
+
+    struct list dirty; /* nodes that the next round compares */
     bool round_active;
+    int64_t round_at; /* INT64_MAX: none is planned */
+    int64_t draft_at;
+
+    struct list injections; /* that wait */
+    struct injection *injecting;
+    size_t n_injections; /* with the one that runs */
+    bool can_inject;
 
     bool connected;
-    bool closed;              /* the client is closed or closing: no further requests */
-    uint64_t disconnected_ms; /* on the loop's clock, when `connected` went */
-    time_t disconnected_at;
+    bool closed;             /* no further requests to the servers */
+    int64_t disconnected_ms; /* when `connected` went */
+    int64_t disconnected_wall_ms;
+    bool asked_mount;
+    bool mounted;
     bool stopping;
-    int exit_code;
-    int ready_fd; /* the parent that waits for the mount, or -1 */
 
     struct {
         uint64_t requests, commits, injections, rounds;
     } count;
 };
 
-uint64_t mount_now_ms(const struct mount *m);
+/* ---- core.c ---- */
+
 bool mount_is_stale(const struct mount *m);
 
 /* Was a request's answer lost with its connection, and is there time to find out more? */
-bool mount_may_retry(const struct mount *m, int32_t zk_err, uint64_t deadline_ms);
-void mount_stop(struct mount *m);
-/* The mount answers: let the parent go. */
-void mount_ready(struct mount *m);
+bool mount_may_retry(const struct mount *m, int32_t zk_err, int64_t deadline_ms);
+
+/* ---- effects.c ---- */
+
+struct mount_effect *effect_add(struct mount *m, enum mount_effect_type type);
+void effect_log(struct mount *m, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* ---- reply.c ---- */
+
+void reply_fill(struct mount *m, struct node *n, struct stat *st);
+void reply_entry_fill(struct mount *m, struct node *n, struct mount_entry *e);
+void reply_entry(struct req req, struct node *n);
+void reply_attr(struct req req, struct node *n);
+void reply_none(struct req req);                            /* no such entry, nor will there be */
+void reply_none_in(struct req req, const struct node *dir); /* not now */
+void reply_err(struct req req, int err);
+void reply_data(struct req req, struct slice data);
+void reply_size(struct req req, uint64_t size);
+
+/* A request on the heap, for a callback that frees it. */
+struct req *req_keep(struct req req);
+
+/* Any other: the caller fills in what is not in every reply. */
+struct mount_reply *reply_add(struct req req, enum mount_reply_type type);
+
+/* 0, or why this mount cannot change anything now. */
+int reply_write_error(struct mount *m);
+
+/* ---- ask.c: requests to the servers ---- */
+
+/* `err` is an enum zk_error, as client.h has it; the body is valid during the call. */
+struct answer {
+    int32_t err;
+    int64_t zxid;
+    struct slice body;
+};
+
+/* Once for each request, later than the call. */
+typedef void answer_done(void *arg, const struct answer *answer);
+
+void ask_get(struct mount *m, struct slice path, answer_done *done, void *arg);
+void ask_exists(struct mount *m, struct slice path, answer_done *done, void *arg);
+void ask_children(struct mount *m, struct slice path, answer_done *done, void *arg);
+void ask_set(struct mount *m, struct slice path, struct slice data, int32_t version,
+             answer_done *done, void *arg);
+void ask_create(struct mount *m, struct slice path, struct slice data,
+                const struct jute_vector *acl, answer_done *done, void *arg);
+void ask_delete(struct mount *m, struct slice path, int32_t version, answer_done *done, void *arg);
+void ask_sync(struct mount *m, struct slice path, answer_done *done, void *arg);
+void ask_get_acl(struct mount *m, struct slice path, answer_done *done, void *arg);
+void ask_set_acl(struct mount *m, struct slice path, const struct jute_vector *acl, int32_t version,
+                 answer_done *done, void *arg);
+void ask_add_watch(struct mount *m, struct slice path, enum zk_watch_mode mode);
+void ask_remove_watch(struct mount *m, struct slice path);
+void ask_who_am_i(struct mount *m, answer_done *done, void *arg);
+
+/* Closes `multi`. */
+void ask_multi(struct mount *m, struct request_multi *multi, answer_done *done, void *arg);
+
+void ask_answered(struct mount *m, const struct answer *answer);
+void ask_close(struct mount *m);
 
 /* ---- know.c: what is learned goes into the model ---- */
 
@@ -119,23 +182,14 @@ void fetch_entry(struct mount *m, struct node *n, fetch_done *done, void *arg);
 void fetch_attr(struct mount *m, struct node *n, fetch_done *done, void *arg);
 void fetch_content(struct mount *m, struct node *n, fetch_done *done, void *arg);
 
-/* ---- reply.c ---- */
-
-void reply_fill(struct mount *m, struct node *n, struct stat *st);
-void reply_entry_param(struct mount *m, struct node *n, struct fuse_entry_param *e);
-void reply_entry(struct mount *m, fuse_req_t req, struct node *n);
-void reply_attr(struct mount *m, fuse_req_t req, struct node *n);
-void reply_none(struct mount *m, fuse_req_t req); /* no such entry; may be cached */
-void reply_err(fuse_req_t req, int err);
-
-/* 0, or why this mount cannot change anything now. */
-int reply_write_error(struct mount *m);
-
-/* ---- handle.c: open files ---- */
+/* ---- handle.c: open files and directories ---- */
 
 struct handle {
+    struct hmap_node by_fh;
+    uint64_t fh;
     struct mount *mount;
     struct node *node;
+    struct dir *dir; /* of a directory, else NULL */
     struct list drafts;
     pid_t opener;
     int flags;
@@ -145,19 +199,31 @@ struct handle {
     struct draft draft;
     mode_t mode; /* of a node that this open creates */
     uint64_t changes;
-    uint64_t changed_ms;
+    int64_t changed_ms;
     uint64_t commits;
     int error; /* of a commit that nobody waited for */
     struct commit *commit;
     struct list waiters; /* of the commit */
     bool released;
+    unsigned users; /* requests that wait */
 };
 
-struct handle *handle_new(struct mount *m, struct node *n, struct fuse_file_info *fi, pid_t opener);
+struct handle *handle_new(struct mount *m, struct node *n, int flags, pid_t opener);
+struct handle *handle_new_dir(struct mount *m, struct node *n);
 void handle_free(struct handle *h);
-struct handle *handle_of(const struct fuse_file_info *fi);
+
+/* Frees a handle that was released, unless a commit or a request is under way; then that does. */
+void handle_free_unused(struct handle *h);
+struct handle *handle_ref(struct handle *h);
+void handle_unref(struct handle *h);
+struct handle *handle_find(const struct mount *m, uint64_t fh); /* NULL: there is none */
+struct mount_opened handle_opened(const struct handle *h);
 size_t handle_limit(const struct handle *h);
 void handle_changed(struct handle *h);
+
+/* dir.c: what an open directory has besides */
+struct dir *dir_new(struct mount *m, struct node *n);
+void dir_free(struct dir *d);
 
 /* ---- commit.c ---- */
 
@@ -171,61 +237,19 @@ void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg);
 
 /* From now on until all are closed: commit drafts that nobody has written to for a while. */
 void commit_watch_idle(struct mount *m);
+void commit_idle(struct mount *m);
 
-/* opener.c: does the process that opened the file still have it open for writing? 1, 0, or -1 if
- * /proc does not tell. */
-int opener_has_file(pid_t opener, uint64_t ino);
+/* file.c: /proc has told of the opener */
+void file_opener_seen(struct mount *m, uint64_t id, int count);
 
-/* ---- Requests, by file ---- */
-
-/* lookup.c */
-void req_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void req_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
-void req_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
-void req_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void req_access(fuse_req_t req, fuse_ino_t ino, int mask);
-void req_statfs(fuse_req_t req, fuse_ino_t ino);
-void req_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
-void req_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
-
-/* dir.c */
-void req_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void req_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void req_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-                     struct fuse_file_info *fi);
-void req_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-
-/* file.c */
-void req_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void req_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                struct fuse_file_info *fi);
-void req_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void req_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-               struct fuse_file_info *fi);
-void req_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void req_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void req_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
-
-/* setattr.c */
-void req_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
-                 struct fuse_file_info *fi);
-
-/* namespace.c */
-void req_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
-void req_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
-void req_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
-void req_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
-void req_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
-void req_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+/* ---- namespace.c ---- */
 
 /* Create at once: `data` null for a directory; `done` gets a positive errno and the node. */
 typedef void create_done(void *arg, int err, struct node *n);
 void namespace_create(struct mount *m, struct node *parent, struct slice name, struct slice data,
                       mode_t mode, create_done *done, void *arg);
 
-/* rename.c, and movedir.c for directories */
-void req_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-                const char *new_name, unsigned flags);
+/* ---- rename.c, and movedir.c for directories ---- */
 
 typedef void movedir_done(void *arg, int err);
 void movedir_start(struct mount *m, struct node *from, struct slice to_path, bool replace,
@@ -234,58 +258,51 @@ void movedir_start(struct mount *m, struct node *from, struct slice to_path, boo
 /* ---- round.c: compare and tell ---- */
 
 void round_schedule(struct mount *m);
+void round_begin(struct mount *m);
 void round_everything(struct mount *m); /* after an outage */
 
-/* ---- inject.c: the injector's thread and its queue ---- */
+/* ---- inject.c: the events that the injector's system calls raise, one at a time ---- */
 
-enum inject_kind {
-    INJECT_CREATE,
-    INJECT_DELETE,
-    INJECT_DATA,
-    INJECT_ATTRIB,
-    INJECT_RENAME,
-    INJECT_PROBE, /* does the mount answer? */
+/* One change to be told. */
+struct injection {
+    struct list link;
+    enum mount_inject kind;
+    struct node *n; /* NULL: the probe */
+    struct node *parent;
+    char *name;
+    char *path;
+    struct node *from_parent; /* of a rename */
+    char *from_name;
+    char *from_path;
+    struct node *target; /* what a rename replaces */
+    int64_t size;
+    bool is_dir;
+    bool shed;  /* nobody held it before */
+    bool again; /* it has failed once */
 };
 
-/* It detaches the mount if zabfs ends without doing so; not if `mountpoint` is NULL. */
-int inject_child_start(struct inject_child *child, const char *mountpoint, bool auto_unmount);
-
-int inject_start(struct mount *m);
-void inject_stop(struct mount *m);
-
-/* `from` is where a renamed node was before, else NULL. */
-void inject_push(struct mount *m, enum inject_kind kind, struct node *n, struct node *from_parent,
+void inject_push(struct mount *m, enum mount_inject kind, struct node *n, struct node *from_parent,
                  const char *from_name, struct node *target);
-size_t inject_backlog(const struct mount *m);
-
-/* injected.c: the requests that the injector's system calls become. Each returns true if it has
- * answered the request. */
-bool injected_lookup(fuse_req_t req, struct node *parent, const char *name);
-bool injected_make(fuse_req_t req, struct node *parent, const char *name);
-bool injected_remove(fuse_req_t req, struct node *parent, const char *name);
-bool injected_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi);
-bool injected_setattr(fuse_req_t req, struct node *n);
-bool injected_other(fuse_req_t req);
-
-/* ---- fuse.c ---- */
-
-int fuse_shell_mount(struct mount *m, struct err *e);
-void fuse_shell_start(struct mount *m);
-void fuse_shell_unmount(struct mount *m);
+void inject_probe(struct mount *m);
+void inject_done(struct mount *m, int rc);
+void inject_close(struct mount *m);
 
 /* ---- status.c ---- */
 void status_text(struct mount *m, struct buf *out);
 
-/* ---- standalone.c: a private zabd ---- */
-struct standalone;
-int standalone_start(struct mount *m, const char *data_dir, struct err *e);
-const char *standalone_hosts(const struct standalone *s);
-void standalone_stop(struct standalone *s);
+/* ---- Requests by file; the injector's own are in injected.c ---- */
 
-/* The mount that a request belongs to, and the node; NULL: it was answered ESTALE. */
-static inline struct mount *req_mount(fuse_req_t req)
-{
-    return fuse_req_userdata(req);
-}
+typedef void request_handler(struct mount *m, const struct mount_request *q, struct req req);
+
+request_handler req_lookup, req_forget, req_getattr, req_access, req_statfs, req_getxattr,
+    req_listxattr;                                        /* lookup.c */
+request_handler req_opendir, req_readdir, req_releasedir; /* dir.c */
+request_handler req_open, req_create, req_read, req_write, req_flush, req_release,
+    req_fsync;                                                           /* file.c */
+request_handler req_setattr;                                             /* setattr.c */
+request_handler req_mkdir, req_mknod, req_unlink, req_rmdir, req_refuse; /* namespace.c */
+request_handler req_rename;                                              /* rename.c */
+request_handler injected_lookup, injected_make, injected_remove, injected_open, injected_setattr,
+    injected_ok;
 
 #endif

@@ -5,7 +5,7 @@
  *
  * Subdirectories that the kernel does not hold are given without a node: holding one means to
  * watch what is in it, which is due only when somebody looks at it. */
-#include "mount.h"
+#include "core.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,42 +13,22 @@
 struct dir {
     struct mount *m;
     struct node *n;
+    struct handle *h; /* while a read waits */
     struct node **entries;
     size_t n_entries;
     size_t waiting;
     int32_t err;
-    /* the read that waits */
-    fuse_req_t req;
-    size_t size;
-    bool plus;
+    /* the read that waits; m NULL: none does */
+    struct req req;
+    uint64_t size;
+    uint64_t offset;
 };
 
-static struct dir *dir_of(const struct fuse_file_info *fi)
+struct dir *dir_new(struct mount *m, struct node *n)
 {
-    return (struct dir *)(uintptr_t)fi->fh;
-}
-
-void req_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    struct mount *m = req_mount(req);
-    struct node *n = node_find(&m->nodes, ino);
-    if (!n || !n->is_dir) {
-        reply_err(req, n ? ENOTDIR : ESTALE);
-        return;
-    }
-    if (m->opt.stale_error && mount_is_stale(m) && n->kind == NODE_ZNODE) {
-        reply_err(req, EIO);
-        return;
-    }
     struct dir *d = mem_zalloc(sizeof(*d));
     *d = (struct dir){.m = m, .n = node_ref(n)};
-    fi->fh = (uintptr_t)d;
-    fi->cache_readdir = 1;
-    fi->keep_cache = 1;
-    if (fuse_reply_open(req, fi) != 0) {
-        node_unref(&m->nodes, n);
-        free(d);
-    }
+    return d;
 }
 
 static void forget_entries(struct dir *d)
@@ -60,71 +40,89 @@ static void forget_entries(struct dir *d)
     d->n_entries = 0;
 }
 
-void req_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void dir_free(struct dir *d)
 {
-    (void)ino;
-    struct dir *d = dir_of(fi);
     forget_entries(d);
     node_unref(&d->m->nodes, d->n);
     free(d);
+}
+
+void req_opendir(struct mount *m, const struct mount_request *q, struct req req)
+{
+    struct node *n = node_find(&m->nodes, q->ino);
+    if (!n || !n->is_dir)
+        reply_err(req, n ? ENOTDIR : ESTALE);
+    else if (m->config.stale_error && mount_is_stale(m) && n->kind == NODE_ZNODE)
+        reply_err(req, EIO);
+    else
+        reply_add(req, MOUNT_REPLY_OPEN)->opened = handle_opened(handle_new_dir(m, n));
+}
+
+void req_releasedir(struct mount *m, const struct mount_request *q, struct req req)
+{
+    struct handle *h = handle_find(m, q->fh);
     reply_err(req, 0);
+    if (!h)
+        return;
+    h->released = true;
+    handle_free_unused(h);
 }
 
 /* ---- The answer from the list ---- */
 
 /* Entry 0 is ".", 1 is "..", then the nodes. */
-static size_t add_entry(struct dir *d, size_t i, char *buf, size_t room)
+static struct node *entry_node(const struct dir *d, size_t i)
+{
+    if (i >= 2)
+        return d->entries[i - 2];
+    return i == 0 || !d->n->parent ? d->n : d->n->parent;
+}
+
+static void fill_entry(struct dir *d, size_t i, bool plus, struct mount_entry *e)
 {
     struct mount *m = d->m;
-    struct fuse_entry_param e = {0};
-    const char *name = i == 0 ? "." : "..";
-    struct node *n = i == 0 || !d->n->parent ? d->n : d->n->parent;
-    if (i >= 2) {
-        n = d->entries[i - 2];
-        name = n->name;
-    }
-    reply_entry_param(m, n, &e);
-    if (!d->plus)
-        return fuse_add_direntry(d->req, buf, room, name, &e.attr, (off_t)i + 1);
-    bool give = i >= 2 && n->life == NODE_LIVE && (!n->is_dir || node_is_held(n));
-    if (!give)
-        e.ino = 0;
-    size_t len = fuse_add_direntry_plus(d->req, buf, room, name, &e, (off_t)i + 1);
-    if (give && len <= room) {
+    struct node *n = entry_node(d, i);
+    reply_entry_fill(m, n, e);
+    e->name = arena_str(&m->fx->arena, i == 0 ? "." : i == 1 ? ".." : n->name);
+    e->next = i + 1;
+    e->held = plus && i >= 2 && n->life == NODE_LIVE && (!n->is_dir || node_is_held(n));
+    if (e->held) {
         n->lookups++;
         watch_apply(m, n);
     }
-    return len;
 }
 
-static void reply_from(struct dir *d, size_t offset)
+static void reply_from(struct dir *d, uint64_t offset)
 {
-    char *buf = mem_alloc(d->size);
-    size_t used = 0;
-    for (size_t i = offset; i < d->n_entries + 2; i++) {
+    bool plus = d->req.op == MOUNT_READDIRPLUS;
+    size_t room = d->size, n = 0;
+    size_t most =
+        MIN(d->n_entries + 2 - MIN(offset, d->n_entries + 2), room / mount_entry_size(1, plus));
+    struct mount_entry *entries = arena_alloc(&d->m->fx->arena, most * sizeof(*entries));
+    for (size_t i = offset; i < d->n_entries + 2 && n < most; i++) {
         if (i >= 2 && d->entries[i - 2]->life == NODE_GONE)
             continue;
-        size_t len = add_entry(d, i, buf + used, d->size - used);
-        if (len > d->size - used)
+        size_t len = mount_entry_size(i < 2 ? i + 1 : strlen(d->entries[i - 2]->name), plus);
+        if (len > room)
             break;
-        used += len;
+        room -= len;
+        fill_entry(d, i, plus, &entries[n++]);
     }
-    fuse_req_t req = d->req;
-    d->req = NULL;
-    fuse_reply_buf(req, buf, used);
-    free(buf);
+    struct mount_reply *r = reply_add(d->req, MOUNT_REPLY_DIR);
+    r->entries = entries;
+    r->n_entries = n;
 }
 
 /* ---- Taking the list ---- */
 
 static void list_finished(struct dir *d)
 {
-    if (d->err == ZK_OK) {
-        reply_from(d, 0);
-        return;
-    }
-    reply_err(d->req, map_errno(d->err, false));
-    d->req = NULL;
+    if (d->err == ZK_OK)
+        reply_from(d, d->offset);
+    else
+        reply_err(d->req, map_errno(d->err, false));
+    d->req = (struct req){0};
+    handle_unref(d->h);
 }
 
 static void on_entry(void *arg, struct node *n, int32_t err)
@@ -180,36 +178,25 @@ static void on_list(void *arg, struct node *n, int32_t err)
     }
 }
 
-static void read_list(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
+void req_readdir(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct dir *d = dir_of(fi);
-    struct node *n = d->n;
-    if (d->req) {
-        reply_err(req, EBUSY); /* the kernel reads a directory one call at a time */
+    struct handle *h = handle_find(m, q->fh);
+    struct dir *d = h ? h->dir : NULL;
+    if (!d || d->req.m) {
+        reply_err(req, d ? EBUSY : EBADF); /* the kernel reads a directory one call at a time */
         return;
     }
+    d->h = handle_ref(h);
     d->req = req;
-    d->size = size;
-    d->plus = plus;
-    if (off > 0 && d->entries)
-        reply_from(d, (size_t)off);
-    else if (n->kind != NODE_ZNODE || n->life == NODE_GONE)
+    d->size = q->size;
+    d->offset = q->offset;
+    d->err = ZK_OK;
+    if (q->offset > 0 && d->entries)
+        list_finished(d);
+    else if (d->n->kind != NODE_ZNODE || d->n->life == NODE_GONE)
         take_list(d);
-    else if (n->dirty_list && d->m->connected)
-        fetch_list(d->m, n, on_list, d);
+    else if (d->n->dirty_list && m->connected)
+        fetch_list(m, d->n, on_list, d);
     else
-        fetch_entry(d->m, n, on_list, d);
-}
-
-void req_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
-{
-    (void)ino;
-    read_list(req, size, off, fi, false);
-}
-
-void req_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-                     struct fuse_file_info *fi)
-{
-    (void)ino;
-    read_list(req, size, off, fi, true);
+        fetch_entry(m, d->n, on_list, d);
 }

@@ -4,7 +4,7 @@
  *
  * A Stat comes with the ACL (getACL); whether an empty node without a history of children is a
  * directory is said by its data alone (null or empty), and costs one read more. */
-#include "mount.h"
+#include "core.h"
 
 #include <stdlib.h>
 
@@ -50,8 +50,7 @@ static void fetch_failed(struct fetch *f, int32_t err)
     fetch_end(f, f->n, err);
 }
 
-typedef void node_request(struct client *c, struct slice path, bool watch, client_done *done,
-                          void *arg);
+typedef void node_request(struct mount *m, struct slice path, answer_done *done, void *arg);
 
 /* It was renamed while the answer was under way, so that the answer is about something else: then
  * the question is asked again. */
@@ -64,11 +63,11 @@ static bool fetch_again(struct fetch *f)
     return true;
 }
 
-static void ask(struct fetch *f, node_request *request, client_done *done)
+static void ask(struct fetch *f, node_request *request, answer_done *done)
 {
     struct buf path = {0};
     node_path(f->n, &path);
-    request(f->m->client, buf_slice(&path), false, done, f);
+    request(f->m, buf_slice(&path), done, f);
     buf_close(&path);
 }
 
@@ -82,7 +81,7 @@ static void stat_known(struct fetch *f, bool is_dir)
     fetch_end(f, n, ZK_OK);
 }
 
-static void on_type(void *arg, const struct client_reply *reply)
+static void on_type(void *arg, const struct answer *reply)
 {
     struct fetch *f = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -111,12 +110,12 @@ static void stat_came(struct fetch *f)
     if (!is_dir && f->stat.data_length == 0 && known && f->n->parent)
         stat_known(f, f->n->is_dir);
     else if (!is_dir && f->stat.data_length == 0)
-        ask(f, client_get, on_type);
+        ask(f, ask_get, on_type);
     else
         stat_known(f, is_dir);
 }
 
-static void on_exists(void *arg, const struct client_reply *reply)
+static void on_exists(void *arg, const struct answer *reply)
 {
     struct fetch *f = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -130,7 +129,7 @@ static void on_exists(void *arg, const struct client_reply *reply)
     stat_came(f);
 }
 
-static void on_acl(void *arg, const struct client_reply *reply)
+static void on_acl(void *arg, const struct answer *reply)
 {
     struct fetch *f = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -138,7 +137,7 @@ static void on_acl(void *arg, const struct client_reply *reply)
     if (fetch_again(f))
         return;
     if (reply->err == ZK_NOAUTH) {
-        ask(f, client_exists, on_exists);
+        ask(f, ask_exists, on_exists);
         return;
     }
     if (reply->err != ZK_OK) {
@@ -161,7 +160,7 @@ static void stat_start(struct fetch *f)
     buf_reset(&f->acl);
     watch_apply(f->m, f->n);
     node_path(f->n, &path);
-    client_get_acl(f->m->client, buf_slice(&path), on_acl, f);
+    ask_get_acl(f->m, buf_slice(&path), on_acl, f);
     buf_close(&path);
 }
 
@@ -174,7 +173,7 @@ void fetch_stat(struct mount *m, struct node *n, fetch_done *done, void *arg)
 
 /* ---- Data ---- */
 
-static void on_data(void *arg, const struct client_reply *reply)
+static void on_data(void *arg, const struct answer *reply)
 {
     struct fetch *f = arg;
     struct mount *m = f->m;
@@ -207,7 +206,7 @@ static void on_data(void *arg, const struct client_reply *reply)
 static void data_start(struct fetch *f)
 {
     watch_apply(f->m, node_znode(f->n));
-    ask(f, client_get, on_data);
+    ask(f, ask_get, on_data);
 }
 
 void fetch_data(struct mount *m, struct node *n, fetch_done *done, void *arg)
@@ -219,13 +218,13 @@ void fetch_data(struct mount *m, struct node *n, fetch_done *done, void *arg)
 
 /* ---- Children ---- */
 
-static void on_barrier(void *arg, const struct client_reply *reply)
+static void on_barrier(void *arg, const struct answer *reply)
 {
     struct fetch *f = arg;
     fetch_end(f, f->n, reply->err == ZK_NONODE ? ZK_OK : reply->err);
 }
 
-static void on_children(void *arg, const struct client_reply *reply)
+static void on_children(void *arg, const struct answer *reply)
 {
     struct fetch *f = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -253,7 +252,7 @@ static void on_children(void *arg, const struct client_reply *reply)
     }
     know_list(f->m, f->n, &children.children, reply->zxid);
     /* The watches on the children are on their way; wait until they are set. */
-    ask(f, client_exists, on_barrier);
+    ask(f, ask_exists, on_barrier);
 }
 
 static void list_start(struct fetch *f)
@@ -263,7 +262,7 @@ static void list_start(struct fetch *f)
         dir->many = dir->stat.num_children > NODE_MANY_CHILDREN;
         watch_set(f->m, dir, dir->many ? NODE_WATCH_BELOW : NODE_WATCH_OWN);
     }
-    ask(f, client_children, on_children);
+    ask(f, ask_children, on_children);
 }
 
 void fetch_list(struct mount *m, struct node *dir, fetch_done *done, void *arg)
@@ -317,7 +316,7 @@ void fetch_content(struct mount *m, struct node *n, fetch_done *done, void *arg)
     bool current = n->content && n->content->mzxid == z->stat.mzxid;
     if (z->life == NODE_GONE || z->life == NODE_PENDING)
         done(arg, n, n->content || z->life == NODE_PENDING ? ZK_OK : ZK_NONODE);
-    else if (current && (z->fresh || !m->connected) && !m->opt.sync)
+    else if (current && (z->fresh || !m->connected) && !m->config.sync)
         done(arg, n, ZK_OK);
     else
         fetch_data(m, n, done, arg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Requests on open files. */
-#include "mount.h"
+#include "core.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,10 +8,9 @@
 
 struct opening {
     struct mount *m;
-    fuse_req_t req;
+    struct req req;
     struct node *n;
-    struct fuse_file_info fi;
-    pid_t pid;
+    int flags;
     bool looked_again;
 };
 
@@ -29,13 +28,12 @@ static void opening_fail(struct opening *o, int err)
 
 static void opened(struct opening *o, struct content *content)
 {
-    struct handle *h = handle_new(o->m, o->n, &o->fi, o->pid);
+    struct handle *h = handle_new(o->m, o->n, o->flags, o->req.pid);
     h->expect_truncate = h->writable;
     h->pinned = content ? content_ref(content) : NULL;
     if (content)
         h->draft.base = content->version;
-    if (fuse_reply_open(o->req, &o->fi) != 0)
-        handle_free(h);
+    reply_add(o->req, MOUNT_REPLY_OPEN)->opened = handle_opened(h);
     opening_end(o);
 }
 
@@ -71,13 +69,13 @@ static void on_open_write(void *arg, struct node *n, int32_t err)
         fetch_stat(m, z, on_open_write, o);
     } else if (!(z->perms_own & ZK_PERM_WRITE) && z->life == NODE_LIVE)
         opening_fail(o, EACCES);
-    else if ((o->fi.flags & O_ACCMODE) == O_RDWR)
+    else if ((o->flags & O_ACCMODE) == O_RDWR)
         fetch_content(m, o->n, on_open_content, o);
     else
         opened(o, NULL);
 }
 
-static void on_open_sync(void *arg, const struct client_reply *reply)
+static void on_open_sync(void *arg, const struct answer *reply)
 {
     struct opening *o = arg;
     if (reply->err != ZK_OK && reply->err != ZK_NONODE)
@@ -89,17 +87,17 @@ static void on_open_sync(void *arg, const struct client_reply *reply)
 static void open_read(struct opening *o)
 {
     struct mount *m = o->m;
-    if (m->opt.stale_error && mount_is_stale(m)) {
+    if (m->config.stale_error && mount_is_stale(m)) {
         opening_fail(o, EIO);
         return;
     }
-    if (!m->opt.sync) {
+    if (!m->config.sync) {
         fetch_content(m, o->n, on_open_content, o);
         return;
     }
     struct buf path = {0};
     node_path(o->n, &path);
-    client_sync(m->client, buf_slice(&path), on_open_sync, o);
+    ask_sync(m, buf_slice(&path), on_open_sync, o);
     buf_close(&path);
 }
 
@@ -114,20 +112,16 @@ static void open_status(struct opening *o)
     buf_close(&text);
 }
 
-void req_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void req_open(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct node *n = node_find(&m->nodes, ino);
-    bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
+    struct node *n = node_find(&m->nodes, q->ino);
+    bool writes = (q->open_flags & O_ACCMODE) != O_RDONLY;
     if (!n) {
         reply_err(req, ESTALE);
         return;
     }
-    if (injected_open(req, n, fi))
-        return;
     struct opening *o = mem_zalloc(sizeof(*o));
-    *o = (struct opening){
-        .m = m, .req = req, .n = node_ref(n), .fi = *fi, .pid = fuse_req_ctx(req)->pid};
+    *o = (struct opening){.m = m, .req = req, .n = node_ref(n), .flags = q->open_flags};
     if (n->kind == NODE_STATUS) {
         if (writes)
             opening_fail(o, EACCES);
@@ -148,12 +142,11 @@ void req_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 struct creating {
     struct mount *m;
-    fuse_req_t req;
+    struct req req;
     struct node *dir;
     char *name;
     mode_t mode;
-    struct fuse_file_info fi;
-    pid_t pid;
+    int flags;
     bool looked_again;
 };
 
@@ -169,23 +162,19 @@ static void creating_end(struct creating *c, int err)
 static void created(struct creating *c, struct node *n)
 {
     struct mount *m = c->m;
-    struct fuse_entry_param e;
-    struct handle *h = handle_new(m, n, &c->fi, c->pid);
+    struct handle *h = handle_new(m, n, c->flags, c->req.pid);
     h->mode = c->mode;
     bool pending = n->life == NODE_PENDING;
-    if ((c->fi.flags & O_TRUNC) || (pending && !h->draft.append))
+    if ((c->flags & O_TRUNC) || (pending && !h->draft.append))
         draft_truncate(&h->draft, 0, 0);
-    h->draft.dirty = pending || (c->fi.flags & O_TRUNC && n->stat.data_length > 0);
+    h->draft.dirty = pending || (c->flags & O_TRUNC && n->stat.data_length > 0);
     if (h->draft.dirty)
         handle_changed(h); /* the node is to be made, be it empty */
-    reply_entry_param(m, n, &e);
+    struct mount_reply *r = reply_add(c->req, MOUNT_REPLY_CREATE);
+    reply_entry_fill(m, n, &r->entry);
+    r->opened = handle_opened(h);
     n->lookups++;
     watch_apply(m, n);
-    if (fuse_reply_create(c->req, &e, &c->fi) != 0) {
-        h->draft.dirty = false;
-        handle_free(h);
-        watch_forget(m, n, 1);
-    }
     creating_end(c, 0);
 }
 
@@ -219,7 +208,7 @@ static void create_there(struct creating *c)
         created(c, node_data_file(&m->nodes, c->dir));
         return;
     }
-    if (c->fi.flags & O_EXCL) {
+    if (c->flags & O_EXCL) {
         namespace_create(m, c->dir, name, SLICE_EMPTY, c->mode, on_exclusive, c);
         return;
     }
@@ -250,18 +239,16 @@ static void on_create_dir(void *arg, struct node *n, int32_t err)
         create_there(c);
 }
 
-void req_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                struct fuse_file_info *fi)
+void req_create(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct node *dir = node_find(&m->nodes, parent);
+    struct node *dir = node_find(&m->nodes, q->ino);
     int err = reply_write_error(m);
     if (!dir)
         err = ESTALE;
     else if (dir->kind != NODE_ZNODE)
         err = EPERM;
     else if (err == 0)
-        err = map_check_name(slice_str(name));
+        err = map_check_name(slice_str(q->name));
     if (err != 0) {
         reply_err(req, err);
         return;
@@ -270,10 +257,9 @@ void req_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
     *c = (struct creating){.m = m,
                            .req = req,
                            .dir = node_ref(dir),
-                           .name = mem_strdup(name),
-                           .mode = mode,
-                           .fi = *fi,
-                           .pid = fuse_req_ctx(req)->pid};
+                           .name = mem_strdup(q->name),
+                           .mode = q->mode,
+                           .flags = q->open_flags};
     if (m->connected)
         fetch_attr(m, dir, on_create_dir, c);
     else
@@ -284,35 +270,35 @@ void req_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 
 struct io {
     struct handle *h;
-    fuse_req_t req;
-    size_t size;
-    off_t off;
+    struct req req;
+    uint64_t size;
+    uint64_t off;
     struct buf data;
 };
 
-static struct io *io_new(fuse_req_t req, struct handle *h, size_t size, off_t off)
+static struct io *io_new(struct req req, struct handle *h, uint64_t size, uint64_t off)
 {
     struct io *io = mem_zalloc(sizeof(*io));
-    *io = (struct io){.h = h, .req = req, .size = size, .off = off};
+    *io = (struct io){.h = handle_ref(h), .req = req, .size = size, .off = off};
     return io;
 }
 
 static void io_end(struct io *io)
 {
     buf_close(&io->data);
+    handle_unref(io->h);
     free(io);
 }
 
-static void reply_bytes(fuse_req_t req, const struct handle *h, const struct content *base,
-                        size_t size, off_t off)
+static void reply_bytes(struct req req, const struct handle *h, const struct content *base,
+                        uint64_t size, uint64_t off)
 {
-    struct slice all =
-        h->writable ? draft_read(&h->draft, base, (uint64_t)off, size) : content_slice(base);
+    struct slice all = h->writable ? draft_read(&h->draft, base, off, size) : content_slice(base);
     if (!h->writable) {
-        size_t from = MIN((size_t)off, slice_size(all));
+        size_t from = MIN(off, slice_size(all));
         all = slice_of(all.data + from, MIN(size, slice_size(all) - from));
     }
-    fuse_reply_buf(req, (const char *)all.data, slice_size(all));
+    reply_data(req, all);
 }
 
 static void on_page(void *arg, struct node *n, int32_t err)
@@ -327,34 +313,32 @@ static void on_page(void *arg, struct node *n, int32_t err)
     io_end(io);
 }
 
-void req_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+void req_read(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct handle *h = handle_of(fi);
-    (void)ino;
-    if (!h) {
+    struct handle *h = handle_find(m, q->fh);
+    if (!h || h->dir) {
         reply_err(req, EBADF);
         return;
     }
     h->expect_truncate = false;
     /* A page is shared by all who open the file: it must be of what is there now. */
-    if (m->opt.cache == CACHE_PAGES && !h->writable && h->node->kind != NODE_STATUS)
-        fetch_content(m, h->node, on_page, io_new(req, h, size, off));
+    if (m->config.cache == MOUNT_CACHE_PAGES && !h->writable && h->node->kind != NODE_STATUS)
+        fetch_content(m, h->node, on_page, io_new(req, h, q->size, q->offset));
     else
-        reply_bytes(req, h, h->pinned, size, off);
+        reply_bytes(req, h, h->pinned, q->size, q->offset);
 }
 
 /* ---- write ---- */
 
-static void write_now(fuse_req_t req, struct handle *h, struct slice data, off_t off)
+static void write_now(struct req req, struct handle *h, struct slice data, uint64_t off)
 {
-    int rc = draft_write(&h->draft, data, (uint64_t)off, handle_limit(h));
+    int rc = draft_write(&h->draft, data, off, handle_limit(h));
     if (rc < 0) {
         reply_err(req, -rc);
         return;
     }
     handle_changed(h);
-    fuse_reply_write(req, slice_size(data));
+    reply_size(req, slice_size(data));
 }
 
 /* What was opened is what is edited. */
@@ -385,69 +369,108 @@ static void on_write_base(void *arg, struct node *n, int32_t err)
     io_end(io);
 }
 
-void req_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-               struct fuse_file_info *fi)
+void req_write(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct handle *h = handle_of(fi);
-    (void)ino;
-    if (!h) {
+    struct handle *h = handle_find(m, q->fh);
+    if (!h || !h->writable) {
         reply_err(req, EBADF);
         return;
     }
     if (!draft_needs_base(&h->draft)) {
-        write_now(req, h, slice_of(data, size), off);
+        write_now(req, h, q->data, q->offset);
         return;
     }
-    struct io *io = io_new(req, h, size, off);
-    buf_append(&io->data, data, size);
+    struct io *io = io_new(req, h, 0, q->offset);
+    buf_append(&io->data, q->data.data, slice_size(q->data));
     if (h->pinned)
         on_write_base(io, h->node, ZK_OK);
     else
-        fetch_content(h->mount, h->node, on_write_base, io);
+        fetch_content(m, h->node, on_write_base, io);
 }
 
 /* ---- flush, fsync, release ---- */
 
 static void on_committed(void *arg, int err)
 {
-    reply_err(arg, err);
+    struct req *req = arg;
+    reply_err(*req, err);
+    free(req);
 }
 
-void req_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+/* A flush that waits for what /proc says of the opener. */
+struct look {
+    struct list link;
+    uint64_t id;
+    struct handle *h;
+    struct req req;
+};
+
+static void look_at_opener(struct handle *h, struct req req)
 {
-    struct handle *h = handle_of(fi);
-    if (!h || !h->writable) {
-        reply_err(req, 0);
-        return;
-    }
-    int has = h->draft.dirty || h->commit ? opener_has_file(h->opener, ino) : 0;
-    if (has > 0 || (has < 0 && !h->draft.written && !h->commit))
-        reply_err(req, 0);
+    struct mount *m = h->mount;
+    struct look *l = mem_zalloc(sizeof(*l));
+    *l = (struct look){.id = ++m->next_look, .h = handle_ref(h), .req = req};
+    list_append(&m->looking, &l->link);
+    struct mount_effect *e = effect_add(m, MOUNT_LOOK_AT_OPENER);
+    e->opener.id = l->id;
+    e->opener.pid = h->opener;
+    e->opener.ino = h->node->id;
+}
+
+static void opener_seen(struct look *l, int count)
+{
+    struct handle *h = l->h;
+    bool holds = count > 0 || (count < 0 && !h->draft.written && !h->commit);
+    if (holds)
+        reply_err(l->req, 0);
     else
-        commit_start(h, on_committed, req);
+        commit_start(h, on_committed, req_keep(l->req));
+    list_remove(&l->link);
+    handle_unref(h);
+    free(l);
 }
 
-void req_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+void file_opener_seen(struct mount *m, uint64_t id, int count)
 {
-    struct handle *h = handle_of(fi);
-    (void)ino;
-    (void)datasync;
+    LIST_FOR_EACH (l, &m->looking, struct look, link) {
+        if (l->id == id) {
+            opener_seen(l, count);
+            return;
+        }
+    }
+}
+
+void req_flush(struct mount *m, const struct mount_request *q, struct req req)
+{
+    struct handle *h = handle_find(m, q->fh);
+    if (!h || !h->writable)
+        reply_err(req, 0);
+    else if ((h->draft.dirty || h->commit) && h->opener > 0)
+        look_at_opener(h, req);
+    else
+        commit_start(h, on_committed, req_keep(req));
+}
+
+void req_fsync(struct mount *m, const struct mount_request *q, struct req req)
+{
+    struct handle *h = handle_find(m, q->fh);
     if (!h || !h->writable)
         reply_err(req, 0);
     else
-        commit_start(h, on_committed, req);
+        commit_start(h, on_committed, req_keep(req));
 }
 
-void req_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void req_release(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct handle *h = handle_of(fi);
-    (void)ino;
+    struct handle *h = handle_find(m, q->fh);
     reply_err(req, 0);
     if (!h)
         return;
     h->released = true;
+    if (q->abandoned)
+        h->draft.dirty = false;
     if (h->draft.dirty && !h->commit)
         commit_start(h, NULL, NULL);
-    else if (!h->commit)
-        handle_free(h);
+    else
+        handle_free_unused(h);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* An open file: the version that it reads, and the draft that it writes. */
-#include "mount.h"
+/* An open file, with the version that it reads and the draft that it writes; or an open directory.
+ */
+#include "core.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,27 +11,52 @@ enum {
     PACKET_OVERHEAD = 512,
 };
 
-struct handle *handle_new(struct mount *m, struct node *n, struct fuse_file_info *fi, pid_t opener)
+static struct handle *handle_add(struct mount *m, struct node *n)
 {
     struct handle *h = mem_zalloc(sizeof(*h));
-    *h = (struct handle){.mount = m, .node = node_ref(n), .opener = opener, .flags = fi->flags};
-    h->writable = (fi->flags & O_ACCMODE) != O_RDONLY;
-    draft_init(&h->draft, fi->flags & O_APPEND);
-    h->draft.base = node_znode(n)->stat.version;
+    h->mount = m;
+    h->node = node_ref(n);
+    h->fh = ++m->next_fh;
     list_init(&h->drafts);
     list_init(&h->waiters);
+    hmap_insert(&m->handles, &h->by_fh, hash_u64(h->fh));
+    return h;
+}
+
+struct handle *handle_new(struct mount *m, struct node *n, int flags, pid_t opener)
+{
+    struct handle *h = handle_add(m, n);
+    h->opener = opener;
+    h->flags = flags;
+    h->writable = (flags & O_ACCMODE) != O_RDONLY;
+    draft_init(&h->draft, flags & O_APPEND);
+    h->draft.base = node_znode(n)->stat.version;
     if (h->writable) {
         list_append(&m->drafts, &h->drafts);
         n->writers++;
         commit_watch_idle(m);
     }
-    fi->fh = (uintptr_t)h;
-    fi->direct_io = m->opt.cache == CACHE_VERSIONS || h->writable;
-    fi->keep_cache = !fi->direct_io;
-#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 11)
-    fi->noflush = !h->writable;
-#endif
     return h;
+}
+
+struct handle *handle_new_dir(struct mount *m, struct node *n)
+{
+    struct handle *h = handle_add(m, n);
+    h->dir = dir_new(m, n);
+    return h;
+}
+
+struct mount_opened handle_opened(const struct handle *h)
+{
+    struct mount_opened o = {.fh = h->fh};
+    if (h->dir) {
+        o.cache_dir = o.keep_cache = true;
+    } else {
+        o.direct_io = h->mount->config.cache == MOUNT_CACHE_VERSIONS || h->writable;
+        o.keep_cache = !o.direct_io;
+        o.no_flush = !h->writable;
+    }
+    return o;
 }
 
 void handle_free(struct handle *h)
@@ -39,6 +65,9 @@ void handle_free(struct handle *h)
     ensure(!h->commit && list_is_empty(&h->waiters));
     if (h->writable)
         h->node->writers--;
+    if (h->dir)
+        dir_free(h->dir);
+    hmap_remove(&m->handles, &h->by_fh);
     list_remove(&h->drafts);
     draft_close(&h->draft);
     content_unref(h->pinned);
@@ -46,9 +75,31 @@ void handle_free(struct handle *h)
     free(h);
 }
 
-struct handle *handle_of(const struct fuse_file_info *fi)
+void handle_free_unused(struct handle *h)
 {
-    return (struct handle *)(uintptr_t)fi->fh;
+    if (h->released && h->users == 0 && !h->commit && list_is_empty(&h->waiters))
+        handle_free(h);
+}
+
+struct handle *handle_ref(struct handle *h)
+{
+    h->users++;
+    return h;
+}
+
+void handle_unref(struct handle *h)
+{
+    h->users--;
+    handle_free_unused(h);
+}
+
+struct handle *handle_find(const struct mount *m, uint64_t fh)
+{
+    HMAP_FOR_EACH_WITH_HASH (h, &m->handles, hash_u64(fh), struct handle, by_fh) {
+        if (h->fh == fh && !h->released)
+            return h;
+    }
+    return NULL;
 }
 
 size_t handle_limit(const struct handle *h)
@@ -63,6 +114,6 @@ size_t handle_limit(const struct handle *h)
 void handle_changed(struct handle *h)
 {
     h->changes++;
-    h->changed_ms = mount_now_ms(h->mount);
+    h->changed_ms = h->mount->now_ms;
     h->expect_truncate = false;
 }

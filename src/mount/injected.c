@@ -1,25 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Requests that come from the injector's own system calls. They are known by its process id and are
- * answered at once from what is known: a change is told as if it happened now, so a name that was
- * made is not there yet, and one that was removed still is. */
-#include "inject.h"
+/* Requests that come from the injector's own system calls. They are answered at once from what is
+ * known: a change is told as if it happened now, so a name that was made is not there yet, and one
+ * that was removed still is. */
+#include "core.h"
 
 #include <errno.h>
-
-static bool is_injectors(fuse_req_t req)
-{
-    const struct mount *m = req_mount(req);
-    return m->injector && fuse_req_ctx(req)->pid == m->child.pid;
-}
-
-static const struct injection *current(fuse_req_t req)
-{
-    struct injector *j = req_mount(req)->injector;
-    pthread_mutex_lock(&j->lock);
-    const struct injection *i = j->current;
-    pthread_mutex_unlock(&j->lock);
-    return i;
-}
 
 static bool is_subject(const struct injection *i, const struct node *parent, const char *name)
 {
@@ -27,10 +12,10 @@ static bool is_subject(const struct injection *i, const struct node *parent, con
 }
 
 /* The event is told with this answer: the kernel may keep it. */
-static void reply_told(fuse_req_t req, const struct injection *i)
+static void reply_told(struct req req, const struct injection *i)
 {
     i->n->injecting--;
-    reply_entry(req_mount(req), req, i->n);
+    reply_entry(req, i->n);
     i->n->injecting++;
 }
 
@@ -42,10 +27,10 @@ static void on_listed(void *arg, struct node *n, int32_t err)
 }
 
 /* A directory on the way to the subject. It may be gone already, and then is in no table. */
-static void lookup_on_the_way(fuse_req_t req, const struct injection *i, struct node *parent,
+static void lookup_on_the_way(struct req req, const struct injection *i, const struct node *parent,
                               const char *name)
 {
-    struct mount *m = req_mount(req);
+    struct mount *m = req.m;
     struct node *starts[] = {i->parent, i->from_parent};
     for (size_t k = 0; k < ARRAY_LEN(starts); k++) {
         for (struct node *n = starts[k]; n && n->parent; n = n->parent) {
@@ -53,96 +38,89 @@ static void lookup_on_the_way(fuse_req_t req, const struct injection *i, struct 
                 continue;
             if (node_is_linked(n) && !n->listed)
                 fetch_list(m, n, on_listed, NULL);
-            reply_entry(m, req, n);
+            reply_entry(req, n);
             return;
         }
     }
     reply_err(req, ENOENT);
 }
 
-static void lookup_subject(fuse_req_t req, const struct injection *i)
+static void lookup_subject(struct req req, const struct injection *i)
 {
     struct node *target = i->target;
     /* A name that was free before the rename has a node as new as the rename. */
     if (target && (target->lookups == 0 || target->stat.czxid >= i->n->told_mzxid))
         target = NULL;
-    if (i->kind == INJECT_RENAME && target)
-        reply_entry(req_mount(req), req, target);
-    else if (i->kind == INJECT_RENAME || i->kind == INJECT_CREATE)
+    if (i->kind == MOUNT_INJECT_RENAME && target)
+        reply_entry(req, target);
+    else if (i->kind == MOUNT_INJECT_RENAME || i->kind == MOUNT_INJECT_CREATE)
         reply_err(req, ENOENT);
     else
         reply_told(req, i);
 }
 
-bool injected_lookup(fuse_req_t req, struct node *parent, const char *name)
+/* What the injector is at, if it is about a node. */
+static const struct injection *current(const struct mount *m)
 {
-    if (!is_injectors(req))
-        return false;
-    const struct injection *i = current(req);
-    if (!i)
-        reply_err(req, ENOENT);
-    else if (is_subject(i, parent, name))
-        lookup_subject(req, i);
-    else if (i->from_parent == parent && strcmp(i->from_name, name) == 0)
-        reply_entry(req_mount(req), req, i->n);
-    else
-        lookup_on_the_way(req, i, parent, name);
-    return true;
+    return m->injecting && m->injecting->n ? m->injecting : NULL;
 }
 
-bool injected_make(fuse_req_t req, struct node *parent, const char *name)
+void injected_lookup(struct mount *m, const struct mount_request *q, struct req req)
 {
-    if (!is_injectors(req))
-        return false;
-    const struct injection *i = current(req);
-    if (i && i->kind == INJECT_CREATE && is_subject(i, parent, name))
+    const struct injection *i = current(m);
+    const struct node *parent = node_find(&m->nodes, q->ino);
+    if (!i || !parent)
+        reply_err(req, ENOENT);
+    else if (is_subject(i, parent, q->name))
+        lookup_subject(req, i);
+    else if (i->from_parent == parent && strcmp(i->from_name, q->name) == 0)
+        reply_entry(req, i->n);
+    else
+        lookup_on_the_way(req, i, parent, q->name);
+}
+
+void injected_make(struct mount *m, const struct mount_request *q, struct req req)
+{
+    const struct injection *i = current(m);
+    if (i && i->kind == MOUNT_INJECT_CREATE && is_subject(i, node_find(&m->nodes, q->ino), q->name))
         reply_told(req, i);
     else
         reply_err(req, EEXIST);
-    return true;
 }
 
-bool injected_remove(fuse_req_t req, struct node *parent, const char *name)
+void injected_remove(struct mount *m, const struct mount_request *q, struct req req)
 {
-    if (!is_injectors(req))
-        return false;
-    const struct injection *i = current(req);
-    bool subject = i && i->kind == INJECT_DELETE && is_subject(i, parent, name);
+    const struct injection *i = current(m);
+    bool subject =
+        i && i->kind == MOUNT_INJECT_DELETE && is_subject(i, node_find(&m->nodes, q->ino), q->name);
     reply_err(req, subject ? 0 : ENOENT);
-    return true;
 }
 
-bool injected_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+void injected_open(struct mount *m, const struct mount_request *q, struct req req)
 {
-    if (!is_injectors(req))
-        return false;
-    const struct injection *i = current(req);
-    if (!i || i->n != n) {
+    const struct injection *i = current(m);
+    if (!i || i->n->id != q->ino)
         reply_err(req, ESTALE); /* the kernel looks the name up again */
-        return true;
+    else
+        reply_add(req, MOUNT_REPLY_OPEN)->opened.direct_io = true;
+}
+
+void injected_setattr(struct mount *m, const struct mount_request *q, struct req req)
+{
+    struct node *n = node_find(&m->nodes, q->ino);
+    if (!n) {
+        reply_err(req, ESTALE);
+        return;
     }
-    fi->fh = 0;
-    fi->direct_io = 1;
-    fuse_reply_open(req, fi);
-    return true;
-}
-
-bool injected_setattr(fuse_req_t req, struct node *n)
-{
-    if (!is_injectors(req))
-        return false;
-    const struct injection *i = current(req);
-    bool subject = i && i->n == n;
+    bool subject = current(m) && current(m)->n == n;
     n->injecting -= subject;
-    reply_attr(req_mount(req), req, n);
+    reply_attr(req, n);
     n->injecting += subject;
-    return true;
 }
 
-bool injected_other(fuse_req_t req)
+void injected_ok(struct mount *m, const struct mount_request *q, struct req req)
 {
-    if (!is_injectors(req))
-        return false;
+    (void)m;
+    (void)q;
     reply_err(req, 0);
-    return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the server said goes into the model here, and what follows from it: nodes that are others
  * than they were, content that is old, watches that are wanted. */
-#include "mount.h"
+#include "core.h"
 
 #include <stdlib.h>
 
@@ -12,6 +12,7 @@ void know_dirty(struct mount *m, struct node *n)
         return;
     list_append(&m->dirty, &n->dirty);
     node_ref(n);
+    node_unsettle(n);
     round_schedule(m);
 }
 

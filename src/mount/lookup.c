@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Requests that read names and attributes. */
-#include "mount.h"
+#include "core.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 /* A request that waits for the server. */
 struct wait {
     struct mount *m;
-    fuse_req_t req;
+    struct req req;
     struct node *n;
     int mask;
     char *name;
-    size_t size;
+    uint64_t size;
 };
 
-static struct wait *wait_new(fuse_req_t req, struct node *n)
+static struct wait *wait_new(struct req req, struct node *n)
 {
     struct wait *w = mem_zalloc(sizeof(*w));
-    *w = (struct wait){.m = req_mount(req), .req = req, .n = node_ref(n)};
+    *w = (struct wait){.m = req.m, .req = req, .n = node_ref(n)};
     return w;
 }
 
@@ -55,29 +53,28 @@ static void on_lookup(void *arg, struct node *n, int32_t err)
     struct wait *w = arg;
     struct mount *m = w->m;
     n = wait_node(w, n);
-    const struct fuse_ctx *ctx = fuse_req_ctx(w->req);
     if (err != ZK_OK && err != ZK_NONODE)
         reply_err(w->req, map_errno(err, false));
     else if (err == ZK_NONODE || !node_is_linked(n))
         reply_err(w->req, ENOENT);
-    else if (n->life == NODE_PENDING && !pending_is_visible(m, n, ctx->pid))
+    else if (n->life == NODE_PENDING && !pending_is_visible(m, n, w->req.pid))
         reply_err(w->req, ENOENT);
     else if (n->kind == NODE_DATA && n->parent->stat.data_length == 0 && n->writers == 0)
         reply_err(w->req, ENOENT);
     else
-        reply_entry(m, w->req, n);
+        reply_entry(w->req, n);
     wait_end(w);
 }
 
-static void lookup_in(fuse_req_t req, struct node *dir, const char *name)
+static void lookup_in(struct req req, struct node *dir, const char *name)
 {
-    struct mount *m = req_mount(req);
+    struct mount *m = req.m;
     struct slice s = slice_str(name);
     struct node *n = node_child(&m->nodes, dir, s);
     if (strcmp(name, ".data") == 0 && dir->kind == NODE_ZNODE)
         n = node_data_file(&m->nodes, dir);
     if (!n && (dir->listed || dir->life != NODE_LIVE)) {
-        reply_none(m, req);
+        reply_none_in(req, dir);
         return;
     }
     if (!n) {
@@ -88,10 +85,10 @@ static void lookup_in(fuse_req_t req, struct node *dir, const char *name)
     fetch_entry(m, n, on_lookup, wait_new(req, n));
 }
 
-static bool refuse_stale(fuse_req_t req, const struct node *n)
+static bool refuse_stale(struct req req, const struct node *n)
 {
-    struct mount *m = req_mount(req);
-    if (n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS || !m->opt.stale_error ||
+    struct mount *m = req.m;
+    if (n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS || !m->config.stale_error ||
         !mount_is_stale(m))
         return false;
     reply_err(req, EIO);
@@ -103,42 +100,27 @@ static bool is_control_name(const struct node *dir, const char *name)
     return dir->id == NODE_ROOT_ID && strcmp(name, ".zabfs") == 0;
 }
 
-void req_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+void req_lookup(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct node *dir = node_find(&m->nodes, parent);
+    struct node *dir = node_find(&m->nodes, q->ino);
     if (!dir || !dir->is_dir)
         reply_err(req, dir ? ENOTDIR : ESTALE);
-    else if (injected_lookup(req, dir, name))
+    else if (!is_control_name(dir, q->name) && refuse_stale(req, dir))
         return;
-    else if (!is_control_name(dir, name) && refuse_stale(req, dir))
-        return;
-    else if (strlen(name) > NODE_NAME_MAX)
+    else if (strlen(q->name) > NODE_NAME_MAX)
         reply_err(req, ENAMETOOLONG);
-    else if (map_check_name(slice_str(name)) != 0)
-        reply_none(m, req);
+    else if (map_check_name(slice_str(q->name)) != 0)
+        reply_none(req);
     else
-        lookup_in(req, dir, name);
+        lookup_in(req, dir, q->name);
 }
 
-void req_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+void req_forget(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct node *node = node_find(&m->nodes, ino);
-    if (node)
-        watch_forget(m, node, n);
-    fuse_reply_none(req);
-}
-
-void req_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
-{
-    struct mount *m = req_mount(req);
-    for (size_t i = 0; i < count; i++) {
-        struct node *node = node_find(&m->nodes, forgets[i].ino);
-        if (node)
-            watch_forget(m, node, forgets[i].nlookup);
-    }
-    fuse_reply_none(req);
+    struct node *n = node_find(&m->nodes, q->ino);
+    (void)req;
+    if (n)
+        watch_forget(m, n, q->lookups);
 }
 
 /* ---- attributes ---- */
@@ -152,15 +134,13 @@ static void on_getattr(void *arg, struct node *n, int32_t err)
     else if (wait_node(w, n) != asked)
         reply_err(w->req, ESTALE); /* another znode has its name now */
     else
-        reply_attr(w->m, w->req, asked);
+        reply_attr(w->req, asked);
     wait_end(w);
 }
 
-void req_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void req_getattr(struct mount *m, const struct mount_request *q, struct req req)
 {
-    (void)fi;
-    struct mount *m = req_mount(req);
-    struct node *n = node_find(&m->nodes, ino);
+    struct node *n = node_find(&m->nodes, q->ino);
     if (!n)
         reply_err(req, ESTALE);
     else if (!refuse_stale(req, n))
@@ -176,38 +156,35 @@ static void on_access(void *arg, struct node *n, int32_t err)
     int granted = (int)(st.st_mode >> 6 & 7);
     if (err != ZK_OK)
         reply_err(w->req, map_errno(err, false));
-    else if ((w->mask & W_OK) && w->m->opt.read_only)
+    else if ((w->mask & W_OK) && w->m->config.read_only)
         reply_err(w->req, EROFS);
     else
         reply_err(w->req, (w->mask & 7 & ~granted) ? EACCES : 0);
     wait_end(w);
 }
 
-void req_access(fuse_req_t req, fuse_ino_t ino, int mask)
+void req_access(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct node *n = node_find(&m->nodes, ino);
+    struct node *n = node_find(&m->nodes, q->ino);
     if (!n) {
         reply_err(req, ESTALE);
         return;
     }
-    if (injected_other(req))
-        return;
     struct wait *w = wait_new(req, n);
-    w->mask = mask;
+    w->mask = q->mask;
     fetch_attr(m, n, on_access, w);
 }
 
 /* ---- extended attributes ---- */
 
-static void reply_value(fuse_req_t req, const struct buf *value, size_t size)
+static void reply_value(struct req req, const struct buf *value, uint64_t size)
 {
     if (size == 0)
-        fuse_reply_xattr(req, value->len);
+        reply_size(req, value->len);
     else if (value->len > size)
         reply_err(req, ERANGE);
     else
-        fuse_reply_buf(req, (const char *)value->data, value->len);
+        reply_data(req, buf_slice(value));
 }
 
 static void on_getxattr(void *arg, struct node *n, int32_t err)
@@ -225,46 +202,33 @@ static void on_getxattr(void *arg, struct node *n, int32_t err)
     wait_end(w);
 }
 
-void req_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+void req_getxattr(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct node *n = node_find(&m->nodes, ino);
+    struct node *n = node_find(&m->nodes, q->ino);
     if (!n || n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS ||
-        strncmp(name, "user.", 5) != 0) {
+        strncmp(q->name, "user.", 5) != 0) {
         reply_err(req, n ? ENODATA : ESTALE);
         return;
     }
     struct wait *w = wait_new(req, n);
-    w->name = mem_strdup(name);
-    w->size = size;
+    w->name = mem_strdup(q->name);
+    w->size = q->size;
     fetch_attr(m, n, on_getxattr, w);
 }
 
-void req_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+void req_listxattr(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct node *n = node_find(&m->nodes, ino);
+    struct node *n = node_find(&m->nodes, q->ino);
     struct buf names = {0};
     if (n && n->kind != NODE_CONTROL_DIR && n->kind != NODE_STATUS)
         map_xattr_list(&names);
-    reply_value(req, &names, size);
+    reply_value(req, &names, q->size);
     buf_close(&names);
 }
 
-/* ---- statfs ---- */
-
-void req_statfs(fuse_req_t req, fuse_ino_t ino)
+void req_statfs(struct mount *m, const struct mount_request *q, struct req req)
 {
-    (void)ino;
-    /* ZooKeeper tells of no limit. Programs that look for room before they write shall find it. */
-    struct statvfs st = {.f_bsize = 4096,
-                         .f_frsize = 4096,
-                         .f_blocks = 1 << 28,
-                         .f_bfree = 1 << 28,
-                         .f_bavail = 1 << 28,
-                         .f_files = 1 << 28,
-                         .f_ffree = 1 << 28,
-                         .f_favail = 1 << 28,
-                         .f_namemax = NODE_NAME_MAX};
-    fuse_reply_statfs(req, &st);
+    (void)m;
+    (void)q;
+    reply_add(req, MOUNT_REPLY_STATFS);
 }

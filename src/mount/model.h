@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The pure half of the mount: what it knows of the tree, how a znode looks as a file, drafts, and
- * options. No clock, no I/O, no libfuse. */
+/* What the mount knows of the tree, how a znode looks as a file, and drafts. */
 #ifndef ZAB_MOUNT_MODEL_H
 #define ZAB_MOUNT_MODEL_H
 
@@ -92,8 +91,11 @@ struct node {
     int64_t told_mzxid;
     int32_t told_aversion; /* -1: of any */
     int32_t told_length;
-    unsigned injecting;       /* injections that wait or run */
-    struct injection *queued; /* the last of them */
+    unsigned unsettled;        /* how often it waits to be compared or told */
+    struct node *unsettled_in; /* its directory then */
+    size_t unsettled_below;    /* so many names in this directory are unsettled */
+    unsigned injecting;        /* injections that wait or run */
+    struct injection *queued;  /* the last of them */
 
     unsigned writers; /* handles open for writing */
     struct list dirty;
@@ -149,6 +151,11 @@ void node_remove(struct nodes *t, struct node *n);
 void node_restore(struct nodes *t, struct node *n, struct node *parent, struct slice name);
 void node_move(struct nodes *t, struct node *n, struct node *parent, struct slice name);
 void node_swap(struct nodes *t, struct node *a, struct node *b);
+
+/* A change of its name or its state is known, or may be, and its watchers were not told yet: until
+ * then nobody may keep what is said of that name. */
+void node_unsettle(struct node *n);
+void node_settle(struct nodes *t, struct node *n);
 
 struct node *node_ref(struct node *n);
 void node_unref(struct nodes *t, struct node *n);
@@ -283,45 +290,5 @@ void draft_result(const struct draft *d, const struct content *now, struct buf *
 
 /* `sent` is in the tree as `version`; what was written since stays. */
 void draft_committed(struct draft *d, size_t sent_appended, bool unchanged, int32_t version);
-
-/* ---- Options: options.c ---- */
-
-enum cache_mode {
-    CACHE_VERSIONS, /* an open file is one version */
-    CACHE_PAGES,    /* the kernel's page cache */
-};
-
-struct options {
-    char *source;     /* HOST:PORT,.../CHROOT or standalone:DATADIR */
-    char *mountpoint; /* absolute */
-    char *data_dir;   /* of standalone: */
-    bool foreground;
-    bool help;
-    bool help_roff;
-    bool version;
-    int timeo_ms;
-    int draft_ms; /* 0: never */
-    enum cache_mode cache;
-    bool sync;
-    bool stale_error;
-    bool read_only;
-    bool allow_other;
-    bool default_permissions;
-    bool auto_unmount;
-    uid_t uid;
-    gid_t gid;
-    char *fsname;
-    char *log;
-    char *tls_ca, *tls_cert, *tls_key; /* NULL: not set */
-    bool tls_any_host;
-    char **auth; /* SCHEME:CREDENTIAL */
-    size_t n_auth;
-};
-
-void options_init(struct options *o);
-void options_close(struct options *o);
-int options_parse(struct options *o, int argc, char **argv, struct err *e);
-void options_help(struct buf *out);
-void options_roff(struct buf *out);
 
 #endif

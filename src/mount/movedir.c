@@ -2,7 +2,7 @@
 /* A directory moves as one multi: all below it is read, created under the new path and deleted
  * under the old one, the versions checked. What does not fit in a packet is EXDEV, and mv copies.
  */
-#include "mount.h"
+#include "core.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static void join(const struct buf *dir, const struct buf *below, struct buf *pat
 
 /* ---- The multi ---- */
 
-static void on_multi(void *arg, const struct client_reply *reply)
+static void on_multi(void *arg, const struct answer *reply)
 {
     struct movedir *d = arg;
     int err = map_errno(reply->err, true);
@@ -65,7 +65,7 @@ static void on_multi(void *arg, const struct client_reply *reply)
     movedir_end(d, err);
 }
 
-static void add_deletes(struct client_multi *multi, struct movedir *d, struct item *i,
+static void add_deletes(struct request_multi *multi, struct movedir *d, struct item *i,
                         struct buf *path)
 {
     size_t n = 0;
@@ -76,32 +76,32 @@ static void add_deletes(struct client_multi *multi, struct movedir *d, struct it
         all[n++] = i;
     while (n-- > 0) {
         join(&d->from, &all[n]->path, path);
-        client_multi_delete(multi, buf_slice(path), all[n]->version);
+        request_multi_delete(multi, buf_slice(path), all[n]->version);
     }
     free(all);
 }
 
 static void send_multi(struct movedir *d)
 {
-    struct client_multi multi;
+    struct request_multi multi;
     struct buf path = {0};
-    client_multi_begin(&multi, d->m->client);
+    request_multi_begin(&multi, d->m->config.chroot);
     if (d->replace)
-        client_multi_delete(&multi, buf_slice(&d->to), -1);
+        request_multi_delete(&multi, buf_slice(&d->to), -1);
     for (struct item *i = d->first; i; i = i->next) {
         struct jute_vector acl = map_acl_vector(buf_slice(&i->acl));
         join(&d->to, &i->path, &path);
-        client_multi_create(&multi, buf_slice(&path), i->null ? SLICE_NULL : buf_slice(&i->data),
-                            &acl, ZK_PERSISTENT);
+        request_multi_create(&multi, buf_slice(&path), i->null ? SLICE_NULL : buf_slice(&i->data),
+                             &acl, ZK_PERSISTENT);
     }
     add_deletes(&multi, d, d->first, &path);
-    bool fits = client_multi_size(&multi) <= ZK_PACKET_MAX;
+    bool fits = request_multi_size(&multi) <= ZK_PACKET_MAX;
     buf_close(&path);
     if (fits) {
-        client_multi_submit(&multi, on_multi, d);
+        ask_multi(d->m, &multi, on_multi, d);
         return;
     }
-    buf_close(&multi.buf);
+    request_multi_close(&multi);
     movedir_end(d, EXDEV);
 }
 
@@ -125,7 +125,7 @@ static void item_failed(struct movedir *d, int32_t err)
         d->err = err == ZK_NONODE ? EBUSY : map_errno(err, true);
 }
 
-static void on_data(void *arg, const struct client_reply *reply)
+static void on_data(void *arg, const struct answer *reply)
 {
     struct item *i = arg;
     struct movedir *d = i->move;
@@ -147,7 +147,7 @@ static void on_data(void *arg, const struct client_reply *reply)
     one_came(d);
 }
 
-static void on_acl(void *arg, const struct client_reply *reply)
+static void on_acl(void *arg, const struct answer *reply)
 {
     struct item *i = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -160,7 +160,7 @@ static void on_acl(void *arg, const struct client_reply *reply)
     one_came(i->move);
 }
 
-static void on_children(void *arg, const struct client_reply *reply)
+static void on_children(void *arg, const struct answer *reply)
 {
     struct item *i = arg;
     struct movedir *d = i->move;
@@ -198,9 +198,9 @@ static void item_read(struct movedir *d, struct slice below)
     d->last = i;
     join(&d->from, &i->path, &path);
     d->waiting += 3;
-    client_get_acl(d->m->client, buf_slice(&path), on_acl, i);
-    client_children(d->m->client, buf_slice(&path), false, on_children, i);
-    client_get(d->m->client, buf_slice(&path), false, on_data, i);
+    ask_get_acl(d->m, buf_slice(&path), on_acl, i);
+    ask_children(d->m, buf_slice(&path), on_children, i);
+    ask_get(d->m, buf_slice(&path), on_data, i);
     buf_close(&path);
 }
 

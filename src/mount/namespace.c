@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* mkdir, mknod, unlink, rmdir: one transaction each. */
-#include "mount.h"
+#include "core.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 struct change {
     struct mount *m;
-    fuse_req_t req;
+    struct req req;
     struct node *dir;
     struct node *n;
     char *name;
     struct slice data;
     mode_t mode;
     int64_t zxid; /* the last that was seen when it was sent */
-    uint64_t deadline_ms;
+    int64_t deadline_ms;
     create_done *done;
     void *arg;
 };
@@ -23,7 +23,7 @@ static struct change *change_new(struct mount *m, struct node *dir, struct slice
 {
     struct change *c = mem_zalloc(sizeof(*c));
     *c = (struct change){.m = m, .dir = node_ref(dir), .name = slice_dup_str(name)};
-    c->deadline_ms = mount_now_ms(m) + 3 * (uint64_t)m->opt.timeo_ms;
+    c->deadline_ms = m->now_ms + 3 * (int64_t)m->config.timeo_ms;
     return c;
 }
 
@@ -95,7 +95,7 @@ static void create_landed(struct change *c, const struct zk_stat *stat)
 
 /* Is it there after all, and from whom? One that was there before is not ours; of one that came
  * meanwhile nobody can tell. */
-static void on_create_verify(void *arg, const struct client_reply *reply)
+static void on_create_verify(void *arg, const struct answer *reply)
 {
     struct change *c = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -111,7 +111,7 @@ static void on_create_verify(void *arg, const struct client_reply *reply)
         create_end(c, stat.czxid > c->zxid ? EIO : EEXIST, NULL);
 }
 
-static void on_create(void *arg, const struct client_reply *reply)
+static void on_create(void *arg, const struct answer *reply)
 {
     struct change *c = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -119,7 +119,7 @@ static void on_create(void *arg, const struct client_reply *reply)
     if (is_lost(c, reply->err)) {
         struct buf path = {0};
         change_path(c, &path);
-        client_exists(c->m->client, buf_slice(&path), false, on_create_verify, c);
+        ask_exists(c->m, buf_slice(&path), on_create_verify, c);
         buf_close(&path);
         return;
     }
@@ -141,9 +141,8 @@ static void create_send(struct change *c)
     change_path(c, &path);
     bool own = map_create_acl(&c->m->who, slice_is_null(c->data), c->mode, &acl);
     v = map_acl_vector(buf_slice(&acl));
-    c->zxid = client_last_zxid(c->m->client);
-    client_create(c->m->client, buf_slice(&path), c->data, own ? &v : NULL, ZK_PERSISTENT, 0,
-                  on_create, c);
+    c->zxid = c->m->last_zxid;
+    ask_create(c->m, buf_slice(&path), c->data, own ? &v : NULL, on_create, c);
     buf_close(&path);
     buf_close(&acl);
 }
@@ -161,11 +160,12 @@ void namespace_create(struct mount *m, struct node *parent, struct slice name, s
 
 static void on_made(void *arg, int err, struct node *n)
 {
-    fuse_req_t req = arg;
+    struct req *req = arg;
     if (err != 0)
-        reply_err(req, err);
+        reply_err(*req, err);
     else
-        reply_entry(req_mount(req), req, n);
+        reply_entry(*req, n);
+    free(req);
 }
 
 /* Why a name cannot be made here, or 0. */
@@ -181,47 +181,34 @@ static int make_error(struct mount *m, const struct node *dir, const char *name)
     return err != 0 ? err : map_check_name(slice_str(name));
 }
 
-static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                 struct slice data)
+static void make(struct mount *m, const struct mount_request *q, struct req req, struct slice data)
 {
-    struct mount *m = req_mount(req);
-    struct node *dir = node_find(&m->nodes, parent);
-    if (dir && injected_make(req, dir, name))
-        return;
-    int err = make_error(m, dir, name);
+    struct node *dir = node_find(&m->nodes, q->ino);
+    int err = make_error(m, dir, q->name);
     if (err != 0)
         reply_err(req, err);
     else
-        namespace_create(m, dir, slice_str(name), data, mode, on_made, req);
+        namespace_create(m, dir, slice_str(q->name), data, q->mode, on_made, req_keep(req));
 }
 
-void req_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+void req_mkdir(struct mount *m, const struct mount_request *q, struct req req)
 {
-    make(req, parent, name, mode, SLICE_NULL);
+    make(m, q, req, SLICE_NULL);
 }
 
-void req_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+void req_mknod(struct mount *m, const struct mount_request *q, struct req req)
 {
-    (void)rdev;
-    if (S_ISREG(mode))
-        make(req, parent, name, mode, SLICE_EMPTY);
+    if (S_ISREG(q->mode))
+        make(m, q, req, SLICE_EMPTY);
     else
         reply_err(req, EPERM);
 }
 
-void req_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+/* symlink, link: ZooKeeper has none. */
+void req_refuse(struct mount *m, const struct mount_request *q, struct req req)
 {
-    (void)target;
-    (void)parent;
-    (void)name;
-    reply_err(req, EPERM);
-}
-
-void req_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
-{
-    (void)ino;
-    (void)parent;
-    (void)name;
+    (void)m;
+    (void)q;
     reply_err(req, EPERM);
 }
 
@@ -245,7 +232,7 @@ static void remove_landed(struct change *c)
     remove_end(c, 0);
 }
 
-static void on_remove_verify(void *arg, const struct client_reply *reply)
+static void on_remove_verify(void *arg, const struct answer *reply)
 {
     struct change *c = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -261,13 +248,13 @@ static void on_remove_verify(void *arg, const struct client_reply *reply)
         remove_send(c);
 }
 
-static void on_removed(void *arg, const struct client_reply *reply)
+static void on_removed(void *arg, const struct answer *reply)
 {
     struct change *c = arg;
     if (is_lost(c, reply->err)) {
         struct buf path = {0};
         change_path(c, &path);
-        client_exists(c->m->client, buf_slice(&path), false, on_remove_verify, c);
+        ask_exists(c->m, buf_slice(&path), on_remove_verify, c);
         buf_close(&path);
     } else if (reply->err == ZK_OK) {
         remove_landed(c);
@@ -282,11 +269,11 @@ static void remove_send(struct change *c)
 {
     struct buf path = {0};
     change_path(c, &path);
-    client_delete(c->m->client, buf_slice(&path), -1, on_removed, c);
+    ask_delete(c->m, buf_slice(&path), -1, on_removed, c);
     buf_close(&path);
 }
 
-static void on_data_removed(void *arg, const struct client_reply *reply)
+static void on_data_removed(void *arg, const struct answer *reply)
 {
     struct change *c = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -305,7 +292,7 @@ static void remove_data(struct change *c)
 {
     struct buf path = {0};
     node_path(c->dir, &path);
-    client_set(c->m->client, buf_slice(&path), SLICE_NULL, -1, on_data_removed, c);
+    ask_set(c->m, buf_slice(&path), SLICE_NULL, -1, on_data_removed, c);
     buf_close(&path);
 }
 
@@ -320,12 +307,10 @@ static void on_rmdir_attr(void *arg, struct node *n, int32_t err)
         remove_send(c);
 }
 
-static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+static void remove_name(struct mount *m, const struct mount_request *q, struct req req, mode_t mode)
 {
-    struct mount *m = req_mount(req);
-    struct node *dir = node_find(&m->nodes, parent);
-    if (dir && injected_remove(req, dir, name))
-        return;
+    const char *name = q->name;
+    struct node *dir = node_find(&m->nodes, q->ino);
     struct node *n = dir ? node_child(&m->nodes, dir, slice_str(name)) : NULL;
     int err = !dir ? ESTALE : reply_write_error(m);
     if (dir && (dir->kind != NODE_ZNODE || (n && n->kind != NODE_ZNODE)))
@@ -348,12 +333,12 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, mod
         remove_send(c);
 }
 
-void req_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+void req_unlink(struct mount *m, const struct mount_request *q, struct req req)
 {
-    remove_name(req, parent, name, S_IFREG);
+    remove_name(m, q, req, S_IFREG);
 }
 
-void req_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+void req_rmdir(struct mount *m, const struct mount_request *q, struct req req)
 {
-    remove_name(req, parent, name, S_IFDIR);
+    remove_name(m, q, req, S_IFDIR);
 }

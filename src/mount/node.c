@@ -213,6 +213,25 @@ void node_unref(struct nodes *t, struct node *n)
     node_free_unneeded(t, n);
 }
 
+void node_unsettle(struct node *n)
+{
+    if (n->unsettled++ > 0 || !n->parent)
+        return;
+    n->unsettled_in = node_ref(n->parent);
+    n->unsettled_in->unsettled_below++;
+}
+
+void node_settle(struct nodes *t, struct node *n)
+{
+    ensure(n->unsettled > 0);
+    if (--n->unsettled > 0 || !n->unsettled_in)
+        return;
+    struct node *dir = n->unsettled_in;
+    n->unsettled_in = NULL;
+    dir->unsettled_below--;
+    node_unref(t, dir);
+}
+
 void node_forget(struct nodes *t, struct node *n, uint64_t lookups)
 {
     n->lookups -= MIN(lookups, n->lookups);

@@ -2,7 +2,7 @@
 /* rename: one multi. A new name is created with the same data and ACL, a name that is there is set,
  * and the old one is deleted, if it still has the version that was copied. So nobody ever sees
  * both, neither, or an empty file. */
-#include "mount.h"
+#include "core.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 struct rename {
     struct mount *m;
-    fuse_req_t req;
+    struct req req;
     struct node *a;
     struct node *b; /* what has the new name, or NULL */
     struct node *to_dir;
@@ -24,7 +24,7 @@ struct rename {
     bool replace;
     bool other_read; /* for an exchange */
     unsigned tries;
-    uint64_t deadline_ms;
+    int64_t deadline_ms;
 };
 
 enum {
@@ -69,13 +69,13 @@ static void rename_landed(struct rename *r, int64_t zxid)
 
 static void again(struct rename *r)
 {
-    if (++r->tries >= TRIES_MAX || mount_now_ms(r->m) > r->deadline_ms)
+    if (++r->tries >= TRIES_MAX || r->m->now_ms > r->deadline_ms)
         rename_end(r, EIO);
     else
         rename_begin(r);
 }
 
-static void on_verify_new(void *arg, const struct client_reply *reply)
+static void on_verify_new(void *arg, const struct answer *reply)
 {
     struct rename *r = arg;
     struct jute_reader in = jute_reader_of(reply->body);
@@ -87,13 +87,13 @@ static void on_verify_new(void *arg, const struct client_reply *reply)
         rename_end(r, reply->err == ZK_NONODE ? ENOENT : EIO);
 }
 
-static void on_verify_old(void *arg, const struct client_reply *reply)
+static void on_verify_old(void *arg, const struct answer *reply)
 {
     struct rename *r = arg;
     if (reply->err == ZK_NONODE) {
         struct buf path = {0};
         to_path(r, &path);
-        client_exists(r->m->client, buf_slice(&path), false, on_verify_new, r);
+        ask_exists(r->m, buf_slice(&path), on_verify_new, r);
         buf_close(&path);
     } else if (reply->err == ZK_OK) {
         again(r);
@@ -106,13 +106,13 @@ static void verify(struct rename *r)
 {
     struct buf path = {0};
     node_path(r->a, &path);
-    client_exists(r->m->client, buf_slice(&path), false, on_verify_old, r);
+    ask_exists(r->m, buf_slice(&path), on_verify_old, r);
     buf_close(&path);
 }
 
 /* ---- The multi ---- */
 
-static void on_multi(void *arg, const struct client_reply *reply)
+static void on_multi(void *arg, const struct answer *reply)
 {
     struct rename *r = arg;
     switch (reply->err) {
@@ -148,26 +148,26 @@ static void on_multi(void *arg, const struct client_reply *reply)
 
 static void send_multi(struct rename *r)
 {
-    struct client_multi multi;
+    struct request_multi multi;
     struct buf from = {0}, to = {0};
     struct content *a = r->a->content;
     struct jute_vector acl = map_acl_vector(r->a->acl);
     node_path(r->a, &from);
     to_path(r, &to);
-    client_multi_begin(&multi, r->m->client);
+    request_multi_begin(&multi, r->m->config.chroot);
     if (r->flags & RENAME_EXCHANGE) {
         struct content *b = r->b->content;
-        client_multi_set(&multi, buf_slice(&from), content_slice(b), a->version);
-        client_multi_set(&multi, buf_slice(&to), content_slice(a), b->version);
+        request_multi_set(&multi, buf_slice(&from), content_slice(b), a->version);
+        request_multi_set(&multi, buf_slice(&to), content_slice(a), b->version);
     } else {
         if (r->replace)
-            client_multi_set(&multi, buf_slice(&to), content_slice(a), -1);
+            request_multi_set(&multi, buf_slice(&to), content_slice(a), -1);
         else
-            client_multi_create(&multi, buf_slice(&to), content_slice(a),
-                                slice_is_null(r->a->acl) ? NULL : &acl, ZK_PERSISTENT);
-        client_multi_delete(&multi, buf_slice(&from), a->version);
+            request_multi_create(&multi, buf_slice(&to), content_slice(a),
+                                 slice_is_null(r->a->acl) ? NULL : &acl, ZK_PERSISTENT);
+        request_multi_delete(&multi, buf_slice(&from), a->version);
     }
-    client_multi_submit(&multi, on_multi, r);
+    ask_multi(r->m, &multi, on_multi, r);
     buf_close(&from);
     buf_close(&to);
 }
@@ -196,7 +196,7 @@ static void on_moved(void *arg, int err)
     if (err != 0)
         rename_end(r, err);
     else
-        rename_landed(r, client_last_zxid(r->m->client));
+        rename_landed(r, r->m->last_zxid);
 }
 
 static void rename_begin(struct rename *r)
@@ -260,20 +260,16 @@ static int rename_error(struct mount *m, const struct node *a, const struct node
     return err != 0 ? err : map_check_name(slice_str(to_name));
 }
 
-void req_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-                const char *new_name, unsigned flags)
+void req_rename(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct node *dir = node_find(&m->nodes, parent), *to_dir = node_find(&m->nodes, new_parent);
-    if (injected_other(req))
-        return;
-    struct node *a = dir ? node_child(&m->nodes, dir, slice_str(name)) : NULL;
-    struct node *b = to_dir ? node_child(&m->nodes, to_dir, slice_str(new_name)) : NULL;
-    if (strcmp(name, ".data") == 0) {
+    struct node *dir = node_find(&m->nodes, q->ino), *to_dir = node_find(&m->nodes, q->new_ino);
+    struct node *a = dir ? node_child(&m->nodes, dir, slice_str(q->name)) : NULL;
+    struct node *b = to_dir ? node_child(&m->nodes, to_dir, slice_str(q->new_name)) : NULL;
+    if (strcmp(q->name, ".data") == 0) {
         reply_err(req, EXDEV);
         return;
     }
-    int err = rename_error(m, a, b, to_dir, new_name, flags);
+    int err = rename_error(m, a, b, to_dir, q->new_name, q->flags);
     if (err != 0) {
         reply_err(req, err);
         return;
@@ -284,9 +280,9 @@ void req_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
                          .a = node_ref(a),
                          .b = b ? node_ref(b) : NULL,
                          .to_dir = node_ref(to_dir),
-                         .to_name = mem_strdup(new_name),
-                         .flags = flags,
+                         .to_name = mem_strdup(q->new_name),
+                         .flags = q->flags,
                          .replace = b && b->life != NODE_PENDING};
-    r->deadline_ms = mount_now_ms(m) + 3 * (uint64_t)m->opt.timeo_ms;
+    r->deadline_ms = m->now_ms + 3 * (int64_t)m->config.timeo_ms;
     fetch_attr(m, a, on_attr, r);
 }

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Answers: attributes and entries, and for how long the kernel may keep them. For ever is what it
  * is told, unless something about the node is under way: a draft, or an event still to be told. */
-#include "mount.h"
+#include "core.h"
 
 #include <errno.h>
 
-static const double for_ever = 1e8; /* seconds: three years */
+enum {
+    STALE_ERROR_MS = 1000,
+};
+static const int64_t for_ever_ms = 100000000000; /* three years */
 
-static double timeout_of(const struct mount *m)
+static int64_t timeout_of(const struct mount *m)
 {
-    return m->opt.stale_error ? 1.0 : for_ever;
+    return m->config.stale_error ? STALE_ERROR_MS : for_ever_ms;
 }
 
-static double attr_timeout(struct mount *m, struct node *n)
+static int64_t attr_timeout(struct mount *m, struct node *n)
 {
     const struct node *z = node_znode(n);
     bool stays = z->life == NODE_LIVE && z->fresh && n->writers == 0 && n->injecting == 0 &&
@@ -20,7 +23,7 @@ static double attr_timeout(struct mount *m, struct node *n)
     return n->kind == NODE_STATUS || !stays ? 0 : timeout_of(m);
 }
 
-static double entry_timeout(struct mount *m, const struct node *n)
+static int64_t entry_timeout(struct mount *m, const struct node *n)
 {
     bool stays = n->life == NODE_LIVE && n->told && n->injecting == 0;
     return stays && (n->kind != NODE_DATA || n->writers == 0) ? timeout_of(m) : 0;
@@ -30,66 +33,87 @@ void reply_fill(struct mount *m, struct node *n, struct stat *st)
 {
     const struct node *z = node_znode(n);
     bool control = n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS;
+    int64_t mtime_ms = z->life == NODE_PENDING ? m->wall_ms : control ? 0 : z->stat.mtime;
     *st = (struct stat){.st_ino = n->id,
                         .st_mode = map_mode(n->is_dir, z->perms_own, z->perms_world),
                         .st_nlink = node_is_linked(n) ? 1 : 0,
-                        .st_uid = m->opt.uid,
-                        .st_gid = m->opt.gid,
+                        .st_uid = m->config.uid,
+                        .st_gid = m->config.gid,
                         .st_blksize = 4096};
-    if (control) {
+    if (control)
         st->st_mode = n->is_dir ? S_IFDIR | 0555 : S_IFREG | 0444;
-    } else if (z->life == NODE_PENDING) {
+    else if (z->life == NODE_PENDING)
         st->st_mode = S_IFREG | 0666;
-        st->st_mtim.tv_sec = time(NULL);
-    } else {
-        st->st_mtim.tv_sec = z->stat.mtime / 1000;
-        st->st_mtim.tv_nsec = z->stat.mtime % 1000 * 1000000;
-    }
+    st->st_mtim.tv_sec = mtime_ms / 1000;
+    st->st_mtim.tv_nsec = mtime_ms % 1000 * 1000000;
     st->st_ctim = st->st_atim = st->st_mtim;
     if (!n->is_dir && !control)
         st->st_size = z->stat.data_length;
     st->st_blocks = (st->st_size + 511) / 512;
 }
 
-void reply_entry_param(struct mount *m, struct node *n, struct fuse_entry_param *e)
+void reply_entry_fill(struct mount *m, struct node *n, struct mount_entry *e)
 {
-    *e = (struct fuse_entry_param){.ino = n->id,
-                                   .generation = 1,
-                                   .attr_timeout = attr_timeout(m, n),
-                                   .entry_timeout = entry_timeout(m, n)};
-    reply_fill(m, n, &e->attr);
+    *e = (struct mount_entry){
+        .ino = n->id, .attr_ms = attr_timeout(m, n), .entry_ms = entry_timeout(m, n)};
+    reply_fill(m, n, &e->st);
+}
+
+struct req *req_keep(struct req req)
+{
+    struct req *kept = mem_alloc(sizeof(*kept));
+    *kept = req;
+    return kept;
+}
+
+struct mount_reply *reply_add(struct req req, enum mount_reply_type type)
+{
+    struct mount_reply *r = arena_alloc(&req.m->fx->arena, sizeof(*r));
+    *r = (struct mount_reply){.id = req.id, .op = req.op, .type = type};
+    effect_add(req.m, MOUNT_REPLY)->reply = r;
+    return r;
 }
 
 /* The kernel has it now, and every name of it counts. */
-void reply_entry(struct mount *m, fuse_req_t req, struct node *n)
+void reply_entry(struct req req, struct node *n)
 {
-    struct fuse_entry_param e;
-    reply_entry_param(m, n, &e);
+    reply_entry_fill(req.m, n, &reply_add(req, MOUNT_REPLY_ENTRY)->entry);
     n->lookups++;
-    watch_apply(m, n);
-    if (fuse_reply_entry(req, &e) != 0)
-        watch_forget(m, n, 1);
+    watch_apply(req.m, n);
 }
 
-void reply_attr(struct mount *m, fuse_req_t req, struct node *n)
+void reply_attr(struct req req, struct node *n)
 {
-    struct stat st;
-    reply_fill(m, n, &st);
-    fuse_reply_attr(req, &st, attr_timeout(m, n));
+    reply_entry_fill(req.m, n, &reply_add(req, MOUNT_REPLY_ATTR)->entry);
 }
 
-void reply_none(struct mount *m, fuse_req_t req)
+void reply_none(struct req req)
 {
-    struct fuse_entry_param e = {.entry_timeout = timeout_of(m)};
-    fuse_reply_entry(req, &e);
+    reply_add(req, MOUNT_REPLY_ENTRY)->entry.entry_ms = timeout_of(req.m);
 }
 
-void reply_err(fuse_req_t req, int err)
+void reply_none_in(struct req req, const struct node *dir)
 {
-    fuse_reply_err(req, err);
+    bool stays = dir->unsettled_below == 0 && !dir->dirty_list;
+    reply_add(req, MOUNT_REPLY_ENTRY)->entry.entry_ms = stays ? timeout_of(req.m) : 0;
+}
+
+void reply_err(struct req req, int err)
+{
+    reply_add(req, MOUNT_REPLY_ERR)->err = err;
+}
+
+void reply_data(struct req req, struct slice data)
+{
+    reply_add(req, MOUNT_REPLY_DATA)->data = arena_copy(&req.m->fx->arena, data);
+}
+
+void reply_size(struct req req, uint64_t size)
+{
+    reply_add(req, MOUNT_REPLY_SIZE)->size = size;
 }
 
 int reply_write_error(struct mount *m)
 {
-    return m->opt.read_only || mount_is_stale(m) ? EROFS : 0;
+    return m->config.read_only || mount_is_stale(m) ? EROFS : 0;
 }

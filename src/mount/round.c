@@ -3,7 +3,7 @@
  * then it is compared with what the watchers know, and the difference goes to the injector.
  *
  * While the injector is behind, the next round waits, so that changes come together per node. */
-#include "mount.h"
+#include "core.h"
 
 #include <stdlib.h>
 
@@ -22,12 +22,10 @@ struct round {
     bool compared; /* the contents of what may have been renamed */
 };
 
-static void on_timer(uv_timer_t *timer);
-
 void round_schedule(struct mount *m)
 {
-    if (!m->round_active && !m->stopping && !uv_is_active((uv_handle_t *)&m->round_timer))
-        uv_timer_start(&m->round_timer, on_timer, 0, 0);
+    if (!m->round_active && !m->stopping)
+        m->round_at = MIN(m->round_at, m->now_ms);
 }
 
 static void take_dirty(struct round *r)
@@ -86,11 +84,11 @@ static void tell_data_file(struct mount *m, struct node *dir, int32_t before)
     struct node *n = node_data_file(&m->nodes, dir);
     bool was = before > 0, is = dir->stat.data_length > 0;
     if (was && is)
-        inject_push(m, INJECT_DATA, n, NULL, NULL, NULL);
+        inject_push(m, MOUNT_INJECT_DATA, n, NULL, NULL, NULL);
     else if (is)
-        inject_push(m, INJECT_CREATE, n, NULL, NULL, NULL);
+        inject_push(m, MOUNT_INJECT_CREATE, n, NULL, NULL, NULL);
     else if (was)
-        inject_push(m, INJECT_DELETE, n, NULL, NULL, NULL);
+        inject_push(m, MOUNT_INJECT_DELETE, n, NULL, NULL, NULL);
 }
 
 static void tell(struct mount *m, struct node *n)
@@ -104,15 +102,15 @@ static void tell(struct mount *m, struct node *n)
     if (!watchable)
         return;
     if (changes & SYNC_DELETED)
-        inject_push(m, INJECT_DELETE, n, NULL, NULL, NULL);
+        inject_push(m, MOUNT_INJECT_DELETE, n, NULL, NULL, NULL);
     if (changes & SYNC_CREATED)
-        inject_push(m, INJECT_CREATE, n, NULL, NULL, NULL);
+        inject_push(m, MOUNT_INJECT_CREATE, n, NULL, NULL, NULL);
     if ((changes & SYNC_DATA) && n->is_dir)
         tell_data_file(m, n, told_length);
     else if (changes & SYNC_DATA)
-        inject_push(m, INJECT_DATA, n, NULL, NULL, NULL);
+        inject_push(m, MOUNT_INJECT_DATA, n, NULL, NULL, NULL);
     if (changes & SYNC_ACL)
-        inject_push(m, INJECT_ATTRIB, n, NULL, NULL, NULL);
+        inject_push(m, MOUNT_INJECT_ATTRIB, n, NULL, NULL, NULL);
 }
 
 /* The nodes below a directory that was renamed are found again by their names. */
@@ -141,7 +139,7 @@ static void tell_renamed(struct round *r, struct node *from, struct node *to)
     know_revived(m, from, to, zxid);
     revive_below(r, from, zxid);
     if (watchable)
-        inject_push(m, INJECT_RENAME, from, from_parent, from_name, to);
+        inject_push(m, MOUNT_INJECT_RENAME, from, from_parent, from_name, to);
     node_unref(&m->nodes, from_parent);
     free(from_name);
 }
@@ -168,8 +166,10 @@ static void round_end(struct round *r)
     struct mount *m = r->m;
     if (r->n > 0 && m->connected && !m->stopping)
         tell_all(r);
-    for (size_t i = 0; i < r->n; i++)
+    for (size_t i = 0; i < r->n; i++) {
+        node_settle(&m->nodes, r->nodes[i]);
         node_unref(&m->nodes, r->nodes[i]);
+    }
     free(r->nodes);
     free(r);
     m->count.rounds++;
@@ -280,13 +280,12 @@ static void pass(struct round *r)
     on_one(r, r->m->nodes.root, ZK_OK);
 }
 
-static void on_timer(uv_timer_t *timer)
+void round_begin(struct mount *m)
 {
-    struct mount *m = timer->data;
     if (!m->connected || m->round_active)
         return;
-    if (inject_backlog(m) > BACKLOG_MAX) {
-        uv_timer_start(timer, on_timer, BACKLOG_RETRY_MS, 0);
+    if (m->n_injections > BACKLOG_MAX) {
+        m->round_at = m->now_ms + BACKLOG_RETRY_MS;
         return;
     }
     struct round *r = mem_zalloc(sizeof(*r));

@@ -2,7 +2,7 @@
 /* truncate, chmod, touch, chown. One request may ask for several; they are done one behind the
  * other. What ZooKeeper has no place for (owners, given times) is accepted and ignored, so that
  * cp -p, tar and rsync work. */
-#include "mount.h"
+#include "core.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,11 +10,11 @@
 
 struct setattr {
     struct mount *m;
-    fuse_req_t req;
+    struct req req;
     struct node *n;
     struct handle *h;      /* the descriptor it came with, or NULL */
     struct handle *borrow; /* for a truncation by name: a handle of our own */
-    int to_set;
+    unsigned to_set;
     mode_t mode;
     uint64_t size;
     unsigned tries;
@@ -32,9 +32,11 @@ static void setattr_end(struct setattr *s, int err)
     if (err != 0)
         reply_err(s->req, err);
     else
-        reply_attr(s->m, s->req, s->n);
+        reply_attr(s->req, s->n);
     if (s->borrow)
         handle_free(s->borrow);
+    if (s->h)
+        handle_unref(s->h);
     node_unref(&s->m->nodes, s->n);
     free(s);
 }
@@ -88,7 +90,7 @@ static void on_truncate_base(void *arg, struct node *n, int32_t err)
  * right behind. */
 static struct handle *truncating_open(struct setattr *s)
 {
-    pid_t pid = fuse_req_ctx(s->req)->pid;
+    pid_t pid = s->req.pid;
     struct handle *newest = NULL;
     LIST_FOR_EACH (h, &s->m->drafts, struct handle, drafts) {
         if (h->node == s->n && h->opener == pid && h->expect_truncate)
@@ -100,7 +102,7 @@ static struct handle *truncating_open(struct setattr *s)
 static void do_truncate(struct setattr *s)
 {
     struct handle *h = s->h;
-    s->to_set &= ~FUSE_SET_ATTR_SIZE;
+    s->to_set &= ~(unsigned)MOUNT_SET_SIZE;
     if (!h && s->size == 0)
         h = truncating_open(s);
     if (!h) {
@@ -108,8 +110,7 @@ static void do_truncate(struct setattr *s)
             setattr_next(s);
             return;
         }
-        struct fuse_file_info fi = {.flags = O_WRONLY};
-        h = s->borrow = handle_new(s->m, s->n, &fi, 0);
+        h = s->borrow = handle_new(s->m, s->n, O_WRONLY, 0);
     }
     if (s->size > 0 && draft_needs_base(&h->draft))
         fetch_content(s->m, s->n, on_truncate_base, s);
@@ -119,13 +120,13 @@ static void do_truncate(struct setattr *s)
 
 /* ---- chmod ---- */
 
-static void on_set_acl(void *arg, const struct client_reply *reply)
+static void on_set_acl(void *arg, const struct answer *reply)
 {
     struct setattr *s = arg;
     struct jute_reader in = jute_reader_of(reply->body);
     struct zk_stat stat;
     if (reply->err == ZK_BADVERSION && ++s->tries < TRIES_MAX) {
-        s->to_set |= FUSE_SET_ATTR_MODE;
+        s->to_set |= MOUNT_SET_MODE;
         s->fetched = false;
         setattr_next(s);
         return;
@@ -161,7 +162,7 @@ static void do_chmod(struct setattr *s)
                                    "anyone";
     struct jute_vector now =
         map_acl_vector(slice_is_null(z->acl) ? slice_of(open_acl, sizeof(open_acl) - 1) : z->acl);
-    s->to_set &= ~FUSE_SET_ATTR_MODE;
+    s->to_set &= ~(unsigned)MOUNT_SET_MODE;
     if (z->life != NODE_LIVE || is_mode_of_create(s)) {
         setattr_next(s);
         return;
@@ -176,7 +177,7 @@ static void do_chmod(struct setattr *s)
     case MAP_CHMOD_SET:
         now = map_acl_vector(buf_slice(&acl));
         node_path(z, &path);
-        client_set_acl(s->m->client, buf_slice(&path), &now, z->stat.aversion, on_set_acl, s);
+        ask_set_acl(s->m, buf_slice(&path), &now, z->stat.aversion, on_set_acl, s);
         break;
     }
     buf_close(&acl);
@@ -185,13 +186,13 @@ static void do_chmod(struct setattr *s)
 
 /* ---- touch ---- */
 
-static void on_touched(void *arg, const struct client_reply *reply)
+static void on_touched(void *arg, const struct answer *reply)
 {
     struct setattr *s = arg;
     struct jute_reader in = jute_reader_of(reply->body);
     struct zk_stat stat;
     if (mount_may_retry(s->m, reply->err, UINT64_MAX) && ++s->tries < 3) {
-        s->to_set |= FUSE_SET_ATTR_MTIME_NOW;
+        s->to_set |= MOUNT_SET_MTIME_NOW;
         node_znode(s->n)->fresh = false;
         setattr_next(s);
         return;
@@ -223,13 +224,13 @@ static void on_touch_content(void *arg, struct node *n, int32_t err)
     if (z->is_dir && data.len == 0)
         data = SLICE_NULL;
     node_path(z, &path);
-    client_set(s->m->client, buf_slice(&path), data, s->n->content->version, on_touched, s);
+    ask_set(s->m, buf_slice(&path), data, s->n->content->version, on_touched, s);
     buf_close(&path);
 }
 
 static void do_touch(struct setattr *s)
 {
-    s->to_set &= ~FUSE_SET_ATTR_MTIME_NOW;
+    s->to_set &= ~(unsigned)MOUNT_SET_MTIME_NOW;
     if (s->n->life == NODE_LIVE)
         fetch_content(s->m, s->n, on_touch_content, s);
     else
@@ -252,46 +253,38 @@ static void on_attr(void *arg, struct node *n, int32_t err)
 
 static void setattr_next(struct setattr *s)
 {
-    if (s->to_set & FUSE_SET_ATTR_SIZE) {
+    if (s->to_set & MOUNT_SET_SIZE) {
         do_truncate(s);
     } else if (!s->fetched || (s->to_set == 0 && !node_znode(s->n)->fresh && s->tries == 0)) {
         s->tries += s->fetched;
         fetch_attr(s->m, s->n, on_attr, s);
-    } else if (s->to_set & FUSE_SET_ATTR_MODE) {
+    } else if (s->to_set & MOUNT_SET_MODE) {
         do_chmod(s);
-    } else if (s->to_set & FUSE_SET_ATTR_MTIME_NOW) {
+    } else if (s->to_set & MOUNT_SET_MTIME_NOW) {
         do_touch(s);
     } else {
         setattr_end(s, 0);
     }
 }
 
-void req_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
-                 struct fuse_file_info *fi)
+void req_setattr(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct mount *m = req_mount(req);
-    struct node *n = node_find(&m->nodes, ino);
-    if (!n) {
-        reply_err(req, ESTALE);
-        return;
-    }
-    if (injected_setattr(req, n))
-        return;
-    int err = reply_write_error(m);
-    if (n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS)
+    struct node *n = node_find(&m->nodes, q->ino);
+    int err = !n ? ESTALE : reply_write_error(m);
+    if (n && (n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS))
         err = EPERM;
     if (err != 0) {
         reply_err(req, err);
         return;
     }
+    struct handle *h = handle_find(m, q->fh);
     struct setattr *s = mem_zalloc(sizeof(*s));
-    *s = (struct setattr){
-        .m = m,
-        .req = req,
-        .n = node_ref(n),
-        .h = fi ? handle_of(fi) : NULL,
-        .to_set = to_set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_MTIME_NOW),
-        .mode = attr->st_mode,
-        .size = (uint64_t)attr->st_size};
+    *s = (struct setattr){.m = m,
+                          .req = req,
+                          .n = node_ref(n),
+                          .h = h && h->writable ? handle_ref(h) : NULL,
+                          .to_set = q->set,
+                          .mode = q->mode,
+                          .size = q->size};
     setattr_next(s);
 }

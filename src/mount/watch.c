@@ -4,7 +4,7 @@
  * The kernel lets its caches of a node live without a time limit, and an inotify watch may sit on
  * any directory that it holds, unseen by us. So each node that it holds is watched, and each
  * child of a directory that it holds: one watch a child, or a recursive one if there are many. */
-#include "mount.h"
+#include "core.h"
 
 void watch_set(struct mount *m, struct node *n, enum node_watch want)
 {
@@ -14,12 +14,11 @@ void watch_set(struct mount *m, struct node *n, enum node_watch want)
     node_path(n, &path);
     /* A recursive watch takes the place of the other kind, not the other way round. */
     if (want == NODE_WATCH_NONE || n->watch == NODE_WATCH_BELOW)
-        client_remove_watch(m->client, buf_slice(&path), ZK_WATCHER_ANY, NULL, NULL);
+        ask_remove_watch(m, buf_slice(&path));
     if (want != NODE_WATCH_NONE)
-        client_add_watch(m->client, buf_slice(&path),
-                         want == NODE_WATCH_BELOW ? ZK_WATCH_PERSISTENT_RECURSIVE
-                                                  : ZK_WATCH_PERSISTENT,
-                         NULL, NULL);
+        ask_add_watch(m, buf_slice(&path),
+                      want == NODE_WATCH_BELOW ? ZK_WATCH_PERSISTENT_RECURSIVE
+                                               : ZK_WATCH_PERSISTENT);
     n->watch = want;
     buf_close(&path);
 }

@@ -13,11 +13,12 @@ complain() {
 }
 
 # What the pure archives may take from outside: memory, strings, and formatting into memory.
-allowed='abort|calloc|free|malloc|realloc|memchr|memcmp|memcpy|memmove|memrchr|memset|bcmp|strchr|strrchr|strcmp|strncmp|strlen|strspn|strcspn|strtoul|strtol|strtoll|__isoc23_strto.*|snprintf|vsnprintf|__snprintf_chk|__vsnprintf_chk|__memcpy_chk|__memmove_chk|__strcpy_chk|fprintf|__fprintf_chk|stderr|qsort|bsearch|inet_pton|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|CRYPTO_memcmp|EVP_Q_digest|EVP_EncodeBlock|__ctype_b_loc|__tls_get_addr'
+allowed='abort|strerror|strftime|gmtime_r|calloc|free|malloc|realloc|memchr|memcmp|memcpy|memmove|memrchr|memset|bcmp|strchr|strrchr|strcmp|strncmp|strlen|strspn|strcspn|strtoul|strtol|strtoll|__isoc23_strto.*|snprintf|vsnprintf|__snprintf_chk|__vsnprintf_chk|__memcpy_chk|__memmove_chk|__strcpy_chk|fprintf|__fprintf_chk|stderr|qsort|bsearch|inet_pton|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|CRYPTO_memcmp|EVP_Q_digest|EVP_EncodeBlock|__ctype_b_loc|__tls_get_addr'
 sanitizer='__(a|t|ub|l)san_.*|__sanitizer_.*|__interceptor.*|__asan.*|__tsan.*|__gcov.*|llvm_gcov.*|__llvm.*'
-own=$(nm --defined-only libutil.a libjute.a libtree.a libzab.a libstore.a libnode.a 2>/dev/null |
+own=$(nm --defined-only libutil.a libjute.a libtree.a libzab.a libstore.a libnode.a \
+    libsession.a libmount.a 2>/dev/null |
     awk 'NF == 3 && $2 ~ /[A-Z]/ {print $3}' | sort -u)
-for archive in libutil.a libjute.a libtree.a libzab.a libnode.a; do
+for archive in libutil.a libjute.a libtree.a libzab.a libnode.a libsession.a libmount.a; do
     found=$(nm -u "$archive" 2>/dev/null | awk '$1 == "U" {print $2}' | sort -u |
         grep -vxE "$allowed|$sanitizer" | grep -vxF "$own")
     complain "$archive is pure, but calls" "$found"
@@ -26,11 +27,11 @@ done
 cd "$src" || exit 2
 sources=$(find include src tests -name '*.[ch]' | sort)
 
-complain '<uv.h> belongs into src/server, the shell of src/client, src/mount and src/cli' \
+complain '<uv.h> belongs into src/server, src/mount/shell, the shell of src/client and src/cli' \
     "$(grep -lE '#include <uv' $sources |
-        grep -vE '^(src/server/|src/client/client|src/mount/|src/cli/|include/zab/client.h)')"
-complain 'libfuse belongs into src/mount' \
-    "$(grep -lE '#include <fuse' $sources | grep -v '^src/mount/')"
+        grep -vE '^(src/server/|src/client/client|src/mount/shell/|src/cli/|include/zab/client.h)')"
+complain 'libfuse belongs into src/mount/shell' \
+    "$(grep -lE '#include <fuse' $sources | grep -v '^src/mount/shell/')"
 complain '<openssl/ssl.h> belongs into src/tls' \
     "$(grep -lE '#include <openssl/ssl' $sources | grep -v '^src/tls/')"
 complain 'upwards in the layers (util <- jute <- tree, zab <- node)' "$(
@@ -40,6 +41,7 @@ complain 'upwards in the layers (util <- jute <- tree, zab <- node)' "$(
     grep -HnE '#include "zab/(tree|watch|node|store|client|session)\.h"' src/zab/*.[ch]
     grep -HnE '#include "zab/(tree|node|store|client|session)\.h"' src/zab/*.[ch]
     grep -HnE '#include "zab/(client|session)\.h"' src/node/*.[ch] src/store/*.[ch]
+    grep -HnE '#include "zab/(tree|zab|node|store|client)\.h"' src/mount/*.[ch]
 )"
 complain 'no SPDX line' \
     "$(find include src tests contrib man configure.ac Makefile.am .ci -type f |

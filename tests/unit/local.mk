@@ -101,19 +101,19 @@ NODE_LIBS = libnode.a libzab.a $(STORE_LIBS) $(CRYPTO_LIBS)
 
 %C%_test_mount_node_SOURCES = %D%/test_mount_node.c
 %C%_test_mount_node_CFLAGS = $(UNIT_CFLAGS)
-%C%_test_mount_node_LDADD = libmodel.a libjute.a libutil.a $(CMOCKA_LIBS)
+%C%_test_mount_node_LDADD = libmount.a libsession.a libjute.a libutil.a $(CMOCKA_LIBS)
 
 %C%_test_mount_draft_SOURCES = %D%/test_mount_draft.c
 %C%_test_mount_draft_CFLAGS = $(UNIT_CFLAGS)
-%C%_test_mount_draft_LDADD = libmodel.a libjute.a libutil.a $(CMOCKA_LIBS)
+%C%_test_mount_draft_LDADD = libmount.a libsession.a libjute.a libutil.a $(CMOCKA_LIBS)
 
 %C%_test_mount_map_SOURCES = %D%/test_mount_map.c
 %C%_test_mount_map_CFLAGS = $(UNIT_CFLAGS)
-%C%_test_mount_map_LDADD = libmodel.a libjute.a libutil.a $(CMOCKA_LIBS)
+%C%_test_mount_map_LDADD = libmount.a libsession.a libjute.a libutil.a $(CMOCKA_LIBS)
 
 %C%_test_mount_options_SOURCES = %D%/test_mount_options.c
 %C%_test_mount_options_CFLAGS = $(UNIT_CFLAGS)
-%C%_test_mount_options_LDADD = libmodel.a libjute.a libutil.a $(CMOCKA_LIBS)
+%C%_test_mount_options_LDADD = libmountoptions.a libjute.a libutil.a $(CMOCKA_LIBS)
 
 %C%_test_tls_SOURCES = %D%/test_tls.c %D%/tls_lib.h
 %C%_test_tls_CFLAGS = $(UNIT_CFLAGS) $(SSL_CFLAGS)

@@ -82,12 +82,12 @@ static void results_of_a_multi_come_one_by_one(void **state)
     struct zk_stat stat;
     int32_t op, err;
     for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
-        assert_true(client_multi_next(&r, &op, &err, &stat));
+        assert_true(request_multi_next(&r, &op, &err, &stat));
         assert_int_equal(op, ops[i]);
         assert_int_equal(err, op == ZK_OP_error ? ZK_NONODE : 0);
         assert_int_equal(stat.version, op == ZK_OP_create2 || op == ZK_OP_setData ? 7 : 0);
     }
-    assert_false(client_multi_next(&r, &op, &err, &stat));
+    assert_false(request_multi_next(&r, &op, &err, &stat));
     assert_true(jute_done(&r));
     buf_close(&b);
 }
@@ -103,7 +103,7 @@ static void results_cut_short_end_early_and_say_so(void **state)
         struct jute_reader r = jute_reader_of(slice_of(copy, len));
         struct zk_stat stat;
         int32_t op, err;
-        while (client_multi_next(&r, &op, &err, &stat))
+        while (request_multi_next(&r, &op, &err, &stat))
             ;
         assert_false(jute_ok(&r));
         free(copy);

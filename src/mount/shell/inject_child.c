@@ -57,17 +57,17 @@ static int probe(const char *mountpoint, dev_t *dev)
 static int perform(int root, const struct inject_call *call, const char *path, const char *from)
 {
     switch (call->kind) {
-    case INJECT_CREATE:
+    case MOUNT_INJECT_CREATE:
         return call->is_dir ? mkdirat(root, path, 0777) : mknodat(root, path, S_IFREG | 0666, 0);
-    case INJECT_DELETE:
+    case MOUNT_INJECT_DELETE:
         return unlinkat(root, path, call->is_dir ? AT_REMOVEDIR : 0);
-    case INJECT_DATA:
+    case MOUNT_INJECT_DATA:
         return rewrite(root, path, call->size);
-    case INJECT_ATTRIB:
+    case MOUNT_INJECT_ATTRIB:
         return utimensat(root, path, NULL, AT_SYMLINK_NOFOLLOW);
-    case INJECT_RENAME:
+    case MOUNT_INJECT_RENAME:
         return renameat(root, from, root, path);
-    case INJECT_PROBE:
+    case MOUNT_INJECT_PROBE:
         break;
     }
     errno = EINVAL;
@@ -87,7 +87,7 @@ static const char *below(const char *mountpoint, const char *path)
 static int call_one(const struct inject_call *call, const char *mountpoint, const char *path,
                     const char *from, dev_t *dev)
 {
-    if (call->kind == INJECT_PROBE)
+    if (call->kind == MOUNT_INJECT_PROBE)
         return probe(mountpoint, dev);
     int root = open_root(mountpoint, *dev);
     if (root < 0)

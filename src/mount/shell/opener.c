@@ -2,7 +2,7 @@
 /* Has the process that opened a file let go of it? Only /proc can tell: the kernel sends a FLUSH
  * for each descriptor that is closed, by whomever. fdinfo names the inode's number, so that
  * nothing on the mount itself is touched. */
-#include "mount.h"
+#include "shell.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -47,7 +47,7 @@ static int is_file(int dir, const char *fd, uint64_t ino)
     return number == ino && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH);
 }
 
-int opener_has_file(pid_t opener, uint64_t ino)
+int opener_count(pid_t opener, uint64_t ino)
 {
     char path[64];
     if (opener <= 0)
@@ -56,13 +56,13 @@ int opener_has_file(pid_t opener, uint64_t ino)
     DIR *dir = opendir(path);
     if (!dir)
         return -1;
-    int found = 0;
+    int count = 0;
     int n = 0;
-    for (struct dirent *e; found == 0 && (e = readdir(dir));) {
+    for (struct dirent *e; count == 0 && (e = readdir(dir));) {
         if (e->d_name[0] == '.')
             continue;
-        found = ++n > DESCRIPTORS_MAX ? -1 : is_file(dirfd(dir), e->d_name, ino);
+        count = ++n > DESCRIPTORS_MAX ? -1 : is_file(dirfd(dir), e->d_name, ino);
     }
     closedir(dir);
-    return found;
+    return count;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command line: one table of the -o options, from which they are parsed and described. What
  * mount(8) and fstab hand on to every file system is accepted and needs no words. */
-#include "model.h"
+#include "options.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -194,9 +194,10 @@ static int apply(struct options *o, const struct option_entry *opt, const char *
     case OPT_AUTH_FILE:
         return read_auth_file(o, value, e);
     case OPT_CACHE:
-        o->cache = strcmp(value, "pages") == 0 ? CACHE_PAGES : CACHE_VERSIONS;
-        return o->cache == CACHE_PAGES || strcmp(value, "versions") == 0 ? 0
-                                                                         : bad_value(e, opt, value);
+        o->cache = strcmp(value, "pages") == 0 ? MOUNT_CACHE_PAGES : MOUNT_CACHE_VERSIONS;
+        return o->cache == MOUNT_CACHE_PAGES || strcmp(value, "versions") == 0
+                   ? 0
+                   : bad_value(e, opt, value);
     case OPT_STALE:
         o->stale_error = strcmp(value, "error") == 0;
         return o->stale_error || strcmp(value, "serve") == 0 ? 0 : bad_value(e, opt, value);

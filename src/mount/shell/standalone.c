@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* standalone:DATADIR: a private zabd, started before the mount and stopped after it. Its
  * configuration is made the first time and is the user's from then on. */
-#include "mount.h"
+#include "shell.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,7 +21,7 @@ enum {
 };
 
 struct standalone {
-    struct mount *m;
+    struct shell *sh;
     char *config;
     char *log;
     char program[PATH_MAX];
@@ -168,13 +168,13 @@ static int lock_directory(struct standalone *s, const char *dir, struct err *e)
     return 0;
 }
 
-int standalone_start(struct mount *m, const char *data_dir, struct err *e)
+int standalone_start(struct shell *sh, const char *data_dir, struct err *e)
 {
     struct standalone *s = mem_zalloc(sizeof(*s));
     struct buf text = {0};
     int port;
-    s->m = m;
-    m->standalone = s;
+    s->sh = sh;
+    sh->standalone = s;
     if (mkdir(data_dir, 0755) < 0 && errno != EEXIST)
         return err_set(e, -errno, "cannot make %s: %s", data_dir, strerror(errno));
     char *dir = realpath(data_dir, NULL);
@@ -198,7 +198,7 @@ int standalone_start(struct mount *m, const char *data_dir, struct err *e)
         return rc;
     snprintf(s->hosts, sizeof(s->hosts), "127.0.0.1:%d", port);
     spawn(s);
-    uv_timer_init(m->loop, &s->timer);
+    uv_timer_init(sh->loop, &s->timer);
     s->timer.data = s;
     uv_timer_start(&s->timer, on_timer, RESTART_MS, RESTART_MS);
     return 0;
