@@ -28,6 +28,7 @@ struct client_config {
     const char *hosts;       /* HOST:PORT[,HOST:PORT...][/CHROOT]; an IPv6 address in brackets */
     int timeout_ms;          /* session timeout to ask for; 0: 30,000 */
     int request_timeout_ms;  /* 0: the session timeout */
+    int32_t reply_max;       /* bytes of the longest answer taken, 1 MiB to 1 GiB; 0: 4 MiB */
     bool read_only_ok;       /* be content with a server without a quorum, while looking for one */
     struct tls_context *tls; /* connections speak TLS, by these rules; NULL: plain. Outlives it */
     void (*on_state)(void *arg, enum client_state state); /* may be NULL */
@@ -73,12 +74,16 @@ int client_check_hosts(const char *hosts, struct err *e);
 
 /* `err` is an enum zk_error. Of those that no server sends: CONNECTIONLOSS, the request was sent
  * and the connection lost, so that it may have taken place or not; OPERATIONTIMEOUT, it was
- * never sent; SESSIONEXPIRED. `body` is what follows the reply's header, valid during the call,
- * empty if err is not 0 (except for a multi: its results, with err the first of them). */
+ * never sent; SESSIONEXPIRED; REPLYTOOLONG, the server did what was asked and answered with
+ * `too_long` bytes, more than reply_max: the answer is lost, a watch that was asked for is set
+ * (of a multi it is not known whether it took place). `body` is what follows the reply's header,
+ * valid during the call, empty if err is not 0 (except for a multi: its results, with err the first
+ * of them). */
 struct client_reply {
     int32_t err;
     int64_t zxid;
     struct slice body;
+    int32_t too_long; /* 0 if the err is another */
 };
 
 typedef void client_done(void *arg, const struct client_reply *reply);

@@ -51,7 +51,8 @@ enum zk_op {
 /* The op's name in ZooKeeper's spelling, or NULL if there is no such op. */
 const char *zk_op_name(int32_t op);
 
-/* What a reply's header says (KeeperException.Code). Name, number, text for people. */
+/* What a reply's header says (KeeperException.Code); the last one is our client's own, and no
+ * server's. Name, number, text for people. */
 #define ZK_ERRORS(E)                                                                               \
     E(OK, 0, "ok")                                                                                 \
     E(SYSTEMERROR, -1, "system error; see the server's log")                                       \
@@ -84,7 +85,8 @@ const char *zk_op_name(int32_t op);
     E(RECONFIGDISABLED, -123, "reconfiguration is disabled")                                       \
     E(SESSIONCLOSEDREQUIRESASLAUTH, -124, "the session must authenticate with SASL")               \
     E(QUOTAEXCEEDED, -125, "quota exceeded")                                                       \
-    E(THROTTLEDOP, -127, "throttled")
+    E(THROTTLEDOP, -127, "throttled")                                                              \
+    E(REPLYTOOLONG, -1000, "the answer is longer than this client takes")
 
 enum zk_error {
 #define ZK_ERROR_ENUM(name, number, text) ZK_##name = number,

@@ -11,7 +11,9 @@
  *   3. Write session_output() to the connection at leisure, and reset it as far as it is written.
  *   4. Call session_tick() when session_deadline() has come.
  *
- * Requests are answered in the order in which they were made, whatever the answer. */
+ * Requests are answered in the order in which they were made, whatever the answer. One whose reply
+ * is longer than reply_max is answered REPLYTOOLONG; the rest of that frame is dropped as it comes
+ * in, and nothing else suffers. */
 #ifndef ZAB_SESSION_H
 #define ZAB_SESSION_H
 
@@ -36,7 +38,9 @@ enum {
     SESSION_PROBE_MIN_MS = 1000,          /* in READ_ONLY: until the first look for a quorum, */
     SESSION_PROBE_MAX_MS = 60000,         /* and between two later on */
     SESSION_BACKOFF_MAX_MS = 1000,        /* between two attempts to connect */
-    SESSION_FRAME_MAX = 4 << 20,          /* longest frame accepted, as Java's client has it */
+    SESSION_FRAME_MAX = 1 << 30,          /* a longer one is none: the server speaks nonsense */
+    SESSION_REPLY_DEFAULT = 4 << 20,      /* of reply_max, as Java's client has it */
+    SESSION_REPLY_MIN = 1 << 20,          /* of reply_max: an event's path always fits */
     SESSION_WATCH_PACKET_MAX = 128 << 10, /* longest setWatches2 */
 };
 
@@ -44,6 +48,7 @@ struct session_config {
     unsigned n_hosts;
     int timeout_ms;         /* session timeout to ask for */
     int request_timeout_ms; /* 0: the session timeout */
+    int32_t reply_max;      /* longest frame taken, up to SESSION_FRAME_MAX; 0: the default */
     bool read_only_ok;
     uint64_t seed; /* order of the hosts, jitter of the back-off */
 };
@@ -81,6 +86,7 @@ struct session_reply {
     int32_t err;
     int64_t zxid;
     struct slice body;
+    int32_t too_long; /* with REPLYTOOLONG: the bytes of the frame */
 };
 
 struct session_effect {
@@ -132,6 +138,7 @@ struct session {
     size_t begin;   /* where the frame of session_request_begin() starts */
     struct buf in;  /* a frame that has not arrived whole, behind `in_used` bytes of effects */
     size_t in_used;
+    size_t skip;      /* bytes to come of a frame that is too long */
     struct buf auths; /* auth frames, for each connection anew */
 
     struct hmap watches;

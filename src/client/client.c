@@ -224,6 +224,7 @@ int client_open(uv_loop_t *loop, const struct client_config *config, struct clie
         .n_hosts = hosts.n,
         .timeout_ms = config->timeout_ms ? config->timeout_ms : DEFAULT_TIMEOUT_MS,
         .request_timeout_ms = config->request_timeout_ms,
+        .reply_max = config->reply_max,
         .read_only_ok = config->read_only_ok,
         .seed = uv_hrtime() ^ (uint64_t)uv_os_getpid() << 32,
     };

@@ -44,7 +44,8 @@ void client_deliver(struct client *c, const struct session_reply *reply)
     client_done *done = (client_done *)reply->tag.call;
     if (!done)
         return;
-    struct client_reply told = {.err = reply->err, .zxid = reply->zxid, .body = reply->body};
+    struct client_reply told = {
+        .err = reply->err, .zxid = reply->zxid, .body = reply->body, .too_long = reply->too_long};
     if (reply->op == ZK_OP_multi && reply->err == 0)
         told.err = request_multi_error(reply->body);
     else if (c->chroot.len > 0 && reply->err == 0 && begins_with_path(reply->op))

@@ -149,7 +149,7 @@ void session_connected(struct session *s, int64_t now_ms)
 {
     set_phase(s, SESSION_HANDSHAKE);
     buf_reset(&s->in);
-    s->in_used = 0;
+    s->in_used = s->skip = 0;
     s->last_recv = s->last_send = now_ms;
     session_write_connect(s);
 }
@@ -227,6 +227,9 @@ void session_init(struct session *s, const struct session_config *config)
     s->timeout_ms = config->timeout_ms;
     if (s->config.request_timeout_ms == 0)
         s->config.request_timeout_ms = config->timeout_ms;
+    if (s->config.reply_max == 0)
+        s->config.reply_max = SESSION_REPLY_DEFAULT;
+    ensure(s->config.reply_max >= SESSION_REPLY_MIN && s->config.reply_max <= SESSION_FRAME_MAX);
     s->order = mem_alloc(config->n_hosts * sizeof(*s->order));
     for (unsigned i = 0; i < config->n_hosts; i++) {
         unsigned j = (unsigned)rng_below(&s->rng, i + 1);

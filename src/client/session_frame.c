@@ -2,12 +2,14 @@
 /* Frames on the wire: a 32-bit length, then the bytes.
  *
  * Frames are taken out of the received bytes in place; only one that has not arrived whole is
- * copied. What breaks a rule of the protocol ends the connection, since nothing behind it
+ * copied. Of one that is too long the reply's header is taken, and what follows is skipped piece by
+ * piece. What breaks a rule of the protocol ends the connection, since nothing behind it
  * can be trusted. */
 #include "session_impl.h"
 
 enum {
     FRAME_HEAD = 4,
+    REPLY_HEAD = 16, /* struct zk_reply_header */
 };
 
 size_t session_frame_begin(struct buf *b, int32_t xid, int32_t op)
@@ -82,8 +84,9 @@ static void take_event(struct session *s, int64_t now_ms, struct jute_reader *r)
     session_add_effect(s, SESSION_TELL_EVENT)->event = event;
 }
 
+/* `too_long`: the bytes of a frame whose body is not taken, else 0. */
 static void take_reply(struct session *s, int64_t now_ms, const struct zk_reply_header *header,
-                       struct jute_reader *r)
+                       struct slice body, int32_t too_long)
 {
     const struct session_request *oldest = session_oldest(s);
     if (s->n_sent == 0) {
@@ -98,7 +101,7 @@ static void take_reply(struct session *s, int64_t now_ms, const struct zk_reply_
     /* A server's refusal may carry no zxid; ours never goes back. */
     s->last_zxid = MAX(s->last_zxid, header->zxid);
     const struct session_reply reply = {
-        .err = header->err, .zxid = header->zxid, .body = jute_read_rest(r)};
+        .err = header->err, .zxid = header->zxid, .body = body, .too_long = too_long};
     session_answer(s, &reply);
 }
 
@@ -119,7 +122,7 @@ static void take_packet(struct session *s, int64_t now_ms, struct slice frame)
             session_fail(s, now_ms, "watches could not be set again: %s",
                          zk_error_text(header.err));
     } else if (header.xid != ZK_XID_PING) {
-        take_reply(s, now_ms, &header, &r);
+        take_reply(s, now_ms, &header, jute_read_rest(&r), 0);
     }
 }
 
@@ -141,28 +144,70 @@ static void take_frame(struct session *s, int64_t now_ms, struct slice frame)
         take_packet(s, now_ms, frame);
 }
 
+/* The head of a frame of `len` bytes, which is longer than what is taken. Only the answer to a
+ * request can be that long without being nonsense. */
+static void take_long_frame(struct session *s, int64_t now_ms, struct slice head, int32_t len)
+{
+    struct jute_reader r = jute_reader_of(head);
+    struct zk_reply_header header;
+    zk_reply_header_read(&r, &header);
+    s->skip = (size_t)len - REPLY_HEAD;
+    if (s->phase == SESSION_CLOSING)
+        take_goodbye(s, head);
+    else if (header.xid < 0)
+        session_fail(s, now_ms, "frame of %d bytes that is no reply", len);
+    else
+        take_reply(s, now_ms, &header, SLICE_EMPTY, len);
+}
+
+static void refuse_length(struct session *s, int64_t now_ms, int32_t len)
+{
+    if (s->phase == SESSION_CLOSING)
+        session_closed(s);
+    else
+        session_fail(s, now_ms, "frame of %d bytes", len);
+}
+
 static bool is_receiving(const struct session *s)
 {
     return session_is_online(s) || s->phase == SESSION_HANDSHAKE || s->phase == SESSION_CLOSING;
 }
 
-/* Returns how many bytes were taken. */
-static size_t take_frames(struct session *s, int64_t now_ms, struct slice bytes)
+/* Take what `bytes` begin with: how many were taken, 0 if more have to come first. */
+static size_t take_next(struct session *s, int64_t now_ms, struct slice bytes)
 {
-    size_t pos = 0, size = slice_size(bytes);
-    while (is_receiving(s) && size - pos >= FRAME_HEAD) {
-        int32_t len = (int32_t)be32_get(bytes.data + pos);
-        if (len < 0 || len > SESSION_FRAME_MAX) {
-            if (s->phase == SESSION_CLOSING)
-                session_closed(s);
-            else
-                session_fail(s, now_ms, "frame of %d bytes", len);
-            break;
-        }
-        if (size - pos - FRAME_HEAD < (size_t)len)
-            break;
-        take_frame(s, now_ms, slice_of(bytes.data + pos + FRAME_HEAD, (size_t)len));
-        pos += FRAME_HEAD + (size_t)len;
+    size_t size = slice_size(bytes);
+    if (s->skip > 0) {
+        size_t skipped = MIN(s->skip, size);
+        s->skip -= skipped;
+        return skipped;
+    }
+    if (size < FRAME_HEAD)
+        return 0;
+    int32_t len = (int32_t)be32_get(bytes.data);
+    bool too_long = len > s->config.reply_max;
+    if (len < 0 || len > SESSION_FRAME_MAX || (too_long && s->phase == SESSION_HANDSHAKE)) {
+        refuse_length(s, now_ms, len);
+        return 0;
+    }
+    size_t wanted = too_long ? REPLY_HEAD : (size_t)len;
+    if (size - FRAME_HEAD < wanted)
+        return 0;
+    struct slice frame = slice_of(bytes.data + FRAME_HEAD, wanted);
+    if (too_long)
+        take_long_frame(s, now_ms, frame, len);
+    else
+        take_frame(s, now_ms, frame);
+    return FRAME_HEAD + wanted;
+}
+
+/* Returns how many bytes were taken. */
+static size_t take_all(struct session *s, int64_t now_ms, struct slice bytes)
+{
+    size_t pos = 0, taken = 1;
+    while (is_receiving(s) && taken > 0) {
+        taken = take_next(s, now_ms, slice_of(bytes.data + pos, slice_size(bytes) - pos));
+        pos += taken;
     }
     return pos;
 }
@@ -173,11 +218,11 @@ void session_received(struct session *s, int64_t now_ms, struct slice bytes)
     buf_consume(&s->in, s->in_used);
     s->in_used = 0;
     if (s->in.len == 0) {
-        size_t taken = take_frames(s, now_ms, bytes);
+        size_t taken = take_all(s, now_ms, bytes);
         buf_append(&s->in, bytes.data + taken, slice_size(bytes) - taken);
     } else {
         buf_append(&s->in, bytes.data, slice_size(bytes));
-        s->in_used = take_frames(s, now_ms, buf_slice(&s->in));
+        s->in_used = take_all(s, now_ms, buf_slice(&s->in));
     }
 }
 

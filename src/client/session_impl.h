@@ -52,7 +52,8 @@ void session_write_connect(struct session *s);
 /* session_request.c */
 const struct session_request *session_oldest(const struct session *s);
 
-/* Answer the oldest request; `reply` has all but tag and op. */
+/* Answer the oldest request; `reply` has all but tag and op. Where it is too long, its err is still
+ * the server's. */
 void session_answer(struct session *s, const struct session_reply *reply);
 
 /* Answer the `count` oldest requests with an error of our own. */

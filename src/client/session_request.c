@@ -115,6 +115,10 @@ void session_answer(struct session *s, const struct session_reply *reply)
     told->op = r.op;
     if (reply->err != 0 && r.op != ZK_OP_multi)
         told->body = SLICE_EMPTY;
+    if (reply->err != 0)
+        told->too_long = 0;
+    else if (reply->too_long > 0)
+        told->err = ZK_REPLYTOOLONG;
 }
 
 void session_answer_error(struct session *s, size_t count, enum zk_error err)

@@ -45,6 +45,8 @@ static void note_effect(struct driver *d, const struct session_effect *fx)
         buf_printf(&d->said, "%s=%d ", (const char *)fx->reply.tag.arg, fx->reply.err);
         if (fx->reply.body.len > 0)
             buf_printf(&d->said, "'%.*s' ", SLICE_ARG(fx->reply.body));
+        if (fx->reply.too_long > 0)
+            buf_printf(&d->said, "(%d bytes) ", fx->reply.too_long);
         break;
     case SESSION_TELL_EVENT:
         buf_printf(&d->said, "event:%d%.*s ", fx->event.type, SLICE_ARG(fx->event.path));
@@ -201,7 +203,12 @@ static void open_with(struct driver *d, unsigned n_hosts, bool read_only_ok)
 {
     *d = (struct driver){.now_ms = 1000};
     const struct session_config config = {
-        .n_hosts = n_hosts, .timeout_ms = TIMEOUT_MS, .read_only_ok = read_only_ok, .seed = 42};
+        .n_hosts = n_hosts,
+        .timeout_ms = TIMEOUT_MS,
+        .reply_max = SESSION_REPLY_MIN,
+        .read_only_ok = read_only_ok,
+        .seed = 42,
+    };
     session_init(&d->session, &config);
     session_start(&d->session, d->now_ms);
     assert_string_equal(said(d), "connect");
@@ -671,6 +678,157 @@ static void closing_waits_for_the_server_but_not_longer_than_a_second(void **sta
     close_driver(&d);
 }
 
+/* ---- Long replies ---- */
+
+/* A reply whose frame has `size` bytes. */
+static void put_sized_reply(struct driver *d, int32_t xid, int32_t err, int32_t size)
+{
+    const struct zk_reply_header header = {.xid = xid, .zxid = 50, .err = err};
+    size_t start = frame_begin(d);
+    zk_reply_header_write(&d->bytes, &header);
+    size_t body = (size_t)size - (d->bytes.len - start);
+    memset(buf_extend(&d->bytes, body), 'x', body);
+    frame_end(d, start);
+}
+
+static void answer_sized(struct driver *d, int32_t xid, int32_t err, int32_t size)
+{
+    buf_reset(&d->bytes);
+    put_sized_reply(d, xid, err, size);
+    receive(d);
+}
+
+/* What the session says of d->bytes when they come piece by piece. It keeps none of them but what
+ * it needs of a head. */
+static const char *said_in_pieces(struct driver *d, size_t piece)
+{
+    static char all[4096];
+    all[0] = '\0';
+    for (size_t pos = 0; pos < d->bytes.len; pos += piece) {
+        size_t n = MIN(piece, d->bytes.len - pos);
+        session_received(&d->session, d->now_ms, slice_of(d->bytes.data + pos, n));
+        const char *text = said(d);
+        if (*text)
+            snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s ", text);
+        assert_in_range(d->session.in.len - d->session.in_used, 0, 64);
+    }
+    return all;
+}
+
+static void a_reply_that_is_too_long_fails_its_request_alone(void **state)
+{
+    (void)state;
+    static const size_t pieces[] = {1,  2,  3,  4,    5,     16,      19,
+                                    20, 21, 37, 1000, 65536, 1048597, 2 * SESSION_REPLY_MIN};
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+        struct driver d;
+        open_connected(&d);
+        ask(&d, ZK_OP_getChildren2, "/big", true, "big");
+        ask(&d, ZK_OP_getData, "/a", false, "a");
+        ask(&d, ZK_OP_exists, "/b", false, "b");
+        buf_reset(&d.bytes);
+        put_sized_reply(&d, 1, 0, SESSION_REPLY_MIN + 1);
+        put_event(&d, ZK_EVENT_DATA_CHANGED, "/c");
+        put_reply(&d, 2, 51, 0, "A");
+        put_reply(&d, 3, 52, 0, "B");
+        assert_string_equal(said_in_pieces(&d, pieces[i]),
+                            "big=-1000 (1048577 bytes) event:3/c a=0 'A' b=0 'B' ");
+        assert_int_equal(d.session.phase, SESSION_ESTABLISHED);
+        /* The server has set the watch. */
+        sent(&d);
+        lose(&d);
+        establish(&d);
+        assert_string_equal(sent(&d), "setWatches@52 child:/big");
+        close_driver(&d);
+    }
+}
+
+static void the_longest_reply_that_is_taken_is_told_whole(void **state)
+{
+    (void)state;
+    struct driver d;
+    struct session_effect fx;
+    open_connected(&d);
+    ask(&d, ZK_OP_getData, "/a", false, "a");
+    answer_sized(&d, 1, 0, SESSION_REPLY_MIN);
+    assert_true(session_next_effect(&d.session, &fx));
+    assert_int_equal(fx.reply.err, 0);
+    assert_int_equal(fx.reply.too_long, 0);
+    assert_int_equal(fx.reply.body.len, SESSION_REPLY_MIN - 16);
+    assert_string_equal(said(&d), "");
+    close_driver(&d);
+}
+
+static void a_refusal_that_is_too_long_stays_the_servers(void **state)
+{
+    (void)state;
+    struct driver d;
+    open_connected(&d);
+    ask(&d, ZK_OP_exists, "/a", true, "a");
+    answer_sized(&d, 1, ZK_NONODE, SESSION_REPLY_MIN + 1);
+    assert_string_equal(said(&d), "a=-101");
+    close_driver(&d);
+}
+
+/* Neither what is no reply nor a reply that was not due. */
+static void other_frames_that_are_too_long_end_the_connection(void **state)
+{
+    (void)state;
+    static const int32_t xids[] = {ZK_XID_WATCH, ZK_XID_PING, ZK_XID_AUTH, ZK_XID_SET_WATCHES, 2};
+    for (size_t i = 0; i < ARRAY_LEN(xids); i++) {
+        struct driver d;
+        open_connected(&d);
+        ask(&d, ZK_OP_exists, "/a", false, "a");
+        answer_sized(&d, xids[i], 0, SESSION_REPLY_MIN + 1);
+        assert_string_equal(said(&d), "note disconnect a=-4 connecting connect");
+        close_driver(&d);
+    }
+    struct driver d;
+    open_with(&d, 2, false);
+    session_connected(&d.session, d.now_ms);
+    answer_sized(&d, 0, 0, SESSION_REPLY_MIN + 1);
+    assert_string_equal(said(&d), "note disconnect connecting connect");
+    close_driver(&d);
+}
+
+static void a_connection_lost_in_a_long_reply_is_followed_by_a_whole_one(void **state)
+{
+    (void)state;
+    struct driver d;
+    open_connected(&d);
+    ask(&d, ZK_OP_getData, "/a", false, "a");
+    ask(&d, ZK_OP_getData, "/b", false, "b");
+    buf_reset(&d.bytes);
+    put_sized_reply(&d, 1, 0, SESSION_REPLY_MIN + 1);
+    session_received(&d.session, d.now_ms, slice_of(d.bytes.data, 1000));
+    assert_string_equal(said(&d), "a=-1000 (1048577 bytes)");
+    lose(&d);
+    assert_string_equal(said(&d), "b=-4 connecting connect");
+    establish(&d);
+    assert_string_equal(said(&d), "connected");
+    close_driver(&d);
+}
+
+static void the_servers_goodbye_may_follow_a_long_reply(void **state)
+{
+    (void)state;
+    struct driver d;
+    open_connected(&d);
+    ask(&d, ZK_OP_getData, "/a", false, "a");
+    ask(&d, ZK_OP_getData, "/b", false, "b");
+    buf_reset(&d.bytes);
+    put_sized_reply(&d, 1, 0, SESSION_REPLY_MIN + 1);
+    put_sized_reply(&d, 2, 0, SESSION_REPLY_MIN + 1);
+    put_reply(&d, 3, 51, 0, "");
+    session_received(&d.session, d.now_ms, slice_of(d.bytes.data, 1000));
+    assert_string_equal(said(&d), "a=-1000 (1048577 bytes)");
+    session_close(&d.session, d.now_ms);
+    assert_string_equal(said(&d), "b=-4");
+    session_received(&d.session, d.now_ms, slice_of(d.bytes.data + 1000, d.bytes.len - 1000));
+    assert_string_equal(said(&d), "disconnect closed");
+    close_driver(&d);
+}
+
 /* ---- Hostile bytes ---- */
 
 static void replies_out_of_order_end_the_connection(void **state)
@@ -844,6 +1002,12 @@ int main(void)
         cmocka_unit_test(auth_is_sent_first_on_each_connection),
         cmocka_unit_test(a_refused_auth_answers_all_and_is_final),
         cmocka_unit_test(closing_waits_for_the_server_but_not_longer_than_a_second),
+        cmocka_unit_test(a_reply_that_is_too_long_fails_its_request_alone),
+        cmocka_unit_test(the_longest_reply_that_is_taken_is_told_whole),
+        cmocka_unit_test(a_refusal_that_is_too_long_stays_the_servers),
+        cmocka_unit_test(other_frames_that_are_too_long_end_the_connection),
+        cmocka_unit_test(a_connection_lost_in_a_long_reply_is_followed_by_a_whole_one),
+        cmocka_unit_test(the_servers_goodbye_may_follow_a_long_reply),
         cmocka_unit_test(replies_out_of_order_end_the_connection),
         cmocka_unit_test(frames_of_impossible_length_end_the_connection),
         cmocka_unit_test(a_conversation_may_arrive_in_any_pieces),
