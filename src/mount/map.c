@@ -275,6 +275,8 @@ int map_errno(int32_t zk_err, bool writing)
         return EINVAL;
     case ZK_UNIMPLEMENTED:
         return EOPNOTSUPP;
+    case ZK_REPLYTOOLONG:
+        return writing ? EIO : EMSGSIZE;
     default:
         return EIO;
     }

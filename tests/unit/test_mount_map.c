@@ -142,6 +142,7 @@ static void errors_say_what_happened(void **state)
     assert_int_equal(map_errno(ZK_NOAUTH, true), EACCES);
     assert_int_equal(map_errno(ZK_BADVERSION, true), ESTALE);
     assert_int_equal(map_errno(ZK_QUOTAEXCEEDED, true), EDQUOT);
+    assert_int_equal(map_errno(ZK_REPLYTOOLONG, false), EMSGSIZE);
 }
 
 static void attributes_show_the_stat(void **state)
