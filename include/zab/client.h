@@ -58,6 +58,10 @@ const char *client_server(const struct client *c); /* "host:port", "" if none */
 /* Why there is no connection: what became of the last attempt, "" while there is one. */
 const char *client_problem(const struct client *c);
 
+/* A user's words for reply_max: bytes, or a number with K, M or G behind it. -EINVAL: not one from
+ * 1M to 1G. */
+int client_parse_reply_max(const char *text, int32_t *reply_max);
+
 /* A host list taken apart; the port is always there, an IPv6 address keeps its brackets. */
 struct client_hosts {
     char **host_port;

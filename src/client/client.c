@@ -190,6 +190,21 @@ static void on_check(uv_check_t *handle)
 
 /* ---- Beginning and end ---- */
 
+int client_parse_reply_max(const char *text, int32_t *reply_max)
+{
+    static const char units[] = "KMG";
+    char *end;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+    if (errno != 0 || end == text || end[unit ? 1 : 0] != '\0' || n <= 0 ||
+        n > SESSION_FRAME_MAX >> shift || n << shift < SESSION_REPLY_MIN)
+        return -EINVAL;
+    *reply_max = (int32_t)(n << shift);
+    return 0;
+}
+
 static void init_handles(struct client *c)
 {
     uv_timer_init(c->loop, &c->timer);

@@ -48,6 +48,42 @@ static void bad_host_lists_are_refused_with_a_reason(void **state)
     }
 }
 
+static void sizes_of_answers_have_units_and_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int32_t bytes; /* 0: refused */
+    } cases[] = {
+        {"1048576", 1 << 20},
+        {"1024K", 1 << 20},
+        {"1M", 1 << 20},
+        {"16M", 16 << 20},
+        {"1024M", 1 << 30},
+        {"1G", 1 << 30},
+        {"", 0},
+        {"M", 0},
+        {"0", 0},
+        {"-1M", 0},
+        {"1048575", 0},
+        {"1073741825", 0},
+        {"1025M", 0},
+        {"2G", 0},
+        {"16MB", 0},
+        {"16m", 0},
+        {"16 M", 0},
+        {"0x100000", 0},
+        {"1048576\n", 0},
+        {"99999999999999999999", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int32_t bytes = 0;
+        int rc = client_parse_reply_max(cases[i].text, &bytes);
+        assert_int_equal(rc == 0, cases[i].bytes > 0);
+        assert_int_equal(bytes, cases[i].bytes);
+    }
+}
+
 static void put_multi_header(struct buf *b, int32_t type, bool done, int32_t err)
 {
     const struct zk_multi_header header = {.type = type, .done = done, .err = err};
@@ -116,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(host_lists_are_taken_apart),
         cmocka_unit_test(bad_host_lists_are_refused_with_a_reason),
+        cmocka_unit_test(sizes_of_answers_have_units_and_limits),
         cmocka_unit_test(results_of_a_multi_come_one_by_one),
         cmocka_unit_test(results_cut_short_end_early_and_say_so),
     };
