@@ -20,6 +20,7 @@ enum cli_exit {
     CLI_BAD_VERSION = 5,
     CLI_NOT_EMPTY = 6,
     CLI_NO_PERMISSION = 7,
+    CLI_TOO_LONG = 8,
     CLI_NO_CONNECTION = 10,
 };
 
@@ -45,6 +46,7 @@ struct cli {
     const struct command *command; /* that is running */
     const char *servers;
     int timeout_ms;
+    int32_t max_reply; /* bytes of the longest answer taken */
     bool json;
     char **auths;
     size_t n_auths;
@@ -52,6 +54,7 @@ struct cli {
     struct tls_context *tls_context; /* NULL: plain connections */
     uv_loop_t loop;
     struct client *client; /* NULL before the first request */
+    int32_t too_long;      /* bytes of the last answer that was longer */
     void (*on_event)(struct cli *cli, const struct zk_watcher_event *event);
     void (*on_state)(struct cli *cli, enum client_state state);
     bool stop; /* a signal came, or a command has seen enough */
@@ -94,6 +97,7 @@ const struct command *cli_find_command(const char *name);
 struct cli_call {
     bool done;
     int32_t err;
+    int32_t too_long;
     struct buf body;
 };
 
@@ -169,7 +173,8 @@ struct cli_walk {
     struct cli_walk_node *nodes;
     size_t n, cap;
     size_t n_asked, n_answered;
-    int32_t err; /* of the connection: the walk is not complete */
+    int32_t err;   /* the walk is not complete, */
+    size_t failed; /* since this node could not be listed */
 };
 
 struct cli_walk_node {

@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void on_event(void *arg, const struct zk_watcher_event *event)
@@ -34,6 +35,7 @@ struct client *cli_client(struct cli *cli)
     const struct client_config config = {.hosts = cli->servers,
                                          .timeout_ms = cli->timeout_ms,
                                          .request_timeout_ms = cli->timeout_ms,
+                                         .reply_max = cli->max_reply,
                                          .tls = cli->tls_context,
                                          .on_state = on_state,
                                          .on_event = on_event,
@@ -70,6 +72,7 @@ void cli_call_done(void *arg, const struct client_reply *reply)
     struct cli_call *call = arg;
     call->done = true;
     call->err = reply->err;
+    call->too_long = reply->too_long;
     buf_append(&call->body, reply->body.data, slice_size(reply->body));
 }
 
@@ -83,6 +86,8 @@ int32_t cli_wait(struct cli *cli, struct cli_call *call)
 {
     while (!call->done)
         uv_run(&cli->loop, UV_RUN_ONCE);
+    if (call->err == ZK_REPLYTOOLONG)
+        cli->too_long = call->too_long;
     return call->err;
 }
 
@@ -131,6 +136,7 @@ static const struct {
     {ZK_NOAUTH, CLI_NO_PERMISSION, "zabctl --auth authenticates, zabctl acl shows who may"},
     {ZK_AUTHFAILED, CLI_NO_PERMISSION,
      "the server rejected --auth: wrong scheme, or not of the form digest:USER:PASSWORD"},
+    {ZK_REPLYTOOLONG, CLI_TOO_LONG, NULL},
     {ZK_OPERATIONTIMEOUT, CLI_NO_CONNECTION, NULL},
     {ZK_CONNECTIONLOSS, CLI_NO_CONNECTION,
      "the change may or may not have been made; check before you repeat it"},
@@ -138,6 +144,17 @@ static const struct {
     {ZK_UNIMPLEMENTED, CLI_FAILED,
      "the server does not support it; TTL nodes need extendedTypesEnabled=yes there"},
 };
+
+static const char *too_long_text(const struct cli *cli)
+{
+    static char text[128];
+    const int32_t mib = 1 << 20;
+    snprintf(text, sizeof(text),
+             "it has %.1f MiB, the limit is %.1f MiB; zabctl --max-reply=%dM takes it",
+             (double)cli->too_long / mib, (double)cli->max_reply / mib,
+             (cli->too_long + mib - 1) / mib);
+    return text;
+}
 
 int cli_fail_with(struct cli *cli, struct slice path, int32_t err, const char *remedy)
 {
@@ -148,6 +165,8 @@ int cli_fail_with(struct cli *cli, struct slice path, int32_t err, const char *r
             remedy = remedy ? remedy : errors[i].remedy;
         }
     }
+    if (err == ZK_REPLYTOOLONG)
+        remedy = too_long_text(cli);
     if (err == ZK_OPERATIONTIMEOUT)
         cli_error("no connection to %s within %d s: %s", cli->servers, cli->timeout_ms / 1000,
                   client_problem(cli->client));

@@ -21,6 +21,7 @@ static const struct {
     {CLI_BAD_VERSION, "version conflict"},
     {CLI_NOT_EMPTY, "the node has children"},
     {CLI_NO_PERMISSION, "permission denied, or authentication refused"},
+    {CLI_TOO_LONG, "the answer is longer than this client takes"},
     {CLI_NO_CONNECTION, "no connection within the time limit, or it was lost"},
 };
 

@@ -32,13 +32,22 @@ static char *child_path(const char *parent, struct slice name)
     return (char *)b.data;
 }
 
+/* The first reason counts. */
+static void give_up(struct cli_walk *walk, size_t i, int32_t err)
+{
+    if (walk->err != 0)
+        return;
+    walk->err = err;
+    walk->failed = i;
+}
+
 static void add_children(struct cli_walk *walk, size_t i, struct slice body)
 {
     struct jute_reader r = jute_reader_of(body);
     struct zk_get_children2_response response;
     zk_get_children2_response_read(&r, &response);
     if (!jute_ok(&r)) {
-        walk->err = ZK_MARSHALLINGERROR;
+        give_up(walk, i, ZK_MARSHALLINGERROR);
         return;
     }
     walk->nodes[i].stat = response.stat;
@@ -57,10 +66,12 @@ static void on_children(void *arg, const struct client_reply *reply)
     struct cli_walk *walk = arg;
     size_t i = walk->n_answered++;
     walk->nodes[i].err = reply->err;
+    if (walk->err == 0 && reply->err == ZK_REPLYTOOLONG)
+        walk->cli->too_long = reply->too_long;
     if (reply->err == 0)
         add_children(walk, i, reply->body);
     else if (i == 0 || (reply->err != ZK_NONODE && reply->err != ZK_NOAUTH))
-        walk->err = reply->err;
+        give_up(walk, i, reply->err);
 }
 
 int cli_walk(struct cli *cli, struct slice path, struct cli_walk *walk)
@@ -74,7 +85,7 @@ int cli_walk(struct cli *cli, struct slice path, struct cli_walk *walk)
             client_children(c, cli_walk_path(walk, walk->n_asked++), false, on_children, walk);
         uv_run(&cli->loop, UV_RUN_ONCE);
     }
-    return walk->err == 0 ? 0 : cli_fail(cli, path, walk->err);
+    return walk->err == 0 ? 0 : cli_fail(cli, cli_walk_path(walk, walk->failed), walk->err);
 }
 
 void cli_walk_close(struct cli_walk *walk)

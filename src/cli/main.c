@@ -17,6 +17,7 @@ enum {
     OPT_TLS_CERT,
     OPT_TLS_KEY,
     OPT_TLS_ANY_HOST,
+    OPT_MAX_REPLY,
     OPT_JSON,
     OPT_HELP,
     OPT_VERSION,
@@ -51,6 +52,9 @@ const struct cli_option cli_options[] = {
     {OPT_TLS_ANY_HOST, "tls-any-host", NULL,
      "Do not check that the server's certificate names the host you connect to (insecure: any "
      "server certified by that CA is accepted)."},
+    {OPT_MAX_REPLY, "max-reply", "SIZE",
+     "Take answers of up to SIZE bytes, 1M to 1G (4M). The list of a node with more than about "
+     "50,000 children may be longer; a command that needs it fails and says how long it is."},
     {OPT_JSON, "json", NULL, "Print JSON. Also accepted after the command."},
     {OPT_HELP, "help", NULL, "Print help; after a command, help for that command."},
     {OPT_VERSION, "version", NULL, "Print the version."},
@@ -75,6 +79,14 @@ static int set_timeout(struct cli *cli, const char *value)
     if (rc == 0)
         cli->timeout_ms = (int)seconds * 1000;
     return rc;
+}
+
+static int set_max_reply(struct cli *cli, const char *value)
+{
+    if (client_parse_reply_max(value, &cli->max_reply) == 0)
+        return 0;
+    cli_error("--max-reply '%s': must be a size from 1M to 1G, such as 16M", value);
+    return CLI_USAGE;
 }
 
 /* -1: go on with the command; else the exit code. */
@@ -103,6 +115,9 @@ static int parse_globals(struct cli *cli, int argc, char **argv)
             break;
         case OPT_TLS_ANY_HOST:
             cli->tls.any_host = true;
+            break;
+        case OPT_MAX_REPLY:
+            rc = set_max_reply(cli, optarg);
             break;
         case OPT_JSON:
             cli->json = true;
@@ -185,6 +200,7 @@ int main(int argc, char **argv)
     const char *servers = environment("ZABCTL_SERVERS");
     struct cli cli = {.servers = servers ? servers : "127.0.0.1:2181",
                       .timeout_ms = TIMEOUT_DEFAULT_S * 1000,
+                      .max_reply = SESSION_REPLY_DEFAULT,
                       .tls = {.prefix = "--tls-",
                               .ca = environment("ZABCTL_TLS_CA"),
                               .cert = environment("ZABCTL_TLS_CERT"),

@@ -65,6 +65,42 @@ contains() {
     assert_output --partial "larger than a server takes"
 }
 
+@test "a list that is too long is refused with its size, and taken with --max-reply" {
+    local words node pid
+    zabctl create -p /some/big
+    # 70,000 names of 60 bytes: 70,000 times 64 bytes are 4.3 MiB.
+    ROOT=/t$BATS_TEST_NUMBER py <<'END'
+from zk import *
+zk = connect()
+pending = []
+for first in range(0, 70000, 1000):
+    t = zk.transaction()
+    for i in range(first, first + 1000):
+        t.create(f"{ROOT}/some/big/{i:060}")
+    pending.append(t.commit_async())
+for answer in pending:
+    assert len(answer.get(30)) == 1000
+END
+    background zabctl watch -r / >"$DIR/out" 2>"$DIR/err"
+    pid=$BACKGROUND_PID
+    for words in "ls /some/big" "ls -l /some/big" "ls -R /" "tree /some" "rm -r /some"; do
+        # shellcheck disable=SC2086
+        run -8 zabctl $words
+        assert_output "zabctl: /some/big: the answer is longer than this client takes (it has 4.3 MiB, \
+the limit is 4.0 MiB; zabctl --max-reply=5M takes it)"
+    done
+    run -0 zabctl ls /some
+    [ "$(zabctl --max-reply=5M ls /some/big | wc -l)" = 70000 ]
+    run -0 bash -c 'zabctl --max-reply=5M tree / | tail -1'
+    assert_output "70003 nodes, 0 bytes, 0 ephemeral"
+    zabctl --max-reply 16M rm -r /some
+    run -0 zabctl ls /
+    assert_output ""
+    wait_for 5 contains "$DIR/out" "deleted /some"
+    end_process "$pid" TERM
+    [ ! -s "$DIR/err" ]
+}
+
 @test "each kind of failure has its exit status and says what to do" {
     zabctl create -p /a/b
     run -3 zabctl get /none
@@ -96,6 +132,8 @@ contains() {
     assert_output --partial "-v 'x'"
     run -2 zabctl -t 0 ls
     assert_output --partial "-t '0'"
+    run -2 zabctl --max-reply 3T ls
+    assert_output --partial "--max-reply '3T'"
     run -2 zabctl --auth nocolon ls
     assert_output --partial "'nocolon'"
     run -2 zabctl -s host:99999 ls
