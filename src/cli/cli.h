@@ -136,6 +136,10 @@ int cli_fail(struct cli *cli, struct slice path, int32_t err);
 /* The same with a remedy of the command's own. */
 int cli_fail_with(struct cli *cli, struct slice path, int32_t err, const char *remedy);
 
+/* The same for a request that changes something: where the connection was lost, nobody knows
+ * whether it did. */
+int cli_fail_change(struct cli *cli, struct slice path, int32_t err);
+
 /* ---- cli_output.c ---- */
 
 void cli_error(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -138,8 +138,7 @@ static const struct {
      "the server rejected --auth: wrong scheme, or not of the form digest:USER:PASSWORD"},
     {ZK_REPLYTOOLONG, CLI_TOO_LONG, NULL},
     {ZK_OPERATIONTIMEOUT, CLI_NO_CONNECTION, NULL},
-    {ZK_CONNECTIONLOSS, CLI_NO_CONNECTION,
-     "the change may or may not have been made; check before you repeat it"},
+    {ZK_CONNECTIONLOSS, CLI_NO_CONNECTION, NULL},
     {ZK_SESSIONEXPIRED, CLI_NO_CONNECTION, NULL},
     {ZK_UNIMPLEMENTED, CLI_FAILED,
      "the server does not support it; TTL nodes need extendedTypesEnabled=yes there"},
@@ -179,4 +178,12 @@ int cli_fail_with(struct cli *cli, struct slice path, int32_t err, const char *r
 int cli_fail(struct cli *cli, struct slice path, int32_t err)
 {
     return cli_fail_with(cli, path, err, NULL);
+}
+
+int cli_fail_change(struct cli *cli, struct slice path, int32_t err)
+{
+    const char *remedy = NULL;
+    if (err == ZK_CONNECTIONLOSS)
+        remedy = "the change may or may not have been made; check before you repeat it";
+    return cli_fail_with(cli, path, err, remedy);
 }

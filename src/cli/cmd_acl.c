@@ -77,7 +77,7 @@ static int set_acl(struct cli *cli, struct slice path, char **texts, int n, int3
     const struct jute_vector acls = jute_vector_built(&vb);
     client_set_acl(cli_client(cli), path, &acls, version, cli_call_done, &call);
     if (cli_wait(cli, &call) != 0)
-        rc = cli_fail(cli, path, call.err);
+        rc = cli_fail_change(cli, path, call.err);
 out:
     buf_close(&call.body);
     buf_close(&b);

@@ -92,7 +92,7 @@ static int create_parents(struct cli *cli, struct slice path)
         client_create(cli_client(cli), parent, SLICE_NULL, NULL, ZK_PERSISTENT, 0, cli_call_done,
                       &call);
         if (cli_wait(cli, &call) != 0 && call.err != ZK_NODEEXISTS)
-            rc = cli_fail(cli, parent, call.err);
+            rc = cli_fail_change(cli, parent, call.err);
     }
     buf_close(&call.body);
     return rc;
@@ -137,8 +137,9 @@ static int create(struct cli *cli, const struct request *rq)
     client_create(cli_client(cli), rq->path, data, NULL, mode_of(rq), rq->ttl_ms, cli_call_done,
                   &call);
     if (cli_wait_record(cli, &call, create2_response, &response) != 0) {
-        rc = cli_fail_with(cli, rq->path, call.err,
-                           call.err == ZK_NONODE ? "its parent is missing; -p creates it" : NULL);
+        rc = call.err == ZK_NONODE
+                 ? cli_fail_with(cli, rq->path, call.err, "its parent is missing; -p creates it")
+                 : cli_fail_change(cli, rq->path, call.err);
     } else {
         print_created(cli, rq, response.path);
         if (rq->ephemeral)

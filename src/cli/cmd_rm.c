@@ -26,7 +26,7 @@ static int remove_one(struct cli *cli, struct slice path, int32_t version, bool 
     client_delete(cli_client(cli), path, version, cli_call_done, &call);
     int32_t err = cli_wait(cli, &call);
     buf_close(&call.body);
-    return err == 0 || (force && err == ZK_NONODE) ? 0 : cli_fail(cli, path, err);
+    return err == 0 || (force && err == ZK_NONODE) ? 0 : cli_fail_change(cli, path, err);
 }
 
 /* Which of the operations of a multi failed. */
@@ -57,7 +57,7 @@ static int remove_batch(struct cli_walk *walk, size_t first, size_t end)
     if (err == 0)
         return 0;
     if (err != ZK_NONODE && err != ZK_NOTEMPTY)
-        return cli_fail(cli, cli_walk_path(walk, failed), err);
+        return cli_fail_change(cli, cli_walk_path(walk, failed), err);
     int rc = 0;
     for (size_t i = end; i > first && rc == 0; i--)
         rc = remove_one(cli, cli_walk_path(walk, i - 1), -1, true);

@@ -15,7 +15,7 @@ static int set_data(struct cli *cli, struct slice path, struct slice data, int32
     int rc = 0;
     client_set(cli_client(cli), path, data, version, cli_call_done, &call);
     if (cli_wait_record(cli, &call, stat, &stat) != 0)
-        rc = cli_fail(cli, path, call.err);
+        rc = cli_fail_change(cli, path, call.err);
     else if (cli->json)
         cli_json_print(cli_json_stat(&stat));
     buf_close(&call.body);

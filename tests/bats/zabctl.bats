@@ -122,6 +122,35 @@ the limit is 4.0 MiB; zabctl --max-reply=5M takes it)"
     assert_output --partial "within 1 s: connection refused"
 }
 
+@test "a lost connection leaves a change in doubt, and no read" {
+    py <<'END'
+import subprocess
+from zk import *
+
+server = socket.create_server(("127.0.0.1", 0))
+
+def serve():
+    """Give each client a session, and leave at its first request."""
+    while True:
+        connection, _ = server.accept()
+        connection.recv(1000)
+        connection.sendall(struct.pack(">iiiq", 36, 0, 10000, 1) + text(bytes(16)))
+        connection.recv(1000)
+        connection.close()
+
+threading.Thread(target=serve, daemon=True).start()
+READS = "get /a", "ls /a", "tree /a", "stat /a", "acl /a", "sync /a", "rm -r /a"
+CHANGES = "set /a x", "create /a", "create -p /a/b", "rm /a", "acl /a world:anyone:r"
+for words in READS + CHANGES:
+    said = "zabctl: /a: connection lost"
+    if words in CHANGES:
+        said += " (the change may or may not have been made; check before you repeat it)"
+    ended = subprocess.run(["zabctl", "-s", f"127.0.0.1:{server.getsockname()[1]}", *words.split()],
+                           capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (10, said + "\n"), (words, ended)
+END
+}
+
 @test "wrong usage names the option and the value" {
     run -2 zabctl
     run -2 zabctl frobnicate
