@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "zab/disk_mem.h"
+#include "zab/session.h"
 
 static const char *from, *to;
 
@@ -103,6 +104,29 @@ static void append_server_frame(void *arg, const struct buf *frame)
     append_piece(b, frame);
 }
 
+/* A session, and the head of a reply that is longer than what it takes, with some of its body. */
+static void write_long_reply(struct buf *b)
+{
+    const struct zk_connect_response session = {
+        .timeout = 6000, .session_id = 1, .password = slice_str("0123456789abcdef")};
+    const struct zk_reply_header header = {.xid = 1};
+    struct buf piece = {0};
+    append_byte(b, 0);
+    append_byte(b, FUZZ_STEP(FUZZ_SESSION_CONNECTED, 0));
+    zk_connect_response_write(&piece, &session);
+    append_byte(b, FUZZ_STEP(FUZZ_SESSION_FRAME, 0));
+    append_piece(b, &piece);
+    append_byte(b, FUZZ_STEP(FUZZ_SESSION_REQUEST, 0));
+    buf_reset(&piece);
+    jute_write_int(&piece, SESSION_REPLY_DEFAULT + 1);
+    zk_reply_header_write(&piece, &header);
+    jute_write_long(&piece, 0);
+    append_byte(b, FUZZ_STEP(FUZZ_SESSION_BYTES, 0));
+    append_piece(b, &piece);
+    write_seed("session", "long", b);
+    buf_close(&piece);
+}
+
 /* A record of the given kind for each frame; the fuzzer finds out the right one. */
 static void write_record(void *arg, const struct buf *frame)
 {
@@ -128,6 +152,7 @@ static void write_conversation(struct buf *b)
     append_byte(b, FUZZ_STEP(FUZZ_SESSION_CONNECTED, 0));
     read_hex("server.hex", append_server_frame, b);
     write_seed("session", "server", b);
+    write_long_reply(b);
     read_hex("client.hex", write_record, &n_frames);
     read_hex("server.hex", write_record, &n_frames);
     append_byte(b, 0);
