@@ -32,8 +32,9 @@ struct client_config {
     bool read_only_ok;       /* be content with a server without a quorum, while looking for one */
     struct tls_context *tls; /* connections speak TLS, by these rules; NULL: plain. Outlives it */
     void (*on_state)(void *arg, enum client_state state); /* may be NULL */
-    /* A watch fired. The path is below the chroot and valid during the call. May be NULL. */
-    void (*on_event)(void *arg, const struct zk_watcher_event *event);
+    /* A watch fired, by the transaction `zxid` (-1: before 3.9 ZooKeeper does not say). The path is
+     * below the chroot and valid during the call. May be NULL. */
+    void (*on_event)(void *arg, const struct zk_watcher_event *event, int64_t zxid);
     void *arg;
 };
 

@@ -151,7 +151,10 @@ struct mount_event {
             int64_t zxid;
             struct slice body;
         } answer;
-        struct zk_watcher_event watch; /* its path below the chroot */
+        struct {
+            struct zk_watcher_event event; /* its path below the chroot */
+            int64_t zxid;                  /* -1: the server does not say */
+        } watch;
         struct mount_session session;
         int rc; /* INJECTED: 0 or a negative errno */
         struct {

@@ -95,7 +95,10 @@ struct session_effect {
         unsigned host;
         enum client_state state;
         struct session_reply reply;
-        struct zk_watcher_event event;
+        struct {
+            struct zk_watcher_event event;
+            int64_t event_zxid; /* of its transaction; -1: the server does not say */
+        };
         const char *note;
     };
 };

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void on_event(void *arg, const struct zk_watcher_event *event)
+static void on_event(void *arg, const struct zk_watcher_event *event, int64_t zxid)
 {
+    (void)zxid;
     struct cli *cli = arg;
     if (cli->on_event)
         cli->on_event(cli, event);

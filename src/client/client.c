@@ -78,13 +78,13 @@ static void tell_state(struct client *c, enum client_state state)
         close_handles(c);
 }
 
-static void tell_event(struct client *c, struct zk_watcher_event event)
+static void tell_event(struct client *c, struct zk_watcher_event event, int64_t zxid)
 {
     if (!client_strip_chroot(c, &event.path))
         log_warn("%s: watch event for %.*s, which is not below the chroot", c->server,
                  SLICE_ARG(event.path));
     else if (c->config.on_event)
-        c->config.on_event(c->config.arg, &event);
+        c->config.on_event(c->config.arg, &event, zxid);
 }
 
 static void perform(struct client *c, const struct session_effect *fx)
@@ -106,7 +106,7 @@ static void perform(struct client *c, const struct session_effect *fx)
         client_deliver(c, &fx->reply);
         break;
     case SESSION_TELL_EVENT:
-        tell_event(c, fx->event);
+        tell_event(c, fx->event, fx->event_zxid);
         break;
     case SESSION_TELL_NOTE:
         report_problem(c, LOG_LEVEL_WARN, fx->note);

@@ -72,7 +72,7 @@ static void take_connect_response(struct session *s, int64_t now_ms, struct slic
     session_established(s, now_ms, read_only);
 }
 
-static void take_event(struct session *s, int64_t now_ms, struct jute_reader *r)
+static void take_event(struct session *s, int64_t now_ms, int64_t zxid, struct jute_reader *r)
 {
     struct zk_watcher_event event;
     zk_watcher_event_read(r, &event);
@@ -81,7 +81,9 @@ static void take_event(struct session *s, int64_t now_ms, struct jute_reader *r)
         return;
     }
     session_watch_fired(s, &event);
-    session_add_effect(s, SESSION_TELL_EVENT)->event = event;
+    struct session_effect *fx = session_add_effect(s, SESSION_TELL_EVENT);
+    fx->event = event;
+    fx->event_zxid = zxid;
 }
 
 /* `too_long`: the bytes of a frame whose body is not taken, else 0. */
@@ -113,7 +115,7 @@ static void take_packet(struct session *s, int64_t now_ms, struct slice frame)
     if (!jute_ok(&r)) {
         session_fail(s, now_ms, "packet of %d bytes, too short for a reply", frame.len);
     } else if (header.xid == ZK_XID_WATCH) {
-        take_event(s, now_ms, &r);
+        take_event(s, now_ms, header.zxid, &r);
     } else if (header.xid == ZK_XID_AUTH) {
         if (header.err != 0)
             session_auth_refused(s);

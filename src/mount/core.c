@@ -212,7 +212,7 @@ void mount_step(struct mount *m, const struct mount_event *event, struct mount_e
                      &(struct answer){event->answer.err, event->answer.zxid, event->answer.body});
         break;
     case MOUNT_WATCH_FIRED:
-        watch_event(m, &event->watch);
+        watch_event(m, &event->watch.event, event->watch.zxid);
         break;
     case MOUNT_SESSION:
         session_changed(m, &event->session);
@@ -263,6 +263,7 @@ void mount_add_identity(struct mount *m, struct slice scheme, struct slice id)
 void mount_close(struct mount *m)
 {
     inject_close(m);
+    round_close(m);
     ask_close(m);
     hmap_close(&m->handles);
     nodes_close(&m->nodes);

@@ -43,7 +43,7 @@ struct mount {
     uint64_t next_look;
 
     struct list dirty; /* nodes that the next round compares */
-    bool round_active;
+    struct round *round;
     int64_t round_at; /* INT64_MAX: none is planned */
     int64_t draft_at;
 
@@ -160,7 +160,7 @@ void know_dirty_list(struct mount *m, struct node *dir);
 void watch_apply(struct mount *m, struct node *n);
 void watch_drop(struct mount *m, struct node *n);
 void watch_set(struct mount *m, struct node *n, enum node_watch want);
-void watch_event(struct mount *m, const struct zk_watcher_event *event);
+void watch_event(struct mount *m, const struct zk_watcher_event *event, int64_t zxid);
 
 /* The kernel holds it, or does not any more. */
 void watch_forget(struct mount *m, struct node *n, uint64_t lookups);
@@ -260,6 +260,7 @@ void movedir_start(struct mount *m, struct node *from, struct slice to_path, boo
 void round_schedule(struct mount *m);
 void round_begin(struct mount *m);
 void round_everything(struct mount *m); /* after an outage */
+void round_close(struct mount *m);
 
 /* ---- inject.c: the events that the injector's system calls raise, one at a time ---- */
 

@@ -102,6 +102,7 @@ struct node {
     bool dirty_list;
     uint64_t changed_in; /* the round before whose end its children changed last */
     bool after_change;   /* its directory had changed already when it was removed */
+    int64_t gone_zxid;   /* the transaction that removed it; 0 or less: not known */
 };
 
 struct nodes {
@@ -249,8 +250,9 @@ unsigned sync_changes(const struct node *n);
 /* They have been told. */
 void sync_told(struct node *n);
 
-/* Was `to` made from `from`, which is gone, in the transaction that removed it? */
-bool sync_is_rename(const struct node *from, const struct node *to);
+/* Was `to` made from `from`, which is gone, in the transaction that removed it? `maybe`: it may turn
+ * out so when the contents of both are known. */
+bool sync_is_rename(const struct node *from, const struct node *to, bool maybe);
 
 /* ---- Drafts: draft.c ---- */
 

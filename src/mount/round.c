@@ -2,7 +2,9 @@
 /* Rounds: what events or an outage have made doubtful is read again, all of it in flight together;
  * then it is compared with what the watchers know, and the difference goes to the injector.
  *
- * While the injector is behind, the next round waits, so that changes come together per node. */
+ * While the injector is behind, the next round waits, so that changes come together per node. A
+ * round is as large as the change that it is about: it goes on in slices, one a step, and requests
+ * are answered between them. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -11,33 +13,71 @@ enum {
     BACKLOG_MAX = 256,
     BACKLOG_RETRY_MS = 5,
     PASSES_MAX = 8,
+    SLICE = 512,         /* nodes that a step reads or tells of */
+    CANDIDATES_MAX = 64, /* that are looked at for one rename */
+};
+
+enum phase {
+    ROUND_READING,
+    ROUND_COMPARING, /* reading the contents of what may have been renamed */
+    ROUND_RENAMING,
+    ROUND_TELLING,
+};
+
+/* A node of the round. The indexes keep a round of many nodes from being quadratic. */
+struct member {
+    struct node *node;
+    size_t depth;
+    struct hmap_node by_name;   /* of its own */
+    struct hmap_node by_parent; /* when it was taken */
+    struct hmap_node by_state;  /* what a node that was renamed to it had */
 };
 
 struct round {
     struct mount *m;
-    struct node **nodes;
-    size_t n;
-    size_t waiting;
+    struct member **members;
+    size_t n, cap;
+    size_t at;      /* the next in this phase */
+    size_t waiting; /* for answers */
     unsigned passes;
-    bool compared; /* the contents of what may have been renamed */
+    enum phase phase;
+    struct hmap by_name, by_parent, by_state;
 };
 
 void round_schedule(struct mount *m)
 {
-    if (!m->round_active && !m->stopping)
+    if (!m->round && !m->stopping)
         m->round_at = MIN(m->round_at, m->now_ms);
+}
+
+static void go_on_soon(struct round *r)
+{
+    r->m->round_at = r->m->now_ms;
+}
+
+/* ---- The nodes ---- */
+
+static void add_member(struct round *r, struct node *n)
+{
+    struct member *b = mem_zalloc(sizeof(*b));
+    if (r->n == r->cap) {
+        r->cap = MAX(16, 2 * r->cap);
+        r->members = mem_realloc(r->members, r->cap * sizeof(*r->members));
+    }
+    r->members[r->n++] = b;
+    b->node = n; /* with the list's reference */
+    hmap_insert(&r->by_name, &b->by_name, hash_bytes(n->name, strlen(n->name), 0));
+    if (n->parent)
+        hmap_insert(&r->by_parent, &b->by_parent, hash_u64(n->parent->id));
 }
 
 static void take_dirty(struct round *r)
 {
     LIST_FOR_EACH_SAFE (n, &r->m->dirty, struct node, dirty) {
         list_remove(&n->dirty);
-        r->nodes = mem_realloc(r->nodes, (r->n + 1) * sizeof(*r->nodes));
-        r->nodes[r->n++] = n; /* with the list's reference */
+        add_member(r, n);
     }
 }
-
-/* ---- Telling ---- */
 
 static size_t depth(const struct node *n)
 {
@@ -50,16 +90,23 @@ static size_t depth(const struct node *n)
 /* What is gone first, from below; then what is there, from above, in the order of its making. */
 static int by_order(const void *pa, const void *pb)
 {
-    const struct node *a = *(struct node *const *)pa, *b = *(struct node *const *)pb;
+    const struct member *ma = *(struct member *const *)pa, *mb = *(struct member *const *)pb;
+    const struct node *a = ma->node, *b = mb->node;
     bool gone_a = a->life == NODE_GONE, gone_b = b->life == NODE_GONE;
     if (gone_a != gone_b)
         return gone_a ? -1 : 1;
-    size_t depth_a = depth(a), depth_b = depth(b);
-    if (depth_a != depth_b)
-        return (depth_a < depth_b) == gone_a ? 1 : -1;
+    if (ma->depth != mb->depth)
+        return (ma->depth < mb->depth) == gone_a ? 1 : -1;
     int64_t zxid_a = a->told ? a->stat.mzxid : a->stat.czxid;
     int64_t zxid_b = b->told ? b->stat.mzxid : b->stat.czxid;
     return zxid_a < zxid_b ? -1 : zxid_a > zxid_b;
+}
+
+static void sort(struct round *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        r->members[i]->depth = depth(r->members[i]->node);
+    qsort(r->members, r->n, sizeof(*r->members), by_order);
 }
 
 static bool is_watchable(const struct node *n)
@@ -67,17 +114,74 @@ static bool is_watchable(const struct node *n)
     return node_is_held(n) || (n->parent && node_is_held(n->parent));
 }
 
-/* The new or changed node that `from` has become, or NULL. */
-static struct node *find_renamed(struct round *r, const struct node *from)
+/* ---- Renames ---- */
+
+static uint64_t state_hash(int64_t zxid, const struct node *n)
+{
+    return hash_u64(hash_u64((uint64_t)zxid) ^
+                    hash_u64((uint64_t)n->stat.data_length << 1 | n->is_dir));
+}
+
+static void index_new(struct round *r)
 {
     for (size_t i = 0; i < r->n; i++) {
-        struct node *to = r->nodes[i];
-        if (to != from && to->kind == NODE_ZNODE && sync_is_rename(from, to) &&
+        struct member *b = r->members[i];
+        const struct node *to = b->node;
+        if (to->kind == NODE_ZNODE && sync_changes(to) & (SYNC_CREATED | SYNC_DATA))
+            hmap_insert(&r->by_state, &b->by_state, state_hash(to->stat.mzxid, to));
+    }
+}
+
+/* The new or changed node that `from` has become, or NULL. `maybe`: as far as is known yet. */
+static struct node *find_renamed(struct round *r, const struct node *from, bool maybe)
+{
+    size_t n = 0;
+    if (from->life != NODE_GONE || !from->parent)
+        return NULL;
+    int64_t zxid = from->gone_zxid > 0 ? from->gone_zxid : from->parent->stat.pzxid;
+    HMAP_FOR_EACH_WITH_HASH (b, &r->by_state, state_hash(zxid, from), struct member, by_state) {
+        struct node *to = b->node;
+        if (to != from && sync_is_rename(from, to, maybe) &&
             sync_changes(to) & (SYNC_CREATED | SYNC_DATA))
             return to;
+        if (++n == CANDIDATES_MAX)
+            return NULL;
     }
     return NULL;
 }
+
+/* The nodes below a directory that was renamed are found again by their names. */
+static void revive_below(struct round *r, struct node *dir, int64_t zxid)
+{
+    HMAP_FOR_EACH_WITH_HASH (b, &r->by_parent, hash_u64(dir->id), struct member, by_parent) {
+        struct node *n = b->node;
+        if (n->life != NODE_GONE || n->parent != dir || n->kind != NODE_ZNODE)
+            continue;
+        struct node *to = node_child(&r->m->nodes, dir, slice_str(n->name));
+        if (to && to != n && to->is_dir == n->is_dir && to->life == NODE_LIVE) {
+            know_revived(r->m, n, to, zxid);
+            revive_below(r, n, zxid);
+        }
+    }
+}
+
+/* The old node takes the new one's place, in the model as in the kernel. */
+static void tell_renamed(struct round *r, struct node *from, struct node *to)
+{
+    struct mount *m = r->m;
+    struct node *from_parent = node_ref(from->parent);
+    char *from_name = mem_strdup(from->name);
+    int64_t zxid = to->stat.mzxid;
+    bool watchable = is_watchable(from) || is_watchable(to);
+    know_revived(m, from, to, zxid);
+    revive_below(r, from, zxid);
+    if (watchable)
+        inject_push(m, MOUNT_INJECT_RENAME, from, from_parent, from_name, to);
+    node_unref(&m->nodes, from_parent);
+    free(from_name);
+}
+
+/* ---- Telling ---- */
 
 static void tell_data_file(struct mount *m, struct node *dir, int32_t before)
 {
@@ -113,121 +217,47 @@ static void tell(struct mount *m, struct node *n)
         inject_push(m, MOUNT_INJECT_ATTRIB, n, NULL, NULL, NULL);
 }
 
-/* The nodes below a directory that was renamed are found again by their names. */
-static void revive_below(struct round *r, struct node *dir, int64_t zxid)
-{
-    for (size_t i = 0; i < r->n; i++) {
-        struct node *n = r->nodes[i];
-        if (n->life != NODE_GONE || n->parent != dir || n->kind != NODE_ZNODE)
-            continue;
-        struct node *to = node_child(&r->m->nodes, dir, slice_str(n->name));
-        if (to && to != n && to->is_dir == n->is_dir && to->life == NODE_LIVE) {
-            know_revived(r->m, n, to, zxid);
-            revive_below(r, n, zxid);
-        }
-    }
-}
-
-/* The old node takes the new one's place, in the model as in the kernel. */
-static void tell_renamed(struct round *r, struct node *from, struct node *to)
-{
-    struct mount *m = r->m;
-    struct node *from_parent = node_ref(from->parent);
-    char *from_name = mem_strdup(from->name);
-    int64_t zxid = to->stat.mzxid;
-    bool watchable = is_watchable(from) || is_watchable(to);
-    know_revived(m, from, to, zxid);
-    revive_below(r, from, zxid);
-    if (watchable)
-        inject_push(m, MOUNT_INJECT_RENAME, from, from_parent, from_name, to);
-    node_unref(&m->nodes, from_parent);
-    free(from_name);
-}
-
-static void tell_all(struct round *r)
-{
-    struct mount *m = r->m;
-    qsort(r->nodes, r->n, sizeof(*r->nodes), by_order);
-    /* A directory before those in it, which it takes along. */
-    for (size_t i = r->n; i-- > 0;) {
-        struct node *from = r->nodes[i];
-        struct node *to = from->life == NODE_GONE ? find_renamed(r, from) : NULL;
-        if (to)
-            tell_renamed(r, from, to);
-    }
-    for (size_t i = 0; i < r->n; i++)
-        tell(m, r->nodes[i]);
-}
-
 /* ---- Reading ---- */
 
-static void round_end(struct round *r)
-{
-    struct mount *m = r->m;
-    if (r->n > 0 && m->connected && !m->stopping)
-        tell_all(r);
-    for (size_t i = 0; i < r->n; i++) {
-        node_settle(&m->nodes, r->nodes[i]);
-        node_unref(&m->nodes, r->nodes[i]);
-    }
-    free(r->nodes);
-    free(r);
-    m->count.rounds++;
-    m->round_active = false;
-    if (!list_is_empty(&m->dirty))
-        round_schedule(m);
-}
-
-static void pass(struct round *r);
-static void compare_contents(struct round *r);
+static void go_on(struct round *r);
 
 static void on_one(void *arg, struct node *n, int32_t err)
 {
     struct round *r = arg;
     (void)n;
     (void)err;
-    if (--r->waiting > 0)
-        return;
-    /* What was found to be new or gone belongs to this round: both halves of a rename do. */
-    if (r->passes < PASSES_MAX && !list_is_empty(&r->m->dirty) && r->m->connected)
-        pass(r);
-    else if (!r->compared)
-        compare_contents(r);
-    else
-        round_end(r);
-}
-
-/* Content that somebody has read here must not seem to have moved to a file that has another. */
-static void compare_contents(struct round *r)
-{
-    r->compared = true;
-    r->waiting = 1;
-    for (size_t i = 0; i < r->n; i++) {
-        struct node *from = r->nodes[i];
-        struct node *to = from->content && !from->is_dir ? find_renamed(r, from) : NULL;
-        if (to) {
-            r->waiting++;
-            fetch_content(r->m, to, on_one, r);
-        }
-    }
-    on_one(r, r->m->nodes.root, ZK_OK);
+    r->waiting--;
+    go_on(r);
 }
 
 static void on_moved_stat(void *arg, struct node *n, int32_t err);
+
+static void read_moved(struct round *r, struct node *dir, struct node *gone)
+{
+    struct node *n = NULL;
+    if (gone->life == NODE_GONE && gone->parent->life == NODE_GONE)
+        n = node_child(&r->m->nodes, dir, slice_str(gone->name));
+    if (n && n->life == NODE_NAMED) {
+        r->waiting++;
+        fetch_stat(r->m, n, on_moved_stat, r);
+    }
+}
 
 /* The list of a new directory. It may be one that was renamed: what has the name of something that
  * is gone is read too, for revive_below. */
 static void on_new_list(void *arg, struct node *dir, int32_t err)
 {
     struct round *r = arg;
-    for (size_t i = 0; err == ZK_OK && i < r->n; i++) {
-        struct node *gone = r->nodes[i];
-        struct node *n = NULL;
-        if (gone->life == NODE_GONE && gone->parent->life == NODE_GONE)
-            n = node_child(&r->m->nodes, dir, slice_str(gone->name));
-        if (n && n->life == NODE_NAMED) {
-            r->waiting++;
-            fetch_stat(r->m, n, on_moved_stat, r);
+    if (err == ZK_OK && r->n < dir->n_children) {
+        for (size_t i = 0; i < r->n; i++)
+            read_moved(r, dir, r->members[i]->node);
+    } else if (err == ZK_OK) {
+        LIST_FOR_EACH (child, &dir->children, struct node, siblings) {
+            uint64_t hash = hash_bytes(child->name, strlen(child->name), 0);
+            HMAP_FOR_EACH_WITH_HASH (b, &r->by_name, hash, struct member, by_name) {
+                if (strcmp(b->node->name, child->name) == 0)
+                    read_moved(r, dir, b->node);
+            }
         }
     }
     on_one(r, dir, err);
@@ -269,29 +299,140 @@ static void read_one(struct round *r, struct node *n)
     fetch_stat(r->m, n, on_stat, r);
 }
 
-static void pass(struct round *r)
+/* Content that somebody has read here must not seem to have moved to a file that has another. */
+static void compare(struct round *r, const struct node *from)
 {
-    size_t from = r->n;
-    r->passes++;
-    r->waiting = 1;
-    take_dirty(r);
-    for (size_t i = from, n = r->n; i < n; i++)
-        read_one(r, r->nodes[i]);
-    on_one(r, r->m->nodes.root, ZK_OK);
+    struct node *to = from->content && !from->is_dir ? find_renamed(r, from, true) : NULL;
+    if (to) {
+        r->waiting++;
+        fetch_content(r->m, to, on_one, r);
+    }
 }
 
+/* ---- The course ---- */
+
+static void round_free(struct round *r)
+{
+    struct mount *m = r->m;
+    m->round = NULL;
+    for (size_t i = 0; i < r->n; i++) {
+        node_settle(&m->nodes, r->members[i]->node);
+        node_unref(&m->nodes, r->members[i]->node);
+        free(r->members[i]);
+    }
+    hmap_close(&r->by_name);
+    hmap_close(&r->by_parent);
+    hmap_close(&r->by_state);
+    free(r->members);
+    free(r);
+}
+
+static void round_end(struct round *r)
+{
+    struct mount *m = r->m;
+    round_free(r);
+    m->count.rounds++;
+    if (!list_is_empty(&m->dirty))
+        round_schedule(m);
+}
+
+static void step_one(struct round *r, size_t i)
+{
+    struct node *n = r->members[i]->node, *to;
+    switch (r->phase) {
+    case ROUND_READING:
+        read_one(r, n);
+        break;
+    case ROUND_COMPARING:
+        compare(r, n);
+        break;
+    case ROUND_RENAMING:
+        /* A directory before those in it, which it takes along. */
+        n = r->members[r->n - 1 - i]->node;
+        to = find_renamed(r, n, false);
+        if (to)
+            tell_renamed(r, n, to);
+        break;
+    case ROUND_TELLING:
+        tell(r->m, n);
+        break;
+    }
+}
+
+/* All of this phase is done. False: so is the round. */
+static bool next_phase(struct round *r)
+{
+    bool tells = r->m->connected && !r->m->stopping;
+    switch (r->phase) {
+    case ROUND_READING:
+        /* What was found to be new or gone belongs to this round: both halves of a rename do. */
+        if (r->passes < PASSES_MAX && !list_is_empty(&r->m->dirty) && r->m->connected) {
+            r->passes++;
+            take_dirty(r);
+            return true;
+        }
+        index_new(r);
+        break;
+    case ROUND_COMPARING:
+        if (!tells)
+            return false;
+        sort(r);
+        break;
+    case ROUND_RENAMING:
+        sort(r);
+        break;
+    case ROUND_TELLING:
+        return false;
+    }
+    r->phase++;
+    r->at = 0;
+    return true;
+}
+
+/* Called when an answer has come, and for each slice. */
+static void go_on(struct round *r)
+{
+    if (r->m->round_at <= r->m->now_ms)
+        return; /* the next slice is due */
+    while (r->at == r->n && r->waiting == 0) {
+        if (!next_phase(r)) {
+            round_end(r);
+            return;
+        }
+    }
+    if (r->at < r->n)
+        go_on_soon(r);
+}
+
+static void slice(struct round *r)
+{
+    size_t end = MIN(r->n, r->at + SLICE);
+    /* Answers that are there already do not end the phase within it. */
+    r->waiting++;
+    while (r->at < end)
+        step_one(r, r->at++);
+    r->waiting--;
+    go_on(r);
+}
+
+/* The time for a slice of the round, or for a new one, has come. */
 void round_begin(struct mount *m)
 {
-    if (!m->connected || m->round_active)
+    if (m->round) {
+        slice(m->round);
+        return;
+    }
+    if (!m->connected)
         return;
     if (m->n_injections > BACKLOG_MAX) {
         m->round_at = m->now_ms + BACKLOG_RETRY_MS;
         return;
     }
-    struct round *r = mem_zalloc(sizeof(*r));
-    r->m = m;
-    m->round_active = true;
-    pass(r);
+    m->round = mem_zalloc(sizeof(*m->round));
+    m->round->m = m;
+    m->round->passes = 1;
+    take_dirty(m->round);
+    slice(m->round);
 }
 
 void round_everything(struct mount *m)
@@ -306,4 +447,10 @@ void round_everything(struct mount *m)
     }
     if (!list_is_empty(&m->dirty))
         round_schedule(m);
+}
+
+void round_close(struct mount *m)
+{
+    if (m->round)
+        round_free(m->round);
 }

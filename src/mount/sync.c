@@ -29,18 +29,25 @@ void sync_told(struct node *n)
     n->told_length = n->stat.data_length;
 }
 
-/* Made and removed in one transaction: the new node's zxid is the one of the last change of the old
- * one's directory. If both are in one directory that is true of each new node; but a rename makes
- * before it removes. What somebody has read here is the same afterwards. */
-bool sync_is_rename(const struct node *from, const struct node *to)
+/* Where the server says which transaction removed the old one, that transaction must have made the
+ * new one. Else the zxid of the last change of the old one's directory has to do, which is also
+ * that of whatever was made there later: then what both hold must be known, and be the same. */
+static bool is_one_transaction(const struct node *from, const struct node *to, bool maybe)
+{
+    if (from->gone_zxid > 0)
+        return to->stat.mzxid == from->gone_zxid;
+    bool made_after = !to->told && from->parent == to->parent && !from->after_change;
+    bool known = maybe || from->is_dir || (from->content && to->content);
+    return known && !made_after && to->stat.mzxid == from->parent->stat.pzxid;
+}
+
+bool sync_is_rename(const struct node *from, const struct node *to, bool maybe)
 {
     if (!from->told || from->life != NODE_GONE || from->stat.czxid == 0 || !from->parent ||
-        to->life != NODE_LIVE)
+        to->life != NODE_LIVE || from->is_dir != to->is_dir)
         return false;
     bool other_data = from->content && to->content &&
                       !slice_eq(content_slice(from->content), content_slice(to->content));
-    bool made_after = !to->told && from->parent == to->parent && !from->after_change;
-    return !other_data && !made_after && to->stat.mzxid == from->parent->stat.pzxid &&
-           from->is_dir == to->is_dir && from->stat.data_length == to->stat.data_length &&
-           from->stat.num_children == to->stat.num_children;
+    return !other_data && from->stat.data_length == to->stat.data_length &&
+           from->stat.num_children == to->stat.num_children && is_one_transaction(from, to, maybe);
 }

@@ -90,11 +90,13 @@ static void child_event(struct mount *m, const struct zk_watcher_event *event, s
     }
 }
 
-void watch_event(struct mount *m, const struct zk_watcher_event *event)
+void watch_event(struct mount *m, const struct zk_watcher_event *event, int64_t zxid)
 {
     if (event->path.len <= 0 || event->path.data[0] != '/')
         return;
     struct node *n = find_path(m, event->path);
+    if (n && event->type == ZK_EVENT_DELETED)
+        n->gone_zxid = zxid;
     switch (event->type) {
     case ZK_EVENT_CREATED:
     case ZK_EVENT_DELETED:

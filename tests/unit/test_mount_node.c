@@ -175,15 +175,43 @@ static void a_rename_is_one_transaction(void **state)
     from->stat = (struct zk_stat){.czxid = 3, .mzxid = 3, .data_length = 4};
     to->stat = (struct zk_stat){.czxid = 8, .mzxid = 8, .data_length = 4};
     to->told = false;
-    d->stat.pzxid = 8;
-    assert_false(sync_is_rename(from, to)); /* it is still there */
+    from->gone_zxid = 8;
+    assert_false(sync_is_rename(from, to, false)); /* it is still there */
     node_remove(&t, from);
-    assert_true(sync_is_rename(from, to));
-    d->stat.pzxid = 7; /* removed in another transaction */
-    assert_false(sync_is_rename(from, to));
-    d->stat.pzxid = 8;
+    assert_true(sync_is_rename(from, to, false));
+    from->gone_zxid = 7; /* removed in another transaction */
+    assert_false(sync_is_rename(from, to, true));
+    from->gone_zxid = 8;
     to->stat.data_length = 5;
-    assert_false(sync_is_rename(from, to));
+    assert_false(sync_is_rename(from, to, true));
+    node_unref(&t, from);
+}
+
+static void hold(struct node *n, const char *text)
+{
+    struct content *c = content_new(slice_str(text), &n->stat);
+    node_set_content(&t, n, c);
+    content_unref(c);
+}
+
+static void where_no_zxid_is_told_the_contents_decide(void **state)
+{
+    (void)state;
+    struct node *d = add(t.root, "d", true), *e = add(t.root, "e", true);
+    struct node *from = add(d, "from", false), *to = add(e, "to", false);
+    from->refs = 1;
+    from->stat = (struct zk_stat){.czxid = 3, .mzxid = 3, .data_length = 4};
+    to->stat = (struct zk_stat){.czxid = 8, .mzxid = 8, .data_length = 4};
+    to->told = false;
+    d->stat.pzxid = 8;
+    node_remove(&t, from);
+    assert_true(sync_is_rename(from, to, true));
+    assert_false(sync_is_rename(from, to, false));
+    hold(from, "same");
+    hold(to, "same");
+    assert_true(sync_is_rename(from, to, false));
+    hold(to, "else");
+    assert_false(sync_is_rename(from, to, true));
     node_unref(&t, from);
 }
 
@@ -197,9 +225,11 @@ static void remove_and_then_create_in_one_directory_is_no_rename(void **state)
     to->told = false;
     t.root->stat.pzxid = 8;
     node_remove(&t, from);
-    assert_false(sync_is_rename(from, to));
+    hold(from, "");
+    hold(to, "");
+    assert_false(sync_is_rename(from, to, false));
     from->after_change = true;
-    assert_true(sync_is_rename(from, to));
+    assert_true(sync_is_rename(from, to, false));
     node_unref(&t, from);
 }
 
@@ -217,6 +247,7 @@ int main(void)
         TEST(content_beyond_the_limit_is_forgotten_oldest_first),
         TEST(what_was_told_is_not_told_again),
         TEST(a_rename_is_one_transaction),
+        TEST(where_no_zxid_is_told_the_contents_decide),
         TEST(remove_and_then_create_in_one_directory_is_no_rename),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,10 +104,11 @@ static void on_state(void *arg, enum client_state state)
     shell_step(sh, &e);
 }
 
-static void on_event(void *arg, const struct zk_watcher_event *event)
+static void on_event(void *arg, const struct zk_watcher_event *event, int64_t zxid)
 {
     struct mount_event e = {.type = MOUNT_WATCH_FIRED};
-    e.watch = *event;
+    e.watch.event = *event;
+    e.watch.zxid = zxid;
     shell_step(arg, &e);
 }
 
