@@ -235,6 +235,7 @@ enum mount_inject {
 
 struct mount_effect {
     enum mount_effect_type type;
+    bool in_vain; /* the core's own: nobody waits for this reply */
     union {
         struct mount_reply *reply;
         struct {

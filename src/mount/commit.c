@@ -15,12 +15,14 @@
 struct commit {
     struct handle *h;
     struct mount *m;
+    struct content *base; /* that an append goes behind: read for it */
     struct buf sent;
     struct buf acl;
     size_t appended;
     uint64_t changes; /* the handle's when it was sent */
     int64_t deadline_ms;
     int32_t version; /* known before it was sent, -1: none */
+    bool is_sent;    /* and its answer has not come */
     bool exists;     /* a create found the node there */
     bool anew;       /* a set found it gone: create it */
     unsigned place;  /* the node's when it was sent */
@@ -37,9 +39,10 @@ static void commit_send(struct commit *c);
 static void commit_begin(struct handle *h);
 static void on_append_base(void *arg, struct node *n, int32_t err);
 
-static void retry(struct commit *c)
+static void again(struct commit *c)
 {
-    if (c->h->draft.mode == DRAFT_APPEND)
+    c->is_sent = false;
+    if (c->h->draft.mode == DRAFT_APPEND && !c->anew)
         fetch_data(c->m, c->h->node, on_append_base, c);
     else
         commit_send(c);
@@ -64,30 +67,37 @@ static void answer_waiters(struct handle *h, uint64_t changes, int err)
     }
 }
 
+static void log_failure(struct handle *h, int err)
+{
+    struct buf path = {0};
+    node_path(h->node, &path);
+    effect_log(h->mount, LOG_LEVEL_WARN, "a write to %.*s was not committed: %s",
+               SLICE_ARG(buf_slice(&path)), strerror(err));
+    buf_close(&path);
+}
+
+/* A draft that could not be committed stays what it is while somebody has the file open: it is
+ * tried again, and whoever closes the file is told of the error. */
 static void commit_end(struct commit *c, int err)
 {
-    struct handle *h = c->h;
+    struct handle *h = handle_ref(c->h); /* who waits may let go of it */
     uint64_t changes = c->changes;
-    bool told = !list_is_empty(&h->waiters);
     h->commit = NULL;
+    content_unref(c->base);
     buf_close(&c->sent);
     buf_close(&c->acl);
     free(c);
     if (err != 0) {
-        /* Who is told gives it up; else the next to ask is told. */
-        h->draft.dirty = h->draft.written = false;
-        h->error = told ? 0 : err;
-        struct buf path = {0};
-        node_path(h->node, &path);
-        effect_log(h->mount, LOG_LEVEL_WARN, "a write to %.*s was not committed: %s",
-                   SLICE_ARG(buf_slice(&path)), strerror(err));
-        buf_close(&path);
+        log_failure(h, err);
+        h->changed_ms = h->mount->now_ms; /* not again at once */
+        h->refused = err != EIO && err != EROFS && err != ETIMEDOUT;
+        if (h->released)
+            h->draft.dirty = false;
     }
     answer_waiters(h, changes, err);
     if (!list_is_empty(&h->waiters) || (h->released && h->draft.dirty))
         commit_begin(h);
-    else
-        handle_free_unused(h);
+    handle_unref(h);
 }
 
 /* The node that has the name now, if the one that was opened is gone. */
@@ -100,7 +110,8 @@ static struct node *landing_node(struct commit *c)
     return now ? now : node_add(&c->m->nodes, n->parent, slice_str(n->name));
 }
 
-static void commit_landed(struct commit *c, const struct zk_stat *stat)
+/* `data` is in the tree, with this Stat. */
+static void commit_landed(struct commit *c, const struct zk_stat *stat, struct slice data)
 {
     struct handle *h = c->h;
     struct mount *m = c->m;
@@ -110,7 +121,7 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat)
     m->count.commits++;
     h->commits++;
     if (z == node_znode(h->node)) {
-        struct content *now = content_new(buf_slice(&c->sent), stat);
+        struct content *now = content_new(data, stat);
         sync_told(z);
         node_set_content(&m->nodes, h->node, now);
         content_unref(now);
@@ -123,31 +134,46 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat)
 
 /* ---- After a lost connection ---- */
 
+static void verify(struct commit *c);
+static void commit_nowhere(struct commit *c);
+
 static void on_verify(void *arg, const struct answer *reply)
 {
     struct commit *c = arg;
-    struct draft *d = &c->h->draft;
-    struct zk_get_data_response get;
+    struct zk_get_data_response get = {.data = SLICE_EMPTY};
     struct jute_reader in = jute_reader_of(reply->body);
-    if (reply->err == ZK_NONODE) {
-        retry(c);
+    struct slice sent = buf_slice(&c->sent);
+    if (mount_may_retry(c->m, reply->err, c->deadline_ms)) {
+        verify(c);
         return;
     }
-    zk_get_data_response_read(&in, &get);
-    if (reply->err != ZK_OK || !jute_ok(&in)) {
+    if (reply->err == ZK_OK)
+        zk_get_data_response_read(&in, &get);
+    if ((reply->err != ZK_OK && reply->err != ZK_NONODE) || !jute_ok(&in)) {
         commit_end(c, EIO);
         return;
     }
-    struct slice sent = buf_slice(&c->sent);
-    bool same = slice_eq(get.data, sent) || (slice_size(get.data) == 0 && sent.len == 0);
-    bool inside = d->mode == DRAFT_APPEND && slice_starts_with(get.data, sent);
-    bool newer = c->version < 0 || get.stat.version > c->version;
-    if (newer && (same || inside))
-        commit_landed(c, &get.stat);
-    else if (!newer || d->mode == DRAFT_WHOLE)
-        retry(c);
-    else
-        commit_end(c, d->mode == DRAFT_EDIT ? ESTALE : EIO);
+    const struct commit_look look = {
+        .gone = reply->err == ZK_NONODE,
+        .mode = c->h->draft.mode,
+        .version = c->version,
+        .now = get.stat.version,
+        .same = slice_size(get.data) == slice_size(sent) && slice_starts_with(get.data, sent),
+        .begins = slice_starts_with(get.data, sent),
+    };
+    switch (decide_after_look(&look)) {
+    case COMMIT_LANDED:
+        commit_landed(c, &get.stat, get.data);
+        break;
+    case COMMIT_AGAIN:
+        again(c);
+        break;
+    case COMMIT_RACED:
+        commit_end(c, ESTALE);
+        break;
+    default:
+        commit_end(c, EIO);
+    }
 }
 
 static void verify(struct commit *c)
@@ -174,35 +200,47 @@ static void commit_nowhere(struct commit *c)
 {
     struct handle *h = c->h;
     bool raced = h->draft.mode == DRAFT_EDIT && h->commits == 0 && !h->node->removed_here;
-    h->draft.dirty = h->draft.written = false;
+    if (!raced)
+        h->draft.dirty = h->draft.written = false;
     commit_end(c, raced ? ESTALE : 0);
 }
 
 static void commit_failed(struct commit *c, int32_t err)
 {
     struct handle *h = c->h;
-    bool late = c->m->now_ms > c->deadline_ms;
-    if (mount_may_retry(c->m, err, c->deadline_ms)) {
-        verify(c);
-    } else if (err == ZK_NODEEXISTS && !late) {
-        c->anew = false;
-        c->exists = true;
-        retry(c);
-    } else if (err == ZK_NONODE && c->exists && h->node->life == NODE_PENDING && !late) {
-        c->exists = false; /* it came and went */
-        commit_send(c);
-    } else if (err == ZK_NONODE && c->place != node_znode(h->node)->place && !late) {
-        retry(c); /* it was renamed meanwhile */
-    } else if (err == ZK_NONODE && may_create(c) && !c->anew && !late) {
-        c->anew = true;
+    const struct commit_failure failure = {
+        .err = err,
+        .sent = c->is_sent,
+        .late = c->m->closed || c->m->now_ms > c->deadline_ms,
+        .mode = h->draft.mode,
+        .life = h->node->life,
+        .exists = c->exists,
+        .anew = c->anew,
+        .moved = c->place != node_znode(h->node)->place,
+        .may_create = may_create(c),
+    };
+    switch (decide_after_failure(&failure)) {
+    case COMMIT_AGAIN:
+        again(c);
+        break;
+    case COMMIT_CREATE:
+        c->anew = h->node->life != NODE_PENDING;
         c->exists = false;
         commit_send(c);
-    } else if (err == ZK_NONODE && h->node->life != NODE_PENDING && !c->anew) {
+        break;
+    case COMMIT_SET:
+        c->anew = false;
+        c->exists = true;
+        again(c);
+        break;
+    case COMMIT_VERIFY:
+        verify(c);
+        break;
+    case COMMIT_NOWHERE:
         know_gone(c->m, node_znode(h->node));
         commit_nowhere(c);
-    } else if (err == ZK_BADVERSION && h->draft.mode == DRAFT_APPEND && !late) {
-        retry(c);
-    } else {
+        break;
+    default:
         commit_end(c, map_errno(err, true));
     }
 }
@@ -218,7 +256,7 @@ static void on_set(void *arg, const struct answer *reply)
     }
     zk_stat_read(&in, &stat);
     if (jute_ok(&in))
-        commit_landed(c, &stat);
+        commit_landed(c, &stat, buf_slice(&c->sent));
     else
         commit_end(c, EIO);
 }
@@ -234,7 +272,7 @@ static void on_create(void *arg, const struct answer *reply)
     }
     zk_create2_response_read(&in, &created);
     if (jute_ok(&in))
-        commit_landed(c, &created.stat);
+        commit_landed(c, &created.stat, buf_slice(&c->sent));
     else
         commit_end(c, EIO);
 }
@@ -259,7 +297,7 @@ static void on_data_multi(void *arg, const struct answer *reply)
     }
     stat.cversion += 2;
     know_dirty(c->m, node_znode(c->h->node));
-    commit_landed(c, &stat);
+    commit_landed(c, &stat, buf_slice(&c->sent));
 }
 
 static void send_data_multi(struct commit *c, struct slice dir, int32_t version)
@@ -287,53 +325,68 @@ static void send_create(struct commit *c, struct slice path)
     ask_create(c->m, path, buf_slice(&c->sent), own ? &acl : NULL, on_create, c);
 }
 
+static void send_set(struct commit *c, struct slice path)
+{
+    struct handle *h = c->h;
+    struct node *n = h->node;
+    bool any = h->draft.mode == DRAFT_WHOLE;
+    c->version = c->base ? c->base->version : any ? node_znode(n)->stat.version : h->draft.base;
+    int32_t version = any ? -1 : c->version;
+    if (n->kind == NODE_DATA && n->parent->stat.cversion == 0)
+        send_data_multi(c, path, version);
+    else
+        ask_set(c->m, path, buf_slice(&c->sent), version, on_set, c);
+}
+
 static void commit_send(struct commit *c)
 {
     struct handle *h = c->h;
     struct node *n = h->node;
-    struct content *now = h->draft.mode == DRAFT_APPEND ? n->content : NULL;
     bool gone = node_znode(n)->life == NODE_GONE || n->life == NODE_GONE;
     if (gone && !may_create(c)) {
         commit_nowhere(c);
         return;
     }
     bool create = (gone || c->anew || n->life == NODE_PENDING) && !c->exists;
-    if (!create && h->draft.mode == DRAFT_APPEND && !now) {
-        retry(c);
+    if (create) {
+        content_unref(c->base);
+        c->base = NULL;
+    } else if (h->draft.mode == DRAFT_APPEND && !c->base) {
+        again(c);
         return;
     }
     buf_reset(&c->sent);
-    draft_result(&h->draft, create ? NULL : now, &c->sent);
+    draft_result(&h->draft, c->base, &c->sent);
     c->appended = h->draft.data.len;
     c->changes = h->changes;
     c->place = node_znode(n)->place;
-    if (c->sent.len > handle_limit(h)) {
+    if (h->draft.too_large || c->sent.len > handle_limit(h)) {
         commit_end(c, EFBIG);
         return;
     }
     struct buf path = {0};
     node_path(n, &path);
-    if (create) {
+    c->is_sent = true;
+    if (create)
         send_create(c, buf_slice(&path));
-    } else {
-        bool any = h->draft.mode == DRAFT_WHOLE;
-        c->version = now ? now->version : any ? node_znode(n)->stat.version : h->draft.base;
-        int32_t version = any ? -1 : c->version;
-        if (n->kind == NODE_DATA && n->parent->stat.cversion == 0)
-            send_data_multi(c, buf_slice(&path), version);
-        else
-            ask_set(c->m, buf_slice(&path), buf_slice(&c->sent), version, on_set, c);
-    }
+    else
+        send_set(c, buf_slice(&path));
     buf_close(&path);
 }
 
+/* Nothing is committed on a base that was not read. */
 static void on_append_base(void *arg, struct node *n, int32_t err)
 {
     struct commit *c = arg;
+    struct node *mine = c->h->node;
+    content_unref(c->base);
+    c->base = NULL;
+    if (err == ZK_OK && n != mine && mine->kind == NODE_ZNODE)
+        err = ZK_NONODE;
+    if (err == ZK_OK && mine->life != NODE_PENDING && mine->content)
+        c->base = content_ref(mine->content);
     if (err != ZK_OK)
         commit_failed(c, err);
-    else if (n != c->h->node && c->h->node->kind == NODE_ZNODE)
-        commit_failed(c, ZK_NONODE);
     else
         commit_send(c);
 }
@@ -344,7 +397,7 @@ static void commit_begin(struct handle *h)
 {
     struct commit *c = mem_zalloc(sizeof(*c));
     *c = (struct commit){.h = h, .m = h->mount};
-    c->deadline_ms = h->mount->now_ms + 3 * (int64_t)h->mount->config.timeo_ms;
+    c->deadline_ms = h->mount->now_ms + h->mount->config.timeo_ms;
     c->changes = h->changes;
     h->commit = c;
     if (h->draft.mode == DRAFT_APPEND && h->node->life == NODE_LIVE)
@@ -356,10 +409,8 @@ static void commit_begin(struct handle *h)
 void commit_start(struct handle *h, commit_done *done, void *arg)
 {
     if (!h->draft.dirty && !h->commit) {
-        int err = h->error;
-        h->error = 0;
         if (done)
-            done(arg, err);
+            done(arg, 0);
         return;
     }
     if (done) {
@@ -406,7 +457,7 @@ void commit_idle(struct mount *m)
 {
     LIST_FOR_EACH_SAFE (h, &m->drafts, struct handle, drafts) {
         bool idle = m->now_ms - h->changed_ms >= m->config.draft_ms;
-        if (h->draft.dirty && h->draft.written && !h->commit && idle)
+        if (h->draft.dirty && h->draft.written && !h->commit && !h->refused && idle)
             commit_start(h, NULL, NULL);
     }
     commit_watch_idle(m);

@@ -53,13 +53,17 @@ static request_handler *const injected_handlers[MOUNT_N_OPS] = {
 
 static void handle_request(struct mount *m, const struct mount_request *q)
 {
-    struct req req = {.m = m, .id = q->id, .op = q->op, .pid = q->pid};
+    struct req req = {.m = m, .serial = ++m->serial, .id = q->id, .op = q->op, .pid = q->pid};
     request_handler *handler = q->injected ? injected_handlers[q->op] : handlers[q->op];
     m->count.requests++;
+    m->handling = req.serial;
     if (handler)
         handler(m, q, req);
     else
         reply_err(req, q->injected ? EPERM : ENOSYS);
+    if (m->handling != 0 && q->op != MOUNT_FORGET)
+        pending_add(req);
+    m->handling = 0;
 }
 
 /* ---- The session ---- */
@@ -183,6 +187,7 @@ static void tick(struct mount *m)
         m->draft_at = INT64_MAX;
         commit_idle(m);
     }
+    pending_expire(m);
 }
 
 /* struct fuse_dirent and fuse_direntplus are 24 and 152 bytes, and the name is filled up to 8. */
@@ -193,7 +198,7 @@ size_t mount_entry_size(size_t name_len, bool plus)
 
 int64_t mount_deadline(const struct mount *m)
 {
-    return MIN(m->round_at, m->draft_at);
+    return MIN(MIN(m->round_at, m->draft_at), pending_deadline(m));
 }
 
 void mount_step(struct mount *m, const struct mount_event *event, struct mount_effects *fx)
@@ -234,6 +239,7 @@ void mount_step(struct mount *m, const struct mount_event *event, struct mount_e
         stop(m);
         break;
     }
+    effects_finish(m);
     m->fx = NULL;
 }
 
@@ -247,6 +253,7 @@ struct mount *mount_open(const struct mount_config *config, int64_t now_ms)
     m->round_at = m->draft_at = INT64_MAX;
     m->session.server = m->server;
     nodes_init(&m->nodes);
+    list_init(&m->due);
     list_init(&m->drafts);
     list_init(&m->looking);
     list_init(&m->dirty);
@@ -265,6 +272,7 @@ void mount_close(struct mount *m)
     inject_close(m);
     round_close(m);
     ask_close(m);
+    pending_close(m);
     hmap_close(&m->handles);
     nodes_close(&m->nodes);
     identity_close(&m->who);

@@ -12,6 +12,7 @@
 /* What a request leaves behind until it is answered. */
 struct req {
     struct mount *m;
+    uint64_t serial; /* no other request has it */
     uint64_t id;
     enum mount_op op;
     pid_t pid;
@@ -35,6 +36,11 @@ struct mount {
     int64_t last_zxid;
     struct mount_session session;
     char server[280];
+
+    struct hmap pending; /* requests without a reply */
+    struct list due;     /* the same, the oldest first */
+    uint64_t serial;
+    uint64_t handling; /* its handler runs, and has not replied */
 
     struct hmap handles; /* open files and directories */
     uint64_t next_fh;
@@ -72,17 +78,35 @@ bool mount_is_stale(const struct mount *m);
 /* Was a request's answer lost with its connection, and is there time to find out more? */
 bool mount_may_retry(const struct mount *m, int32_t zk_err, int64_t deadline_ms);
 
+/* ---- pending.c: no request waits longer than timeo ---- */
+
+/* The request has no reply yet, and its handler has returned. */
+void pending_add(struct req req);
+
+/* Is there still somebody who waits for it? Not any more after this. */
+bool pending_take(struct req req);
+void pending_expire(struct mount *m);
+int64_t pending_deadline(const struct mount *m);
+void pending_close(struct mount *m);
+
 /* ---- effects.c ---- */
+
+/* At the end of a step: what was given with replies that nobody waits for is taken back. */
+void effects_finish(struct mount *m);
 
 struct mount_effect *effect_add(struct mount *m, enum mount_effect_type type);
 void effect_log(struct mount *m, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* ---- reply.c ---- */
 
+struct handle;
+
 void reply_fill(struct mount *m, struct node *n, struct stat *st);
 void reply_entry_fill(struct mount *m, struct node *n, struct mount_entry *e);
 void reply_entry(struct req req, struct node *n);
 void reply_attr(struct req req, struct node *n);
+/* The same as who writes through `h` is to see it; NULL: nobody. */
+void reply_attr_of(struct req req, struct node *n, const struct handle *h);
 void reply_none(struct req req);                            /* no such entry, nor will there be */
 void reply_none_in(struct req req, const struct node *dir); /* not now */
 void reply_err(struct req req, int err);
@@ -192,6 +216,7 @@ struct handle {
     struct dir *dir; /* of a directory, else NULL */
     struct list drafts;
     pid_t opener;
+    pid_t writer; /* who wrote last */
     int flags;
     bool writable;
     bool expect_truncate; /* the SETATTR of an O_TRUNC may still come */
@@ -201,7 +226,7 @@ struct handle {
     uint64_t changes;
     int64_t changed_ms;
     uint64_t commits;
-    int error; /* of a commit that nobody waited for */
+    bool refused; /* the last commit, for a reason that stays: not again before a change */
     struct commit *commit;
     struct list waiters; /* of the commit */
     bool released;
@@ -214,6 +239,8 @@ void handle_free(struct handle *h);
 
 /* Frees a handle that was released, unless a commit or a request is under way; then that does. */
 void handle_free_unused(struct handle *h);
+/* It was opened for nobody. */
+void handle_abandon(struct mount *m, uint64_t fh);
 struct handle *handle_ref(struct handle *h);
 void handle_unref(struct handle *h);
 struct handle *handle_find(const struct mount *m, uint64_t fh); /* NULL: there is none */

@@ -83,8 +83,10 @@ static void fill_entry(struct dir *d, size_t i, bool plus, struct mount_entry *e
     struct mount *m = d->m;
     struct node *n = entry_node(d, i);
     reply_entry_fill(m, n, e);
+    if (n->life == NODE_NAMED)
+        e->st.st_mode = 0; /* of a kind that is not known */
     e->name = arena_str(&m->fx->arena, i == 0 ? "." : i == 1 ? ".." : n->name);
-    e->next = i + 1;
+    e->next = i < 2 ? i + 1 : n->id;
     e->held = plus && i >= 2 && n->life == NODE_LIVE && (!n->is_dir || node_is_held(n));
     if (e->held) {
         n->lookups++;
@@ -92,14 +94,30 @@ static void fill_entry(struct dir *d, size_t i, bool plus, struct mount_entry *e
     }
 }
 
+/* An offset is the id of the node before it, so that it means the same in another list: nodes are
+ * listed in the order of their ids, which are behind 1 and 2, the offsets of "." and "..". */
+static size_t index_of(const struct dir *d, uint64_t offset)
+{
+    size_t low = 0, high = d->n_entries;
+    if (offset < 2)
+        return offset;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (d->entries[middle]->id <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low + 2;
+}
+
 static void reply_from(struct dir *d, uint64_t offset)
 {
     bool plus = d->req.op == MOUNT_READDIRPLUS;
-    size_t room = d->size, n = 0;
-    size_t most =
-        MIN(d->n_entries + 2 - MIN(offset, d->n_entries + 2), room / mount_entry_size(1, plus));
+    size_t room = d->size, n = 0, first = index_of(d, offset);
+    size_t most = MIN(d->n_entries + 2 - first, room / mount_entry_size(1, plus));
     struct mount_entry *entries = arena_alloc(&d->m->fx->arena, most * sizeof(*entries));
-    for (size_t i = offset; i < d->n_entries + 2 && n < most; i++) {
+    for (size_t i = first; i < d->n_entries + 2 && n < most; i++) {
         if (i >= 2 && d->entries[i - 2]->life == NODE_GONE)
             continue;
         size_t len = mount_entry_size(i < 2 ? i + 1 : strlen(d->entries[i - 2]->name), plus);
@@ -129,8 +147,7 @@ static void on_entry(void *arg, struct node *n, int32_t err)
 {
     struct dir *d = arg;
     (void)n;
-    if (err != ZK_OK && err != ZK_NONODE)
-        d->err = err;
+    (void)err; /* what cannot be read is listed by its name */
     if (--d->waiting == 0)
         list_finished(d);
 }
@@ -140,6 +157,12 @@ static bool is_listed(const struct dir *d, const struct node *n)
     return n->kind == NODE_ZNODE && n->life != NODE_PENDING &&
            !(d->n == d->m->nodes.root && strcmp(n->name, ".zabfs") == 0) &&
            strcmp(n->name, ".data") != 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct node *x = *(struct node *const *)a, *y = *(struct node *const *)b;
+    return x->id < y->id ? -1 : x->id > y->id;
 }
 
 static void take_list(struct dir *d)
@@ -156,7 +179,8 @@ static void take_list(struct dir *d)
         if (is_listed(d, n))
             d->entries[d->n_entries++] = node_ref(n);
     }
-    d->err = ZK_OK;
+    if (d->n_entries > 1)
+        qsort(d->entries, d->n_entries, sizeof(*d->entries), by_id);
     d->waiting = d->n_entries + 1;
     for (size_t i = 0; i < d->n_entries; i++)
         fetch_attr(d->m, d->entries[i], on_entry, d);

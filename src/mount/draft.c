@@ -47,8 +47,10 @@ int draft_write(struct draft *d, struct slice data, uint64_t offset, size_t limi
     size_t len = slice_size(data);
     if (d->append)
         offset = d->data.len;
-    if (offset > limit || len > limit - offset)
+    if (d->too_large || offset > limit || len > limit - offset) {
+        d->too_large = d->dirty = true;
         return -EFBIG;
+    }
     if (len == 0)
         return 0;
     if (offset + len > d->data.len)
@@ -66,6 +68,7 @@ int draft_truncate(struct draft *d, uint64_t size, size_t limit)
     if (size > 0 && d->mode == DRAFT_APPEND)
         return -EINVAL;
     if (size == 0) {
+        d->too_large = false;
         d->mode = DRAFT_WHOLE;
         buf_reset(&d->data);
     } else {
@@ -77,15 +80,21 @@ int draft_truncate(struct draft *d, uint64_t size, size_t limit)
     return 0;
 }
 
-struct slice draft_read(const struct draft *d, const struct content *base, uint64_t offset,
-                        size_t len)
+size_t draft_size(const struct draft *d, size_t committed)
 {
-    struct slice all = buf_slice(&d->data);
-    if (draft_needs_base(d) || d->mode == DRAFT_APPEND)
-        all = content_slice(base);
-    if (offset >= slice_size(all))
-        return SLICE_EMPTY;
-    return slice_of(all.data + offset, MIN(len, slice_size(all) - (size_t)offset));
+    if (draft_needs_base(d))
+        return committed;
+    return d->data.len + (d->mode == DRAFT_APPEND ? committed : 0);
+}
+
+struct slice draft_whole(const struct draft *d, const struct content *base, struct buf *joined)
+{
+    if (draft_needs_base(d))
+        return content_slice(base);
+    if (d->mode != DRAFT_APPEND)
+        return buf_slice(&d->data);
+    draft_result(d, base, joined);
+    return buf_slice(joined);
 }
 
 void draft_result(const struct draft *d, const struct content *now, struct buf *out)

@@ -13,7 +13,14 @@ static unsigned node_place(struct node *n)
     return node_znode(n)->place;
 }
 
+enum fetch_what {
+    FETCH_STAT,
+    FETCH_DATA,
+    FETCH_LIST,
+};
+
 struct fetch {
+    enum fetch_what what;
     struct mount *m;
     struct node *n;
     fetch_done *done;
@@ -22,12 +29,14 @@ struct fetch {
     struct buf acl;
     void (*start)(struct fetch *f);
     unsigned place;
+    int64_t deadline_ms;
 };
 
 static struct fetch *fetch_new(struct mount *m, struct node *n, fetch_done *done, void *arg)
 {
     struct fetch *f = mem_zalloc(sizeof(*f));
     *f = (struct fetch){.m = m, .n = node_ref(n), .done = done, .arg = arg, .place = node_place(n)};
+    f->deadline_ms = m->now_ms + m->config.timeo_ms;
     return f;
 }
 
@@ -43,8 +52,31 @@ static void fetch_end(struct fetch *f, struct node *n, int32_t err)
     free(f);
 }
 
+static bool is_no_answer(int32_t err)
+{
+    return err == ZK_CONNECTIONLOSS || err == ZK_SESSIONEXPIRED || err == ZK_OPERATIONTIMEOUT;
+}
+
+/* While there is no connection, what is known has to do, and is better than no answer. */
+static bool is_known(const struct fetch *f)
+{
+    const struct node *z = node_znode(f->n);
+    if (f->m->connected || f->m->config.stale_error || z->life != NODE_LIVE)
+        return false;
+    return f->what == FETCH_STAT || (f->what == FETCH_DATA && f->n->content) ||
+           (f->what == FETCH_LIST && z->listed);
+}
+
 static void fetch_failed(struct fetch *f, int32_t err)
 {
+    if (is_no_answer(err) && is_known(f)) {
+        fetch_end(f, f->n, ZK_OK);
+        return;
+    }
+    if (mount_may_retry(f->m, err, f->deadline_ms)) {
+        f->start(f);
+        return;
+    }
     if (err == ZK_NONODE && f->n->parent && f->n->life != NODE_PENDING)
         know_gone(f->m, f->n);
     fetch_end(f, f->n, err);
@@ -212,6 +244,7 @@ static void data_start(struct fetch *f)
 void fetch_data(struct mount *m, struct node *n, fetch_done *done, void *arg)
 {
     struct fetch *f = fetch_new(m, n, done, arg);
+    f->what = FETCH_DATA;
     f->start = data_start;
     data_start(f);
 }
@@ -221,7 +254,10 @@ void fetch_data(struct mount *m, struct node *n, fetch_done *done, void *arg)
 static void on_barrier(void *arg, const struct answer *reply)
 {
     struct fetch *f = arg;
-    fetch_end(f, f->n, reply->err == ZK_NONODE ? ZK_OK : reply->err);
+    if (reply->err == ZK_OK || reply->err == ZK_NONODE || reply->err == ZK_NOAUTH)
+        fetch_end(f, f->n, ZK_OK);
+    else
+        fetch_failed(f, reply->err);
 }
 
 static void on_children(void *arg, const struct answer *reply)
@@ -268,6 +304,7 @@ static void list_start(struct fetch *f)
 void fetch_list(struct mount *m, struct node *dir, fetch_done *done, void *arg)
 {
     struct fetch *f = fetch_new(m, dir, done, arg);
+    f->what = FETCH_LIST;
     f->start = list_start;
     list_start(f);
 }
@@ -314,9 +351,10 @@ void fetch_content(struct mount *m, struct node *n, fetch_done *done, void *arg)
 {
     struct node *z = node_znode(n);
     bool current = n->content && n->content->mzxid == z->stat.mzxid;
+    bool outage = !m->connected && !m->config.stale_error && n->content;
     if (z->life == NODE_GONE || z->life == NODE_PENDING)
         done(arg, n, n->content || z->life == NODE_PENDING ? ZK_OK : ZK_NONODE);
-    else if (current && (z->fresh || !m->connected) && !m->config.sync)
+    else if ((current && z->fresh && !m->config.sync) || outage)
         done(arg, n, ZK_OK);
     else
         fetch_data(m, n, done, arg);

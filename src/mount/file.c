@@ -12,6 +12,11 @@ struct opening {
     struct node *n;
     int flags;
     bool looked_again;
+    unsigned tries;
+};
+
+enum {
+    REOPENS_MAX = 16,
 };
 
 static void opening_end(struct opening *o)
@@ -39,12 +44,27 @@ static void opened(struct opening *o, struct content *content)
 
 /* ---- open ---- */
 
+/* The node that has the name of one that is gone. Who replaces a file while it is opened must not
+ * make the open fail: the kernel tries again only once. */
+static struct node *successor(const struct mount *m, const struct node *n)
+{
+    if (n->kind != NODE_ZNODE || n->life != NODE_GONE || !node_is_linked(n->parent))
+        return NULL;
+    struct node *now = node_child(&m->nodes, n->parent, slice_str(n->name));
+    return now && !now->is_dir && now->life != NODE_PENDING ? now : NULL;
+}
+
 static void on_open_content(void *arg, struct node *n, int32_t err)
 {
     struct opening *o = arg;
     struct node *mine = o->n;
-    bool other = mine->kind == NODE_ZNODE && n != mine;
-    if (other || err == ZK_NONODE)
+    bool gone = err == ZK_NONODE || (mine->kind == NODE_ZNODE && n != mine);
+    struct node *now = gone ? successor(o->m, mine) : NULL;
+    if (now && ++o->tries < REOPENS_MAX) {
+        o->n = node_ref(now);
+        node_unref(&o->m->nodes, mine);
+        fetch_content(o->m, now, on_open_content, o);
+    } else if (gone)
         opening_fail(o, ESTALE); /* the kernel looks the name up again */
     else if (err != ZK_OK)
         opening_fail(o, map_errno(err, false));
@@ -293,12 +313,13 @@ static void io_end(struct io *io)
 static void reply_bytes(struct req req, const struct handle *h, const struct content *base,
                         uint64_t size, uint64_t off)
 {
-    struct slice all = h->writable ? draft_read(&h->draft, base, off, size) : content_slice(base);
-    if (!h->writable) {
-        size_t from = MIN(off, slice_size(all));
-        all = slice_of(all.data + from, MIN(size, slice_size(all) - from));
-    }
-    reply_data(req, all);
+    struct buf joined = {0};
+    struct slice all = content_slice(base);
+    if (h->writable)
+        all = draft_whole(&h->draft, base, &joined);
+    size_t from = MIN(off, slice_size(all));
+    reply_data(req, slice_of(all.data + from, MIN(size, slice_size(all) - from)));
+    buf_close(&joined);
 }
 
 static void on_page(void *arg, struct node *n, int32_t err)
@@ -313,6 +334,30 @@ static void on_page(void *arg, struct node *n, int32_t err)
     io_end(io);
 }
 
+/* Somebody has read to the end of what was there. If there is more behind the same beginning now
+ * (tail -f), the version that is open moves on. */
+static void on_more(void *arg, struct node *n, int32_t err)
+{
+    struct io *io = arg;
+    struct handle *h = io->h;
+    struct content *now = h->node->content;
+    if (err == ZK_OK && n == h->node && now && now != h->pinned &&
+        slice_starts_with(content_slice(now), content_slice(h->pinned))) {
+        content_unref(h->pinned);
+        h->pinned = content_ref(now);
+    }
+    reply_bytes(io->req, h, h->pinned, io->size, io->off);
+    io_end(io);
+}
+
+/* Is there another version than the one that is open? */
+static bool has_moved_on(const struct handle *h)
+{
+    const struct node *z = h->node;
+    return z->kind == NODE_ZNODE && z->life == NODE_LIVE && h->pinned && h->mount->connected &&
+           (!z->fresh || h->pinned->mzxid != z->stat.mzxid);
+}
+
 void req_read(struct mount *m, const struct mount_request *q, struct req req)
 {
     struct handle *h = handle_find(m, q->fh);
@@ -324,6 +369,9 @@ void req_read(struct mount *m, const struct mount_request *q, struct req req)
     /* A page is shared by all who open the file: it must be of what is there now. */
     if (m->config.cache == MOUNT_CACHE_PAGES && !h->writable && h->node->kind != NODE_STATUS)
         fetch_content(m, h->node, on_page, io_new(req, h, q->size, q->offset));
+    else if (!h->writable && h->pinned && q->offset == h->pinned->len && q->offset > 0 &&
+             has_moved_on(h))
+        fetch_content(m, h->node, on_more, io_new(req, h, q->size, q->offset));
     else
         reply_bytes(req, h, h->pinned, q->size, q->offset);
 }
@@ -338,6 +386,7 @@ static void write_now(struct req req, struct handle *h, struct slice data, uint6
         return;
     }
     handle_changed(h);
+    h->writer = req.pid;
     reply_size(req, slice_size(data));
 }
 
@@ -390,14 +439,14 @@ void req_write(struct mount *m, const struct mount_request *q, struct req req)
 
 /* ---- flush, fsync, release ---- */
 
-static void on_committed(void *arg, int err)
+static void on_synced(void *arg, int err)
 {
     struct req *req = arg;
     reply_err(*req, err);
     free(req);
 }
 
-/* A flush that waits for what /proc says of the opener. */
+/* A close, and what waits for it: first for what /proc says of the opener. */
 struct look {
     struct list link;
     uint64_t id;
@@ -405,29 +454,53 @@ struct look {
     struct req req;
 };
 
-static void look_at_opener(struct handle *h, struct req req)
+/* Who closed the file knows of the error, and will not find it done after all. */
+static void on_closed(void *arg, int err)
+{
+    struct look *l = arg;
+    if (err != 0)
+        l->h->draft.dirty = l->h->draft.written = false;
+    reply_err(l->req, err);
+    handle_unref(l->h);
+    free(l);
+}
+
+/* The opener's descriptors on this file beyond those of its other opens are copies of this one. */
+static int copies(const struct handle *h, int count)
+{
+    LIST_FOR_EACH (other, &h->mount->drafts, struct handle, drafts) {
+        if (other != h && other->node == h->node && other->opener == h->opener && !other->released)
+            count--;
+    }
+    return MAX(count, 0);
+}
+
+static void opener_seen(struct look *l, int count)
+{
+    const struct handle *h = l->h;
+    bool holds = count < 0 ? !h->draft.written && !h->commit : copies(h, count) > 0;
+    list_remove(&l->link);
+    if (holds)
+        on_closed(l, 0);
+    else
+        commit_start(l->h, on_closed, l);
+}
+
+static void look_and_commit(struct handle *h, struct req req)
 {
     struct mount *m = h->mount;
     struct look *l = mem_zalloc(sizeof(*l));
     *l = (struct look){.id = ++m->next_look, .h = handle_ref(h), .req = req};
+    list_init(&l->link);
+    if (h->opener <= 0) {
+        commit_start(h, on_closed, l);
+        return;
+    }
     list_append(&m->looking, &l->link);
     struct mount_effect *e = effect_add(m, MOUNT_LOOK_AT_OPENER);
     e->opener.id = l->id;
     e->opener.pid = h->opener;
     e->opener.ino = h->node->id;
-}
-
-static void opener_seen(struct look *l, int count)
-{
-    struct handle *h = l->h;
-    bool holds = count > 0 || (count < 0 && !h->draft.written && !h->commit);
-    if (holds)
-        reply_err(l->req, 0);
-    else
-        commit_start(h, on_committed, req_keep(l->req));
-    list_remove(&l->link);
-    handle_unref(h);
-    free(l);
 }
 
 void file_opener_seen(struct mount *m, uint64_t id, int count)
@@ -445,10 +518,10 @@ void req_flush(struct mount *m, const struct mount_request *q, struct req req)
     struct handle *h = handle_find(m, q->fh);
     if (!h || !h->writable)
         reply_err(req, 0);
-    else if ((h->draft.dirty || h->commit) && h->opener > 0)
-        look_at_opener(h, req);
+    else if (h->draft.dirty || h->commit)
+        look_and_commit(h, req);
     else
-        commit_start(h, on_committed, req_keep(req));
+        reply_err(req, 0);
 }
 
 void req_fsync(struct mount *m, const struct mount_request *q, struct req req)
@@ -457,7 +530,7 @@ void req_fsync(struct mount *m, const struct mount_request *q, struct req req)
     if (!h || !h->writable)
         reply_err(req, 0);
     else
-        commit_start(h, on_committed, req_keep(req));
+        commit_start(h, on_synced, req_keep(req));
 }
 
 void req_release(struct mount *m, const struct mount_request *q, struct req req)

@@ -63,8 +63,11 @@ void handle_free(struct handle *h)
 {
     struct mount *m = h->mount;
     ensure(!h->commit && list_is_empty(&h->waiters));
-    if (h->writable)
-        h->node->writers--;
+    if (h->writable && --h->node->writers == 0 && h->node->life == NODE_PENDING) {
+        /* It did not come to be, and watchers have seen it. */
+        h->node->told = true;
+        know_gone(m, h->node);
+    }
     if (h->dir)
         dir_free(h->dir);
     hmap_remove(&m->handles, &h->by_fh);
@@ -79,6 +82,16 @@ void handle_free_unused(struct handle *h)
 {
     if (h->released && h->users == 0 && !h->commit && list_is_empty(&h->waiters))
         handle_free(h);
+}
+
+void handle_abandon(struct mount *m, uint64_t fh)
+{
+    struct handle *h = handle_find(m, fh);
+    if (!h)
+        return;
+    h->draft.dirty = false;
+    h->released = true;
+    handle_free_unused(h);
 }
 
 struct handle *handle_ref(struct handle *h)
@@ -116,4 +129,5 @@ void handle_changed(struct handle *h)
     h->changes++;
     h->changed_ms = h->mount->now_ms;
     h->expect_truncate = false;
+    h->refused = false;
 }

@@ -72,9 +72,6 @@ struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *st
     n->fresh = true;
     if (n->told_aversion < 0)
         n->told_aversion = stat->aversion;
-    struct node *holder = n->data_file ? n->data_file : n;
-    if (holder->content && holder->content->mzxid != stat->mzxid)
-        node_drop_content(&m->nodes, holder);
     watch_apply(m, n);
     return n;
 }

@@ -11,6 +11,7 @@ struct wait {
     struct mount *m;
     struct req req;
     struct node *n;
+    uint64_t fh;
     int mask;
     char *name;
     uint64_t size;
@@ -125,6 +126,19 @@ void req_forget(struct mount *m, const struct mount_request *q, struct req req)
 
 /* ---- attributes ---- */
 
+/* Whose draft this request is to see: of the descriptor that it came with or, as the kernel does
+ * not say that of fstat, of who writes. */
+static const struct handle *draft_seen(const struct wait *w)
+{
+    const struct handle *newest = NULL;
+    LIST_FOR_EACH (h, &w->m->drafts, struct handle, drafts) {
+        bool mine = h->fh == w->fh || (w->fh == 0 && h->writer > 0 && h->writer == w->req.pid);
+        if (h->node == w->n && mine && h->draft.dirty)
+            newest = h;
+    }
+    return newest;
+}
+
 static void on_getattr(void *arg, struct node *n, int32_t err)
 {
     struct wait *w = arg;
@@ -134,7 +148,7 @@ static void on_getattr(void *arg, struct node *n, int32_t err)
     else if (wait_node(w, n) != asked)
         reply_err(w->req, ESTALE); /* another znode has its name now */
     else
-        reply_attr(w->req, asked);
+        reply_attr_of(w->req, asked, draft_seen(w));
     wait_end(w);
 }
 
@@ -143,8 +157,11 @@ void req_getattr(struct mount *m, const struct mount_request *q, struct req req)
     struct node *n = node_find(&m->nodes, q->ino);
     if (!n)
         reply_err(req, ESTALE);
-    else if (!refuse_stale(req, n))
-        fetch_attr(m, n, on_getattr, wait_new(req, n));
+    else if (!refuse_stale(req, n)) {
+        struct wait *w = wait_new(req, n);
+        w->fh = q->fh;
+        fetch_attr(m, n, on_getattr, w);
+    }
 }
 
 static void on_access(void *arg, struct node *n, int32_t err)

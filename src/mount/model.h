@@ -80,11 +80,11 @@ struct node {
     struct zk_stat stat;
     unsigned perms_own; /* enum zk_perm, of this mount's identity */
     unsigned perms_world;
-    struct slice acl;    /* vector<ACL> with its count, on the heap; null: open to the world */
-    int32_t acl_version; /* the aversion that it is of, -1: not known */
-    struct content *content;
-    struct list cached; /* in the order of use, while there is content */
-    uint64_t seen;      /* the list of children that it was in last */
+    struct slice acl;        /* vector<ACL> with its count, on the heap; null: open to the world */
+    int32_t acl_version;     /* the aversion that it is of, -1: not known */
+    struct content *content; /* that was read last; its mzxid says whether it is still so */
+    struct list cached;      /* in the order of use, while there is content */
+    uint64_t seen;           /* the list of children that it was in last */
 
     /* What the watchers have been told of. */
     bool told;
@@ -250,8 +250,8 @@ unsigned sync_changes(const struct node *n);
 /* They have been told. */
 void sync_told(struct node *n);
 
-/* Was `to` made from `from`, which is gone, in the transaction that removed it? `maybe`: it may turn
- * out so when the contents of both are known. */
+/* Was `to` made from `from`, which is gone, in the transaction that removed it? `maybe`: it may
+ * turn out so when the contents of both are known. */
 bool sync_is_rename(const struct node *from, const struct node *to, bool maybe);
 
 /* ---- Drafts: draft.c ---- */
@@ -264,10 +264,11 @@ enum draft_mode {
 
 struct draft {
     enum draft_mode mode;
-    bool append;  /* the descriptor is O_APPEND */
-    bool loaded;  /* DRAFT_EDIT: `data` began as the version `base` */
-    bool dirty;   /* something to commit */
-    bool written; /* ... and not only a truncation */
+    bool append;    /* the descriptor is O_APPEND */
+    bool loaded;    /* DRAFT_EDIT: `data` began as the version `base` */
+    bool dirty;     /* something to commit */
+    bool written;   /* ... and not only a truncation */
+    bool too_large; /* a write did not fit: none of it is committed */
     int32_t base;
     struct buf data;
 };
@@ -283,14 +284,54 @@ void draft_load(struct draft *d, const struct content *base);
 int draft_write(struct draft *d, struct slice data, uint64_t offset, size_t limit);
 int draft_truncate(struct draft *d, uint64_t size, size_t limit);
 
-/* What a reader of the descriptor sees; `base` for what is not in the draft. */
-struct slice draft_read(const struct draft *d, const struct content *base, uint64_t offset,
-                        size_t len);
+/* The size of what is there with it, given the size of what was committed. */
+size_t draft_size(const struct draft *d, size_t committed);
+
+/* What a reader of the descriptor sees; `base` for what is not in the draft. Valid as long as all
+ * three. */
+struct slice draft_whole(const struct draft *d, const struct content *base, struct buf *joined);
 
 /* The content to set, given what is there now (DRAFT_APPEND), appended to `out`. */
 void draft_result(const struct draft *d, const struct content *now, struct buf *out);
 
 /* `sent` is in the tree as `version`; what was written since stays. */
 void draft_committed(struct draft *d, size_t sent_appended, bool unchanged, int32_t version);
+
+/* ---- Decisions: decide.c ---- */
+
+enum commit_next {
+    COMMIT_LANDED,
+    COMMIT_AGAIN,   /* from the start */
+    COMMIT_CREATE,  /* the node is to be made */
+    COMMIT_SET,     /* it is there: set it */
+    COMMIT_VERIFY,  /* look whether what was sent took place */
+    COMMIT_NOWHERE, /* the file has no name any more */
+    COMMIT_RACED,   /* somebody else was first */
+    COMMIT_UNKNOWN, /* it may have taken place or not */
+    COMMIT_FAIL,    /* with the error */
+};
+
+struct commit_failure {
+    int32_t err; /* enum zk_error */
+    bool sent;   /* a transaction, and its answer has not come */
+    bool late;   /* there is no time for another try */
+    enum draft_mode mode;
+    enum node_life life;
+    bool exists;     /* a create has found the node there */
+    bool anew;       /* this was a create of a node that had gone */
+    bool moved;      /* renamed since it was sent */
+    bool may_create; /* where it is gone */
+};
+enum commit_next decide_after_failure(const struct commit_failure *f);
+
+struct commit_look {
+    bool gone;
+    enum draft_mode mode;
+    int32_t version; /* before it was sent, -1: none */
+    int32_t now;
+    bool same;   /* the data are what was sent, */
+    bool begins; /* or begin with that */
+};
+enum commit_next decide_after_look(const struct commit_look *l);
 
 #endif

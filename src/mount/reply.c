@@ -70,7 +70,9 @@ struct mount_reply *reply_add(struct req req, enum mount_reply_type type)
 {
     struct mount_reply *r = arena_alloc(&req.m->fx->arena, sizeof(*r));
     *r = (struct mount_reply){.id = req.id, .op = req.op, .type = type};
-    effect_add(req.m, MOUNT_REPLY)->reply = r;
+    struct mount_effect *e = effect_add(req.m, MOUNT_REPLY);
+    e->reply = r;
+    e->in_vain = !pending_take(req);
     return r;
 }
 
@@ -82,9 +84,20 @@ void reply_entry(struct req req, struct node *n)
     watch_apply(req.m, n);
 }
 
+void reply_attr_of(struct req req, struct node *n, const struct handle *h)
+{
+    struct mount_entry *e = &reply_add(req, MOUNT_REPLY_ATTR)->entry;
+    reply_entry_fill(req.m, n, e);
+    if (!h)
+        return;
+    e->attr_ms = 0;
+    e->st.st_size = (off_t)draft_size(&h->draft, (size_t)e->st.st_size);
+    e->st.st_blocks = (e->st.st_size + 511) / 512;
+}
+
 void reply_attr(struct req req, struct node *n)
 {
-    reply_entry_fill(req.m, n, &reply_add(req, MOUNT_REPLY_ATTR)->entry);
+    reply_attr_of(req, n, NULL);
 }
 
 void reply_none(struct req req)

@@ -32,7 +32,7 @@ static void setattr_end(struct setattr *s, int err)
     if (err != 0)
         reply_err(s->req, err);
     else
-        reply_attr(s->req, s->n);
+        reply_attr_of(s->req, s->n, s->h && s->h->draft.dirty ? s->h : NULL);
     if (s->borrow)
         handle_free(s->borrow);
     if (s->h)
@@ -60,6 +60,7 @@ static void truncate_draft(struct setattr *s, struct handle *h)
         return;
     }
     handle_changed(h);
+    h->writer = s->req.pid;
     if (h == s->borrow) {
         s->borrow = NULL; /* it goes with its commit */
         h->released = true;

@@ -29,6 +29,12 @@ void sync_told(struct node *n)
     n->told_length = n->stat.data_length;
 }
 
+/* The content, if it is of the version that is there. */
+static const struct content *content_now(const struct node *n)
+{
+    return n->content && n->content->mzxid == n->stat.mzxid ? n->content : NULL;
+}
+
 /* Where the server says which transaction removed the old one, that transaction must have made the
  * new one. Else the zxid of the last change of the old one's directory has to do, which is also
  * that of whatever was made there later: then what both hold must be known, and be the same. */
@@ -37,7 +43,7 @@ static bool is_one_transaction(const struct node *from, const struct node *to, b
     if (from->gone_zxid > 0)
         return to->stat.mzxid == from->gone_zxid;
     bool made_after = !to->told && from->parent == to->parent && !from->after_change;
-    bool known = maybe || from->is_dir || (from->content && to->content);
+    bool known = maybe || from->is_dir || (content_now(from) && content_now(to));
     return known && !made_after && to->stat.mzxid == from->parent->stat.pzxid;
 }
 
@@ -46,8 +52,8 @@ bool sync_is_rename(const struct node *from, const struct node *to, bool maybe)
     if (!from->told || from->life != NODE_GONE || from->stat.czxid == 0 || !from->parent ||
         to->life != NODE_LIVE || from->is_dir != to->is_dir)
         return false;
-    bool other_data = from->content && to->content &&
-                      !slice_eq(content_slice(from->content), content_slice(to->content));
+    const struct content *a = content_now(from), *b = content_now(to);
+    bool other_data = a && b && !slice_eq(content_slice(a), content_slice(b));
     return !other_data && from->stat.data_length == to->stat.data_length &&
            from->stat.num_children == to->stat.num_children && is_one_transaction(from, to, maybe);
 }

@@ -93,6 +93,10 @@ class Mirror(threading.Thread):
             name = line.rstrip("\n")
             self.known[name] = read(os.path.join(self.watched, name))
 
+    def there(self):
+        """What it has read, without the files that it could not."""
+        return {name: text for name, text in list(self.known.items()) if text is not None}
+
 
 class Mount:
     def __init__(self, hosts, name, dir, log):
@@ -134,10 +138,11 @@ class Mount:
         wait_for(20, lambda: self.read_all() == expected, "the mount shows what is there")
         wait_for(20, lambda: self.mirror.known.keys() >= expected.keys(), "each file had an event")
         try:
-            wait_for(20, lambda: self.mirror.known == expected, "")
+            wait_for(20, lambda: self.mirror.there() == expected, "")
         except Defect:
-            differ = {n: (self.mirror.known.get(n), expected.get(n)) for n in expected
-                      if self.mirror.known.get(n) != expected.get(n)}
+            known = self.mirror.there()
+            differ = {n: (known.get(n), expected.get(n)) for n in known.keys() | expected.keys()
+                      if known.get(n) != expected.get(n)}
             raise Defect(f"no event came behind the last change of {differ}") from None
         self.end()
         status = self.process.wait(30)

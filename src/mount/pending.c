@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Requests without a reply. One that has waited for longer than timeo is answered with an error;
+ * what it was waiting for goes on, and its reply finds nobody. */
+#include "core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+    /* The client gives up a request that it could not send after timeo, and knows more. */
+    MARGIN_MS = 250,
+};
+
+struct pending {
+    struct hmap_node by_serial;
+    struct list due;
+    struct req req;
+    int64_t deadline_ms;
+};
+
+void pending_add(struct req req)
+{
+    struct mount *m = req.m;
+    struct pending *p = mem_alloc(sizeof(*p));
+    p->req = req;
+    p->deadline_ms = m->now_ms + m->config.timeo_ms + MARGIN_MS;
+    list_append(&m->due, &p->due);
+    hmap_insert(&m->pending, &p->by_serial, hash_u64(req.serial));
+}
+
+static void pending_free(struct mount *m, struct pending *p)
+{
+    list_remove(&p->due);
+    hmap_remove(&m->pending, &p->by_serial);
+    free(p);
+}
+
+bool pending_take(struct req req)
+{
+    struct mount *m = req.m;
+    if (req.serial == m->handling) {
+        m->handling = 0;
+        return true;
+    }
+    HMAP_FOR_EACH_WITH_HASH (p, &m->pending, hash_u64(req.serial), struct pending, by_serial) {
+        if (p->req.serial == req.serial) {
+            pending_free(m, p);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool may_have_changed(enum mount_op op)
+{
+    switch (op) {
+    case MOUNT_SETATTR:
+    case MOUNT_CREATE:
+    case MOUNT_WRITE:
+    case MOUNT_FLUSH:
+    case MOUNT_FSYNC:
+    case MOUNT_MKDIR:
+    case MOUNT_MKNOD:
+    case MOUNT_UNLINK:
+    case MOUNT_RMDIR:
+    case MOUNT_RENAME:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void pending_expire(struct mount *m)
+{
+    while (!list_is_empty(&m->due)) {
+        struct pending *p = LIST_FIRST(&m->due, struct pending, due);
+        if (p->deadline_ms > m->now_ms)
+            return;
+        effect_log(m, LOG_LEVEL_WARN, "%s has waited for %d s: no answer from the servers",
+                   mount_op_name(p->req.op), m->config.timeo_ms / 1000);
+        reply_err(p->req, may_have_changed(p->req.op) ? EIO : ETIMEDOUT);
+    }
+}
+
+int64_t pending_deadline(const struct mount *m)
+{
+    if (list_is_empty(&m->due))
+        return INT64_MAX;
+    return LIST_FIRST(&m->due, struct pending, due)->deadline_ms;
+}
+
+void pending_close(struct mount *m)
+{
+    LIST_FOR_EACH_SAFE (p, &m->due, struct pending, due)
+        pending_free(m, p);
+    hmap_close(&m->pending);
+}
