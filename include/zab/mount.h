@@ -15,8 +15,8 @@
  * *  5. MOUNT_INJECT, MOUNT_INVAL_ENTRY and MOUNT_INVAL_INODE are carried out one behind the other,
  *     in their order, but not on this thread: all of them may wait for locks that a request to us
  *     holds. MOUNT_INJECTED comes when a MOUNT_INJECT has ended; until then there is no other.
- *  6. MOUNT_LOOK_AT_OPENER asks /proc how often a process has a file open for writing:
- *     MOUNT_OPENER_SEEN, in any order.
+ *  6. MOUNT_LOOK_AT_OPENER asks /proc how often a process has a file open for writing (if it has
+ *     few descriptors), and whether it is the one that closes: MOUNT_OPENER_SEEN, in any order.
  *  7. MOUNT_DO_MOUNT comes once, when the root has been read; MOUNT_MOUNTED says that it worked.
  *     MOUNT_READY: the mount answers. MOUNT_STOP asks the core to commit what is open;
  *     MOUNT_END is its last effect: unmount, end the session. Answers that come after it are told.
@@ -132,6 +132,12 @@ enum mount_event_type {
     MOUNT_STOP,
 };
 
+enum mount_yes {
+    MOUNT_UNKNOWN,
+    MOUNT_NO,
+    MOUNT_YES,
+};
+
 /* What the status shows of the session. */
 struct mount_session {
     enum client_state state;
@@ -159,7 +165,8 @@ struct mount_event {
         int rc; /* INJECTED: 0 or a negative errno */
         struct {
             uint64_t id;
-            int count; /* of its descriptors; -1: /proc does not tell */
+            int count;          /* of its descriptors; -1: not known */
+            enum mount_yes own; /* does it close itself, by whichever thread? */
         } opener;
     };
 };
@@ -256,7 +263,8 @@ struct mount_effect {
         } inval;
         struct {
             uint64_t id;
-            pid_t pid;
+            pid_t pid;    /* who opened, */
+            pid_t closer; /* and who closes a descriptor now */
             uint64_t ino;
         } opener;
         struct {

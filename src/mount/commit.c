@@ -124,6 +124,10 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat, struct s
         struct content *now = content_new(data, stat);
         sync_told(z);
         node_set_content(&m->nodes, h->node, now);
+        if (h->pinned) {
+            content_unref(h->pinned);
+            h->pinned = content_ref(now);
+        }
         content_unref(now);
     }
     if (!watched || z != n)

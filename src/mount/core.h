@@ -189,6 +189,12 @@ void watch_event(struct mount *m, const struct zk_watcher_event *event, int64_t 
 /* The kernel holds it, or does not any more. */
 void watch_forget(struct mount *m, struct node *n, uint64_t lookups);
 
+/* lookup.c: what has this name, as the kernel knows it; NULL: nothing that is known. */
+struct node *lookup_known(struct mount *m, struct node *dir, const char *name);
+
+/* The name of the znode. */
+struct slice lookup_real_name(const struct node *dir, const char *name);
+
 /* ---- fetch.c: reads from the server ----
  *
  * `done` is called once, later or (if it is known already) at once, with the node that is now at
@@ -225,6 +231,7 @@ struct handle {
     mode_t mode; /* of a node that this open creates */
     uint64_t changes;
     int64_t changed_ms;
+    int64_t changed_wall_ms;
     uint64_t commits;
     bool refused; /* the last commit, for a reason that stays: not again before a change */
     struct commit *commit;
@@ -267,7 +274,7 @@ void commit_watch_idle(struct mount *m);
 void commit_idle(struct mount *m);
 
 /* file.c: /proc has told of the opener */
-void file_opener_seen(struct mount *m, uint64_t id, int count);
+void file_opener_seen(struct mount *m, uint64_t id, int count, enum mount_yes own);
 
 /* ---- namespace.c ---- */
 

@@ -10,6 +10,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum {
+    LISTED_NAME_MAX = 1024, /* a longer one ends the whole listing in the kernel */
+};
+
 struct dir {
     struct mount *m;
     struct node *n;
@@ -85,7 +89,7 @@ static void fill_entry(struct dir *d, size_t i, bool plus, struct mount_entry *e
     reply_entry_fill(m, n, e);
     if (n->life == NODE_NAMED)
         e->st.st_mode = 0; /* of a kind that is not known */
-    e->name = arena_str(&m->fx->arena, i == 0 ? "." : i == 1 ? ".." : n->name);
+    e->name = arena_str(&m->fx->arena, i == 0 ? "." : i == 1 ? ".." : n->shown);
     e->next = i < 2 ? i + 1 : n->id;
     e->held = plus && i >= 2 && n->life == NODE_LIVE && (!n->is_dir || node_is_held(n));
     if (e->held) {
@@ -120,7 +124,7 @@ static void reply_from(struct dir *d, uint64_t offset)
     for (size_t i = first; i < d->n_entries + 2 && n < most; i++) {
         if (i >= 2 && d->entries[i - 2]->life == NODE_GONE)
             continue;
-        size_t len = mount_entry_size(i < 2 ? i + 1 : strlen(d->entries[i - 2]->name), plus);
+        size_t len = mount_entry_size(i < 2 ? i + 1 : strlen(d->entries[i - 2]->shown), plus);
         if (len > room)
             break;
         room -= len;
@@ -133,12 +137,19 @@ static void reply_from(struct dir *d, uint64_t offset)
 
 /* ---- Taking the list ---- */
 
+/* readdir(3) takes ENOENT for the end of a directory that was removed. What is mounted is not to
+ * look like an empty one, to rsync --delete above all. */
+static int list_errno(const struct dir *d)
+{
+    return d->err == ZK_NONODE && !d->n->parent ? ESTALE : map_errno(d->err, false);
+}
+
 static void list_finished(struct dir *d)
 {
     if (d->err == ZK_OK)
         reply_from(d, d->offset);
     else
-        reply_err(d->req, map_errno(d->err, false));
+        reply_err(d->req, list_errno(d));
     d->req = (struct req){0};
     handle_unref(d->h);
 }
@@ -152,11 +163,9 @@ static void on_entry(void *arg, struct node *n, int32_t err)
         list_finished(d);
 }
 
-static bool is_listed(const struct dir *d, const struct node *n)
+static bool is_listed(const struct node *n)
 {
-    return n->kind == NODE_ZNODE && n->life != NODE_PENDING &&
-           !(d->n == d->m->nodes.root && strcmp(n->name, ".zabfs") == 0) &&
-           strcmp(n->name, ".data") != 0;
+    return n->kind == NODE_ZNODE && n->life != NODE_PENDING && strlen(n->shown) <= LISTED_NAME_MAX;
 }
 
 static int by_id(const void *a, const void *b)
@@ -176,7 +185,7 @@ static void take_list(struct dir *d)
         LIST_FOR_EACH (n, &d->n->children, struct node, siblings)
             d->entries[d->n_entries++] = node_ref(n);
     LIST_FOR_EACH (n, &d->n->children, struct node, siblings) {
-        if (is_listed(d, n))
+        if (is_listed(n))
             d->entries[d->n_entries++] = node_ref(n);
     }
     if (d->n_entries > 1)

@@ -22,12 +22,21 @@ bool draft_needs_base(const struct draft *d)
     return d->mode == DRAFT_EDIT && !d->loaded;
 }
 
+bool draft_needs_base_to_truncate(const struct draft *d, uint64_t size)
+{
+    return size > 0 && d->mode != DRAFT_WHOLE && !d->loaded;
+}
+
 void draft_load(struct draft *d, const struct content *base)
 {
-    ensure(draft_needs_base(d) && base);
-    buf_reset(&d->data);
-    buf_append(&d->data, base->bytes, base->len);
+    struct buf whole = {0};
+    ensure(d->mode != DRAFT_WHOLE && !d->loaded);
+    buf_append(&whole, base->bytes, base->len);
+    buf_append(&whole, d->data.data, d->data.len);
+    buf_close(&d->data);
+    d->data = whole;
     d->base = base->version;
+    d->mode = DRAFT_EDIT;
     d->loaded = true;
 }
 
@@ -64,9 +73,6 @@ int draft_truncate(struct draft *d, uint64_t size, size_t limit)
 {
     if (size > limit)
         return -EFBIG;
-    /* An append knows nothing of what it is appended to. */
-    if (size > 0 && d->mode == DRAFT_APPEND)
-        return -EINVAL;
     if (size == 0) {
         d->too_large = false;
         d->mode = DRAFT_WHOLE;
@@ -113,6 +119,7 @@ void draft_committed(struct draft *d, size_t sent_appended, bool unchanged, int3
         /* The next bytes are appended to what is there by then. */
         buf_consume(&d->data, MIN(sent_appended, d->data.len));
         d->mode = DRAFT_APPEND;
+        d->loaded = false;
     }
     if (unchanged)
         d->dirty = d->written = false;

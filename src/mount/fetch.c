@@ -77,7 +77,7 @@ static void fetch_failed(struct fetch *f, int32_t err)
         f->start(f);
         return;
     }
-    if (err == ZK_NONODE && f->n->parent && f->n->life != NODE_PENDING)
+    if (err == ZK_NONODE && f->n->life != NODE_PENDING)
         know_gone(f->m, f->n);
     fetch_end(f, f->n, err);
 }

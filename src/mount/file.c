@@ -222,7 +222,7 @@ static void on_existing(void *arg, struct node *n, int32_t err)
 static void create_there(struct creating *c)
 {
     struct mount *m = c->m;
-    struct slice name = slice_str(c->name);
+    struct slice name = lookup_real_name(c->dir, c->name);
     struct node *n = node_child(&m->nodes, c->dir, name);
     if (strcmp(c->name, ".data") == 0) {
         created(c, node_data_file(&m->nodes, c->dir));
@@ -475,10 +475,13 @@ static int copies(const struct handle *h, int count)
     return MAX(count, 0);
 }
 
-static void opener_seen(struct look *l, int count)
+static void opener_seen(struct look *l, int count, enum mount_yes own)
 {
     const struct handle *h = l->h;
-    bool holds = count < 0 ? !h->draft.written && !h->commit : copies(h, count) > 0;
+    /* Where its descriptors cannot be counted, the close of another process is a child's exit, and
+     * its own one that follows a write is the last. */
+    bool untouched = !h->draft.written && !h->commit;
+    bool holds = count >= 0 ? copies(h, count) > 0 : own == MOUNT_NO || untouched;
     list_remove(&l->link);
     if (holds)
         on_closed(l, 0);
@@ -500,14 +503,15 @@ static void look_and_commit(struct handle *h, struct req req)
     struct mount_effect *e = effect_add(m, MOUNT_LOOK_AT_OPENER);
     e->opener.id = l->id;
     e->opener.pid = h->opener;
+    e->opener.closer = req.pid;
     e->opener.ino = h->node->id;
 }
 
-void file_opener_seen(struct mount *m, uint64_t id, int count)
+void file_opener_seen(struct mount *m, uint64_t id, int count, enum mount_yes own)
 {
     LIST_FOR_EACH (l, &m->looking, struct look, link) {
         if (l->id == id) {
-            opener_seen(l, count);
+            opener_seen(l, count, own);
             return;
         }
     }

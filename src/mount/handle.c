@@ -7,8 +7,7 @@
 #include <stdlib.h>
 
 enum {
-    /* Of a create with two entries of ACL; what is left of a packet is path and data. */
-    PACKET_OVERHEAD = 512,
+    HEADER_SIZE = 8, /* of a request */
 };
 
 static struct handle *handle_add(struct mount *m, struct node *n)
@@ -115,12 +114,24 @@ struct handle *handle_find(const struct mount *m, uint64_t fh)
     return NULL;
 }
 
+/* What is left of the longest packet when all but the data is in it. */
 size_t handle_limit(const struct handle *h)
 {
-    struct buf path = {0};
+    struct mount *m = h->mount;
+    struct buf path = {0}, acl = {0}, record = {0};
     node_path(h->node, &path);
-    size_t limit = ZK_PACKET_MAX - PACKET_OVERHEAD - MIN(path.len, ZK_PACKET_MAX / 2);
+    if (h->node->life == NODE_PENDING) {
+        bool own = map_create_acl(&m->who, false, h->mode, &acl);
+        struct jute_vector v = map_acl_vector(buf_slice(&acl));
+        request_create(&record, m->config.chroot, buf_slice(&path), SLICE_EMPTY, own ? &v : NULL,
+                       ZK_PERSISTENT, 0);
+    } else {
+        request_set(&record, m->config.chroot, buf_slice(&path), SLICE_EMPTY, 0);
+    }
+    size_t limit = ZK_PACKET_MAX - MIN(HEADER_SIZE + record.len, ZK_PACKET_MAX);
     buf_close(&path);
+    buf_close(&acl);
+    buf_close(&record);
     return limit;
 }
 
@@ -128,6 +139,7 @@ void handle_changed(struct handle *h)
 {
     h->changes++;
     h->changed_ms = h->mount->now_ms;
+    h->changed_wall_ms = h->mount->wall_ms;
     h->expect_truncate = false;
     h->refused = false;
 }

@@ -167,8 +167,8 @@ void inject_push(struct mount *m, enum mount_inject kind, struct node *n, struct
     *i = (struct injection){.kind = kind,
                             .n = node_ref(n),
                             .parent = node_ref(n->parent),
-                            .name = mem_strdup(n->name),
-                            .path = full_path(m, n->parent, n->name),
+                            .name = mem_strdup(n->shown),
+                            .path = full_path(m, n->parent, n->shown),
                             .is_dir = n->is_dir,
                             .shed = !node_is_held(n) && kind != MOUNT_INJECT_DELETE,
                             .size = node_znode(n)->stat.data_length};

@@ -34,7 +34,7 @@ static void lookup_on_the_way(struct req req, const struct injection *i, const s
     struct node *starts[] = {i->parent, i->from_parent};
     for (size_t k = 0; k < ARRAY_LEN(starts); k++) {
         for (struct node *n = starts[k]; n && n->parent; n = n->parent) {
-            if (n->parent != parent || strcmp(n->name, name) != 0)
+            if (n->parent != parent || strcmp(n->shown, name) != 0)
                 continue;
             if (node_is_linked(n) && !n->listed)
                 fetch_list(m, n, on_listed, NULL);

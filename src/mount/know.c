@@ -22,10 +22,27 @@ void know_dirty_list(struct mount *m, struct node *dir)
     know_dirty(m, dir);
 }
 
+/* The directory that is mounted is not there: that must not look like an empty one. */
+static void know_no_root(struct mount *m, struct node *root)
+{
+    LIST_FOR_EACH_SAFE (child, &root->children, struct node, siblings) {
+        if (child->kind == NODE_ZNODE)
+            know_gone(m, child);
+    }
+    struct mount_effect *e = effect_add(m, MOUNT_INVAL_INODE);
+    e->inval.ino = root->id; /* the listing that the kernel keeps */
+    root->dirty_list = true;
+    root->fresh = false;
+}
+
 void know_gone(struct mount *m, struct node *n)
 {
     if (!node_is_linked(n))
         return;
+    if (!n->parent) {
+        know_no_root(m, n);
+        return;
+    }
     node_ref(n);
     LIST_FOR_EACH_SAFE (child, &n->children, struct node, siblings)
         know_gone(m, child);

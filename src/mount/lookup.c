@@ -49,11 +49,19 @@ static bool pending_is_visible(struct mount *m, const struct node *n, pid_t pid)
     return false;
 }
 
+/* It is there, and not for us to read: a file that grants nothing. */
+static bool is_closed_to_us(const struct node *n, int32_t err)
+{
+    return err == ZK_NOAUTH && n->life == NODE_NAMED && n->parent && n->parent->listed;
+}
+
 static void on_lookup(void *arg, struct node *n, int32_t err)
 {
     struct wait *w = arg;
     struct mount *m = w->m;
     n = wait_node(w, n);
+    if (is_closed_to_us(n, err))
+        err = ZK_OK;
     if (err != ZK_OK && err != ZK_NONODE)
         reply_err(w->req, map_errno(err, false));
     else if (err == ZK_NONODE || !node_is_linked(n))
@@ -67,19 +75,30 @@ static void on_lookup(void *arg, struct node *n, int32_t err)
     wait_end(w);
 }
 
+struct slice lookup_real_name(const struct node *dir, const char *name)
+{
+    return map_real_name(slice_str(name), dir->id == NODE_ROOT_ID);
+}
+
+struct node *lookup_known(struct mount *m, struct node *dir, const char *name)
+{
+    if (dir->id == NODE_ROOT_ID && strcmp(name, ".zabfs") == 0)
+        return node_find(&m->nodes, NODE_CONTROL_DIR_ID);
+    if (dir->kind == NODE_ZNODE && strcmp(name, ".data") == 0)
+        return node_data_file(&m->nodes, dir);
+    return node_child(&m->nodes, dir, lookup_real_name(dir, name));
+}
+
 static void lookup_in(struct req req, struct node *dir, const char *name)
 {
     struct mount *m = req.m;
-    struct slice s = slice_str(name);
-    struct node *n = node_child(&m->nodes, dir, s);
-    if (strcmp(name, ".data") == 0 && dir->kind == NODE_ZNODE)
-        n = node_data_file(&m->nodes, dir);
+    struct node *n = lookup_known(m, dir, name);
     if (!n && (dir->listed || dir->life != NODE_LIVE)) {
         reply_none_in(req, dir);
         return;
     }
     if (!n) {
-        n = node_add(&m->nodes, dir, s);
+        n = node_add(&m->nodes, dir, lookup_real_name(dir, name));
         n->told = true;
         n->told_mzxid = INT64_MAX; /* the list cannot be read: nothing is told of what is in it */
     }
@@ -108,9 +127,7 @@ void req_lookup(struct mount *m, const struct mount_request *q, struct req req)
         reply_err(req, dir ? ENOTDIR : ESTALE);
     else if (!is_control_name(dir, q->name) && refuse_stale(req, dir))
         return;
-    else if (strlen(q->name) > NODE_NAME_MAX)
-        reply_err(req, ENAMETOOLONG);
-    else if (map_check_name(slice_str(q->name)) != 0)
+    else if (map_check_name(slice_str(q->name)) == EILSEQ)
         reply_none(req);
     else
         lookup_in(req, dir, q->name);
@@ -143,6 +160,8 @@ static void on_getattr(void *arg, struct node *n, int32_t err)
 {
     struct wait *w = arg;
     struct node *asked = w->n;
+    if (is_closed_to_us(asked, err))
+        err = ZK_OK;
     if (err != ZK_OK && err != ZK_NONODE)
         reply_err(w->req, map_errno(err, false));
     else if (wait_node(w, n) != asked)

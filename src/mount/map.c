@@ -294,6 +294,26 @@ int map_check_name(struct slice name)
     return bad ? EILSEQ : 0;
 }
 
+static bool ends_with(struct slice name, const char *suffix)
+{
+    size_t len = strlen(suffix), size = slice_size(name);
+    return size > len && memcmp(name.data + size - len, suffix, len) == 0;
+}
+
+bool map_is_taken(struct slice name, bool in_root)
+{
+    while (ends_with(name, MAP_SUFFIX))
+        name.len -= (int32_t)strlen(MAP_SUFFIX);
+    return slice_eq_str(name, ".data") || (in_root && slice_eq_str(name, ".zabfs"));
+}
+
+struct slice map_real_name(struct slice shown, bool in_root)
+{
+    if (ends_with(shown, MAP_SUFFIX) && map_is_taken(shown, in_root))
+        shown.len -= (int32_t)strlen(MAP_SUFFIX);
+    return shown;
+}
+
 #define XATTR_PREFIX "user.zk."
 
 static const struct xattr {

@@ -63,6 +63,7 @@ struct node {
     struct list children;
     struct node *data_file; /* .data, once somebody asked for it */
     char *name;
+    char *shown; /* the name that the kernel knows; the same, unless that is taken (map.c) */
     uint64_t id;
     uint64_t lookups;
     unsigned refs;
@@ -231,6 +232,13 @@ int map_errno(int32_t zk_err, bool writing);
 /* 0, or the errno for a name that a new node cannot have. */
 int map_check_name(struct slice name);
 
+/* A znode whose name is that of a file of ours is shown with a suffix. Does this one need it? */
+bool map_is_taken(struct slice name, bool in_root);
+#define MAP_SUFFIX "@znode"
+
+/* The znode's name for one that the kernel asks for: without the suffix. */
+struct slice map_real_name(struct slice shown, bool in_root);
+
 /* The value of a user.zk.NAME attribute, false if there is none of this name. */
 bool map_xattr(const struct node *n, const char *name, struct buf *value);
 void map_xattr_list(struct buf *names);
@@ -276,8 +284,11 @@ struct draft {
 void draft_init(struct draft *d, bool append);
 void draft_close(struct draft *d);
 
-/* Does the next write or truncation need the base first? */
+/* Does the next write, or a truncation to that size, need the base first? */
 bool draft_needs_base(const struct draft *d);
+bool draft_needs_base_to_truncate(const struct draft *d, uint64_t size);
+
+/* What was appended to the draft so far comes behind it. */
 void draft_load(struct draft *d, const struct content *base);
 
 /* Change it; -EFBIG beyond `limit` bytes. */

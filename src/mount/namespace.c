@@ -188,7 +188,8 @@ static void make(struct mount *m, const struct mount_request *q, struct req req,
     if (err != 0)
         reply_err(req, err);
     else
-        namespace_create(m, dir, slice_str(q->name), data, q->mode, on_made, req_keep(req));
+        namespace_create(m, dir, lookup_real_name(dir, q->name), data, q->mode, on_made,
+                         req_keep(req));
 }
 
 void req_mkdir(struct mount *m, const struct mount_request *q, struct req req)
@@ -311,19 +312,20 @@ static void remove_name(struct mount *m, const struct mount_request *q, struct r
 {
     const char *name = q->name;
     struct node *dir = node_find(&m->nodes, q->ino);
-    struct node *n = dir ? node_child(&m->nodes, dir, slice_str(name)) : NULL;
+    struct node *n = dir ? lookup_known(m, dir, name) : NULL;
     int err = !dir ? ESTALE : reply_write_error(m);
-    if (dir && (dir->kind != NODE_ZNODE || (n && n->kind != NODE_ZNODE)))
+    bool data = n && n->kind == NODE_DATA;
+    if (dir && (dir->kind != NODE_ZNODE || (n && n->kind != NODE_ZNODE && !data)))
         err = EPERM;
     if (err != 0) {
         reply_err(req, err);
         return;
     }
-    struct change *c = change_new(m, dir, slice_str(name));
+    struct change *c = change_new(m, dir, lookup_real_name(dir, name));
     c->req = req;
     c->mode = mode;
-    c->n = n ? node_ref(n) : NULL;
-    if (strcmp(name, ".data") == 0)
+    c->n = n && !data ? node_ref(n) : NULL;
+    if (data)
         remove_data(c);
     else if (n && n->life == NODE_PENDING)
         remove_landed(c); /* its draft has no place to go to now */

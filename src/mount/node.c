@@ -45,7 +45,7 @@ static struct node *node_new(struct nodes *t, uint64_t id, enum node_kind kind, 
     n->id = id;
     n->kind = kind;
     n->life = NODE_NAMED;
-    n->name = slice_dup_str(name);
+    n->name = n->shown = slice_dup_str(name);
     n->acl = SLICE_NULL;
     n->told_aversion = -1;
     n->acl_version = -1;
@@ -55,6 +55,25 @@ static struct node *node_new(struct nodes *t, uint64_t id, enum node_kind kind, 
     list_init(&n->dirty);
     hmap_insert(&t->by_id, &n->by_id, hash_u64(id));
     return n;
+}
+
+static void free_name(struct node *n)
+{
+    if (n->shown != n->name)
+        free(n->shown);
+    free(n->name);
+}
+
+/* Takes `name`, which is on the heap. */
+static void set_name(struct node *n, char *name, const struct node *parent)
+{
+    n->name = n->shown = name;
+    if (n->kind == NODE_ZNODE && map_is_taken(slice_str(name), parent->id == NODE_ROOT_ID)) {
+        struct buf shown = {0};
+        buf_printf(&shown, "%s" MAP_SUFFIX, name);
+        buf_append(&shown, "", 1);
+        n->shown = (char *)shown.data;
+    }
 }
 
 static void node_link(struct nodes *t, struct node *n, struct node *parent)
@@ -95,7 +114,8 @@ void nodes_init(struct nodes *t)
     t->root->refs = 1;
     t->root->is_dir = true;
     t->root->told = true;
-    struct node *control = add_control(t, t->root, NODE_CONTROL_DIR_ID, NODE_CONTROL_DIR, ".zabfs");
+    struct node *control =
+        add_control(t, t->root, NODE_CONTROL_DIR_ID, NODE_CONTROL_DIR, "/.zabfs");
     add_control(t, control, NODE_STATUS_ID, NODE_STATUS, "status");
 }
 
@@ -126,7 +146,7 @@ static void node_free(struct nodes *t, struct node *n)
     node_drop_content(t, n);
     list_remove(&n->dirty);
     free((void *)n->acl.data);
-    free(n->name);
+    free_name(n);
     free(n);
 }
 
@@ -159,6 +179,7 @@ struct node *node_child(const struct nodes *t, const struct node *parent, struct
 struct node *node_add(struct nodes *t, struct node *parent, struct slice name)
 {
     struct node *n = node_new(t, t->next_id++, NODE_ZNODE, name);
+    set_name(n, n->name, parent);
     node_link(t, n, parent);
     return n;
 }
@@ -275,8 +296,8 @@ void node_move(struct nodes *t, struct node *n, struct node *parent, struct slic
     struct node *before = node_ref(n->parent);
     char *copy = slice_dup_str(name);
     node_unlink(t, n);
-    free(n->name);
-    n->name = copy;
+    free_name(n);
+    set_name(n, copy, parent);
     node_link(t, n, parent);
     node_unref(t, before);
 }
@@ -286,8 +307,8 @@ void node_restore(struct nodes *t, struct node *n, struct node *parent, struct s
     struct node *before = n->parent;
     ensure(n->life == NODE_GONE && n->kind == NODE_ZNODE && before);
     char *copy = slice_dup_str(name);
-    free(n->name);
-    n->name = copy;
+    free_name(n);
+    set_name(n, copy, parent);
     n->life = NODE_LIVE;
     node_link(t, n, parent);
     node_unref(t, before); /* which it had as a node that is gone */
@@ -296,35 +317,43 @@ void node_restore(struct nodes *t, struct node *n, struct node *parent, struct s
 void node_swap(struct nodes *t, struct node *a, struct node *b)
 {
     struct node *parent_a = a->parent, *parent_b = b->parent;
-    char *name = a->name;
+    char *name_a = mem_strdup(a->name), *name_b = mem_strdup(b->name);
     node_unlink(t, a);
     node_unlink(t, b);
-    a->name = b->name;
-    b->name = name;
+    free_name(a);
+    free_name(b);
+    set_name(a, name_b, parent_b);
+    set_name(b, name_a, parent_a);
     node_link(t, a, parent_b);
     node_link(t, b, parent_a);
 }
 
 /* Appends "/a/b" for a node, nothing for the root. */
-static void append_path(const struct node *n, struct buf *path)
+static void append_path(const struct node *n, bool shown, struct buf *path)
 {
     if (!n->parent)
         return;
-    append_path(n->parent, path);
+    append_path(n->parent, shown, path);
+    const char *name = shown ? n->shown : n->name;
     buf_append(path, "/", 1);
-    buf_append(path, n->name, strlen(n->name));
+    buf_append(path, name, strlen(name));
 }
 
-void node_mount_path(const struct node *n, struct buf *path)
+static void whole_path(const struct node *n, bool shown, struct buf *path)
 {
-    append_path(n, path);
+    append_path(n, shown, path);
     if (!n->parent)
         buf_append(path, "/", 1);
 }
 
+void node_mount_path(const struct node *n, struct buf *path)
+{
+    whole_path(n, true, path);
+}
+
 void node_path(const struct node *n, struct buf *path)
 {
-    node_mount_path(n->kind == NODE_DATA ? n->parent : n, path);
+    whole_path(n->kind == NODE_DATA ? n->parent : n, false, path);
 }
 
 bool node_is_below(const struct node *n, const struct node *dir)

@@ -245,10 +245,10 @@ static int rename_error(struct mount *m, const struct node *a, const struct node
         return ENOENT;
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return EINVAL;
-    if (a->kind != NODE_ZNODE || (b && b->kind != NODE_ZNODE) || to_dir->kind != NODE_ZNODE)
-        return EPERM;
     if (strcmp(to_name, ".data") == 0)
         return EXDEV;
+    if (a->kind != NODE_ZNODE || (b && b->kind != NODE_ZNODE) || to_dir->kind != NODE_ZNODE)
+        return EPERM;
     if ((flags & RENAME_NOREPLACE) && b && b->life != NODE_PENDING)
         return EEXIST;
     if ((flags & RENAME_EXCHANGE) && !b)
@@ -263,8 +263,8 @@ static int rename_error(struct mount *m, const struct node *a, const struct node
 void req_rename(struct mount *m, const struct mount_request *q, struct req req)
 {
     struct node *dir = node_find(&m->nodes, q->ino), *to_dir = node_find(&m->nodes, q->new_ino);
-    struct node *a = dir ? node_child(&m->nodes, dir, slice_str(q->name)) : NULL;
-    struct node *b = to_dir ? node_child(&m->nodes, to_dir, slice_str(q->new_name)) : NULL;
+    struct node *a = dir ? lookup_known(m, dir, q->name) : NULL;
+    struct node *b = to_dir ? lookup_known(m, to_dir, q->new_name) : NULL;
     if (strcmp(q->name, ".data") == 0) {
         reply_err(req, EXDEV);
         return;
@@ -280,7 +280,7 @@ void req_rename(struct mount *m, const struct mount_request *q, struct req req)
                          .a = node_ref(a),
                          .b = b ? node_ref(b) : NULL,
                          .to_dir = node_ref(to_dir),
-                         .to_name = mem_strdup(q->new_name),
+                         .to_name = slice_dup_str(lookup_real_name(to_dir, q->new_name)),
                          .flags = q->flags,
                          .replace = b && b->life != NODE_PENDING};
     r->deadline_ms = m->now_ms + 3 * (int64_t)m->config.timeo_ms;

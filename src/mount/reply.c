@@ -29,6 +29,13 @@ static int64_t entry_timeout(struct mount *m, const struct node *n)
     return stays && (n->kind != NODE_DATA || n->writers == 0) ? timeout_of(m) : 0;
 }
 
+static void set_time(struct stat *st, int64_t ms)
+{
+    st->st_mtim.tv_sec = ms / 1000;
+    st->st_mtim.tv_nsec = ms % 1000 * 1000000;
+    st->st_ctim = st->st_atim = st->st_mtim;
+}
+
 void reply_fill(struct mount *m, struct node *n, struct stat *st)
 {
     const struct node *z = node_znode(n);
@@ -44,9 +51,7 @@ void reply_fill(struct mount *m, struct node *n, struct stat *st)
         st->st_mode = n->is_dir ? S_IFDIR | 0555 : S_IFREG | 0444;
     else if (z->life == NODE_PENDING)
         st->st_mode = S_IFREG | 0666;
-    st->st_mtim.tv_sec = mtime_ms / 1000;
-    st->st_mtim.tv_nsec = mtime_ms % 1000 * 1000000;
-    st->st_ctim = st->st_atim = st->st_mtim;
+    set_time(st, mtime_ms);
     if (!n->is_dir && !control)
         st->st_size = z->stat.data_length;
     st->st_blocks = (st->st_size + 511) / 512;
@@ -93,6 +98,7 @@ void reply_attr_of(struct req req, struct node *n, const struct handle *h)
     e->attr_ms = 0;
     e->st.st_size = (off_t)draft_size(&h->draft, (size_t)e->st.st_size);
     e->st.st_blocks = (e->st.st_size + 511) / 512;
+    set_time(&e->st, h->changed_wall_ms);
 }
 
 void reply_attr(struct req req, struct node *n)

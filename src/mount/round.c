@@ -170,7 +170,7 @@ static void tell_renamed(struct round *r, struct node *from, struct node *to)
 {
     struct mount *m = r->m;
     struct node *from_parent = node_ref(from->parent);
-    char *from_name = mem_strdup(from->name);
+    char *from_name = mem_strdup(from->shown);
     int64_t zxid = to->stat.mzxid;
     bool watchable = is_watchable(from) || is_watchable(to);
     know_revived(m, from, to, zxid);

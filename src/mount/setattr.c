@@ -74,14 +74,14 @@ static void on_truncate_base(void *arg, struct node *n, int32_t err)
 {
     struct setattr *s = arg;
     struct handle *h = s->h ? s->h : s->borrow;
-    struct content *base = h->pinned ? h->pinned : s->n->content;
+    struct content *base = h->pinned && !h->draft.append ? h->pinned : s->n->content;
     if (err != ZK_OK)
         setattr_end(s, map_errno(err, true));
     else if ((s->n->kind == NODE_ZNODE && n != s->n) || !base ||
-             (s->h && base->version != h->draft.base))
+             (s->h && !h->draft.append && base->version != h->draft.base))
         setattr_end(s, ESTALE);
     else {
-        if (draft_needs_base(&h->draft))
+        if (draft_needs_base_to_truncate(&h->draft, s->size))
             draft_load(&h->draft, base);
         truncate_draft(s, h);
     }
@@ -113,7 +113,7 @@ static void do_truncate(struct setattr *s)
         }
         h = s->borrow = handle_new(s->m, s->n, O_WRONLY, 0);
     }
-    if (s->size > 0 && draft_needs_base(&h->draft))
+    if (draft_needs_base_to_truncate(&h->draft, s->size))
         fetch_content(s->m, s->n, on_truncate_base, s);
     else
         truncate_draft(s, h);

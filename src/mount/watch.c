@@ -72,7 +72,9 @@ static void child_event(struct mount *m, const struct zk_watcher_event *event, s
     struct node *dir = event->path.len > 1 ? find_path(m, zk_path_parent(event->path)) : NULL;
     if (n && dir && event->type == ZK_EVENT_DELETED)
         n->after_change = dir->changed_in > 0 && dir->changed_in >= m->count.rounds;
-    if (n)
+    if (n && !n->parent)
+        know_dirty_list(m, n);
+    else if (n)
         know_dirty(m, n);
     if (dir && !dir->is_dir)
         know_dirty(m, dir); /* a file that has got a child */

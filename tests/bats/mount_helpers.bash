@@ -31,7 +31,7 @@ start_mount() {
     mkdir -p "$dir"
     background zabfs "$source" "$dir" -f -o "$options" >>"$dir.log" 2>&1
     echo "$BACKGROUND_PID" >"$dir.pid"
-    wait_for 10 mount_is_up "$dir" || {
+    { wait_for 10 mount_is_up "$dir" && is_mounted "$dir"; } || {
         cat "$dir.log" >&2
         return 1
     }

@@ -36,9 +36,9 @@ void shell_undo(struct shell *sh, const struct mount_request *q)
 
 static void look_at_opener(struct shell *sh, const struct mount_effect *e)
 {
-    struct mount_event *seen = later(sh, MOUNT_OPENER_SEEN);
-    seen->opener.id = e->opener.id;
-    seen->opener.count = opener_count(e->opener.pid, e->opener.ino);
+    struct mount_event seen;
+    if (opener_look(sh, e, &seen))
+        *later(sh, MOUNT_OPENER_SEEN) = seen;
 }
 
 static void do_mount(struct shell *sh)

@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* ---- Identity ---- */
@@ -60,6 +62,9 @@ void shell_end(struct shell *sh, int err, const char *text)
 
 void shell_ready(struct shell *sh)
 {
+    struct statx st;
+    if (statx(AT_FDCWD, sh->opt.mountpoint, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0)
+        sh->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
     log_set_level(LOG_LEVEL_INFO);
     if (sh->ready_fd < 0) {
         log_info("mounted %s on %s", sh->opt.source, sh->opt.mountpoint);

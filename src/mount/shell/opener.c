@@ -1,17 +1,32 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Has the process that opened a file let go of it? Only /proc can tell: the kernel sends a FLUSH
- * for each descriptor that is closed, by whomever. fdinfo names the inode's number, so that
- * nothing on the mount itself is touched. */
+/* How often has the process that opened a file it open for writing now? Only /proc can tell: the
+ * kernel sends a FLUSH for each descriptor that is closed, by whomever.
+ *
+ * Nothing on the mount is asked: statx without synchronisation takes what the kernel has. It costs
+ * 10 us a descriptor, so that more than a few are looked at on a thread of the pool, and many not at
+ * all. */
 #include "shell.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum {
-    DESCRIPTORS_MAX = 4096, /* to look at, while the loop waits */
+    DESCRIPTORS_NOW = 32, /* so many are looked at on the loop's thread, */
+    DESCRIPTORS_MAX = 512, /* and so many at all */
+};
+
+struct opener_look {
+    uv_work_t work;
+    struct shell *sh;
+    pid_t pid;
+    uint64_t ino;
+    dev_t dev;
+    struct mount_event seen;
 };
 
 /* The number behind `key` at the start of a line. */
@@ -29,40 +44,102 @@ static bool find_number(const char *text, const char *key, int base, uint64_t *v
     return false;
 }
 
-/* 1 if this descriptor is on the inode, open for writing; -1 if the kernel does not say. */
-static int is_file(int dir, const char *fd, uint64_t ino)
+static bool is_open_for_writing(pid_t pid, const char *fd)
 {
-    char text[512];
-    int info = openat(dir, fd, O_RDONLY | O_CLOEXEC);
+    char path[64], text[512];
+    uint64_t flags = O_RDONLY;
+    snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, fd);
+    int info = open(path, O_RDONLY | O_CLOEXEC);
     if (info < 0)
-        return 0; /* closed meanwhile */
+        return false; /* closed meanwhile */
     ssize_t len = read(info, text, sizeof(text) - 1);
     close(info);
-    if (len <= 0)
-        return 0;
-    text[len] = '\0';
-    uint64_t number, flags;
-    if (!find_number(text, "ino:", 10, &number) || !find_number(text, "flags:", 8, &flags))
-        return -1;
-    return number == ino && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH);
+    text[MAX(len, 0)] = '\0';
+    return find_number(text, "flags:", 8, &flags) && (flags & O_ACCMODE) != O_RDONLY &&
+           !(flags & O_PATH);
 }
 
-int opener_count(pid_t opener, uint64_t ino)
+static bool is_file(int dir, const char *fd, const struct opener_look *l)
+{
+    struct statx st;
+    return statx(dir, fd, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 && st.stx_ino == l->ino &&
+           makedev(st.stx_dev_major, st.stx_dev_minor) == l->dev;
+}
+
+static DIR *open_descriptors(pid_t pid)
 {
     char path[64];
-    if (opener <= 0)
-        return -1;
-    snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)opener);
-    DIR *dir = opendir(path);
-    if (!dir)
-        return -1;
-    int count = 0;
-    int n = 0;
-    for (struct dirent *e; count == 0 && (e = readdir(dir));) {
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    return pid > 0 ? opendir(path) : NULL;
+}
+
+/* -1: there are more than `max`. */
+static int count_in(DIR *dir, const struct opener_look *l, int max)
+{
+    int count = 0, n = 0;
+    for (struct dirent *e; (e = readdir(dir));) {
         if (e->d_name[0] == '.')
             continue;
-        count = ++n > DESCRIPTORS_MAX ? -1 : is_file(dirfd(dir), e->d_name, ino);
+        if (n++ == max)
+            return -1;
+        count += is_file(dirfd(dir), e->d_name, l) && is_open_for_writing(l->pid, e->d_name);
     }
-    closedir(dir);
     return count;
+}
+
+/* Is `thread` one of the process that `pid` is a thread of? */
+static enum mount_yes is_thread_of(pid_t pid, pid_t thread)
+{
+    char path[64];
+    if (pid == thread)
+        return MOUNT_YES;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)pid, (int)thread);
+    if (access(path, F_OK) == 0)
+        return MOUNT_YES;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    return access(path, F_OK) == 0 ? MOUNT_NO : MOUNT_UNKNOWN;
+}
+
+static void on_pool(uv_work_t *work)
+{
+    struct opener_look *l = work->data;
+    DIR *dir = open_descriptors(l->pid);
+    if (dir)
+        l->seen.opener.count = count_in(dir, l, DESCRIPTORS_MAX);
+    if (dir)
+        closedir(dir);
+}
+
+static void on_counted(uv_work_t *work, int status)
+{
+    struct opener_look *l = work->data;
+    (void)status;
+    shell_step(l->sh, &l->seen);
+    free(l);
+}
+
+bool opener_look(struct shell *sh, const struct mount_effect *e, struct mount_event *seen)
+{
+    struct opener_look l = {
+        .sh = sh, .pid = e->opener.pid, .ino = e->opener.ino, .dev = sh->dev};
+    l.seen.type = MOUNT_OPENER_SEEN;
+    l.seen.opener.id = e->opener.id;
+    l.seen.opener.count = -1;
+    l.seen.opener.own = is_thread_of(l.pid, e->opener.closer);
+    DIR *dir = open_descriptors(l.pid);
+    if (dir)
+        l.seen.opener.count = count_in(dir, &l, DESCRIPTORS_NOW);
+    bool known = !dir || l.seen.opener.count >= 0;
+    if (dir)
+        closedir(dir);
+    *seen = l.seen;
+    if (known)
+        return true;
+    struct opener_look *later = mem_alloc(sizeof(*later));
+    *later = l;
+    later->work.data = later;
+    if (uv_queue_work(sh->loop, &later->work, on_pool, on_counted) == 0)
+        return false;
+    free(later);
+    return true;
 }

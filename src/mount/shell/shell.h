@@ -49,6 +49,7 @@ struct shell {
     struct injector *injector;
     struct inject_child child;
     struct standalone *standalone;
+    dev_t dev;  /* of the mount */
     bool ended; /* MOUNT_END has come */
     int exit_code;
     int ready_fd; /* the parent that waits for the mount, or -1 */
@@ -85,9 +86,8 @@ int inject_start(struct shell *sh);
 void inject_stop(struct shell *sh);
 void inject_job(struct shell *sh, const struct mount_effect *e);
 
-/* opener.c: how many descriptors of the process are on the file, open for writing? -1 if /proc
- * does not tell. */
-int opener_count(pid_t opener, uint64_t ino);
+/* opener.c: carries out MOUNT_LOOK_AT_OPENER. False: the event comes later. */
+bool opener_look(struct shell *sh, const struct mount_effect *e, struct mount_event *seen);
 
 /* ---- standalone.c: a private zabd ---- */
 int standalone_start(struct shell *sh, const char *data_dir, struct err *e);
