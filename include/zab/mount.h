@@ -48,9 +48,13 @@ struct mount_config {
     int timeo_ms;
     int draft_ms; /* a draft that nobody writes to is committed after it; 0: never */
     enum mount_cache cache;
+    int acl_timeo_ms; /* ACLs in use are read again after it; 0: never */
     bool sync;
     bool stale_error;
     bool read_only;
+    bool skip_unchanged; /* a close that changes nothing makes no transaction */
+    bool ignore_modes;   /* modes that cannot be enforced are accepted and change nothing */
+    mode_t umask;        /* taken from all modes */
     uid_t uid;
     gid_t gid;
 };
@@ -156,6 +160,7 @@ struct mount_event {
             int32_t err; /* enum zk_error, as client.h has it */
             int64_t zxid;
             struct slice body;
+            int32_t too_long; /* with ZK_REPLYTOOLONG: the bytes that it had */
         } answer;
         struct {
             struct zk_watcher_event event; /* its path below the chroot */
@@ -227,6 +232,11 @@ struct mount_reply {
     struct slice data;
     struct mount_entry entry; /* ENTRY, CREATE; ATTR: st and attr_ms */
     struct mount_opened opened;
+    struct {
+        uint32_t block; /* bytes */
+        uint64_t blocks, free;
+        uint64_t names, names_free; /* 0: no limit */
+    } room;                         /* STATFS */
     struct mount_entry *entries;
     size_t n_entries;
 };

@@ -24,6 +24,13 @@ static void asked_push(struct mount *m, answer_done *done, void *arg)
         m->asked_head = 0;
     }
     m->asked[(m->asked_head + m->n_asked++) % m->asked_cap] = (struct asked){done, arg};
+    m->quiet_since_ms = MIN(m->quiet_since_ms, m->now_ms);
+}
+
+static bool is_of_a_server(int32_t err)
+{
+    return err != ZK_CONNECTIONLOSS && err != ZK_SESSIONEXPIRED && err != ZK_OPERATIONTIMEOUT &&
+           err != ZK_AUTHFAILED;
 }
 
 void ask_answered(struct mount *m, const struct answer *answer)
@@ -33,6 +40,8 @@ void ask_answered(struct mount *m, const struct answer *answer)
     m->asked_head = (m->asked_head + 1) % m->asked_cap;
     m->n_asked--;
     m->last_zxid = MAX(m->last_zxid, answer->zxid);
+    if (is_of_a_server(answer->err))
+        m->quiet_since_ms = m->n_asked > 0 ? m->now_ms : INT64_MAX;
     if (a.done)
         a.done(a.arg, answer);
 }
@@ -90,6 +99,12 @@ static void ask_path_int(struct mount *m, enum zk_op op, struct slice path, int3
 void ask_get(struct mount *m, struct slice path, answer_done *done, void *arg)
 {
     ask_read(m, ZK_OP_getData, path, done, arg);
+}
+
+void ask_get_absolute(struct mount *m, struct slice path, answer_done *done, void *arg)
+{
+    request_read(record_begin(m), SLICE_EMPTY, path, false);
+    submit(m, ZK_OP_getData, done, arg);
 }
 
 void ask_exists(struct mount *m, struct slice path, answer_done *done, void *arg)

@@ -19,10 +19,12 @@ struct commit {
     struct buf sent;
     struct buf acl;
     size_t appended;
+    unsigned cuts;    /* the draft's when it was sent */
     uint64_t changes; /* the handle's when it was sent */
     int64_t deadline_ms;
     int32_t version; /* known before it was sent, -1: none */
     bool is_sent;    /* and its answer has not come */
+    bool compared;   /* with what is there */
     bool exists;     /* a create found the node there */
     bool anew;       /* a set found it gone: create it */
     unsigned place;  /* the node's when it was sent */
@@ -73,6 +75,9 @@ static void log_failure(struct handle *h, int err)
     node_path(h->node, &path);
     effect_log(h->mount, LOG_LEVEL_WARN, "a write to %.*s was not committed: %s",
                SLICE_ARG(buf_slice(&path)), strerror(err));
+    h->mount->count.commits_failed++;
+    buf_reset(&h->mount->last_error);
+    buf_printf(&h->mount->last_error, "%.*s: %s", SLICE_ARG(buf_slice(&path)), strerror(err));
     buf_close(&path);
 }
 
@@ -132,7 +137,7 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat, struct s
     }
     if (!watched || z != n)
         know_dirty(m, z); /* what happened before it was watched */
-    draft_committed(&h->draft, c->appended, c->changes == h->changes, stat->version);
+    draft_committed(&h->draft, c->appended, c->cuts, c->changes == h->changes, stat->version);
     commit_end(c, 0);
 }
 
@@ -153,7 +158,11 @@ static void on_verify(void *arg, const struct answer *reply)
     }
     if (reply->err == ZK_OK)
         zk_get_data_response_read(&in, &get);
-    if ((reply->err != ZK_OK && reply->err != ZK_NONODE) || !jute_ok(&in)) {
+    if (reply->err != ZK_OK && reply->err != ZK_NONODE) {
+        commit_end(c, map_errno(reply->err, true));
+        return;
+    }
+    if (!jute_ok(&in)) {
         commit_end(c, EIO);
         return;
     }
@@ -215,7 +224,7 @@ static void commit_failed(struct commit *c, int32_t err)
     const struct commit_failure failure = {
         .err = err,
         .sent = c->is_sent,
-        .late = c->m->closed || c->m->now_ms > c->deadline_ms,
+        .late = c->m->closed || mount_is_stale(c->m) || c->m->now_ms > c->deadline_ms,
         .mode = h->draft.mode,
         .life = h->node->life,
         .exists = c->exists,
@@ -323,7 +332,7 @@ static void send_create(struct commit *c, struct slice path)
     struct handle *h = c->h;
     struct jute_vector acl;
     buf_reset(&c->acl);
-    bool own = map_create_acl(&c->m->who, false, h->mode, &c->acl);
+    bool own = create_acl(c->m, false, h->mode, &c->acl);
     acl = map_acl_vector(buf_slice(&c->acl));
     c->version = -1;
     ask_create(c->m, path, buf_slice(&c->sent), own ? &acl : NULL, on_create, c);
@@ -340,6 +349,43 @@ static void send_set(struct commit *c, struct slice path)
         send_data_multi(c, path, version);
     else
         ask_set(c->m, path, buf_slice(&c->sent), version, on_set, c);
+}
+
+static void on_there(void *arg, struct node *n, int32_t err)
+{
+    struct commit *c = arg;
+    (void)n;
+    if (err == ZK_OK)
+        commit_send(c);
+    else
+        commit_failed(c, err);
+}
+
+/* Is that what is there already, as far as is known? */
+static bool is_unchanged(const struct commit *c)
+{
+    const struct node *n = c->h->node, *z = node_znode(c->h->node);
+    return n->content && n->content->mzxid == z->stat.mzxid && z->life == NODE_LIVE &&
+           slice_eq(content_slice(n->content), buf_slice(&c->sent));
+}
+
+/* Nothing is to be done. False: it is not known yet whether that is so, or it is not so. */
+static bool skip_unchanged(struct commit *c)
+{
+    struct handle *h = c->h;
+    if (!c->m->config.skip_unchanged || h->node->life != NODE_LIVE)
+        return false;
+    if (!c->compared) {
+        c->compared = true;
+        fetch_content(c->m, h->node, on_there, c);
+        return true;
+    }
+    if (!is_unchanged(c))
+        return false;
+    draft_committed(&h->draft, c->appended, c->cuts, c->changes == h->changes,
+                    h->node->content->version);
+    commit_end(c, 0);
+    return true;
 }
 
 static void commit_send(struct commit *c)
@@ -362,12 +408,15 @@ static void commit_send(struct commit *c)
     buf_reset(&c->sent);
     draft_result(&h->draft, c->base, &c->sent);
     c->appended = h->draft.data.len;
+    c->cuts = h->draft.cuts;
     c->changes = h->changes;
     c->place = node_znode(n)->place;
     if (h->draft.too_large || c->sent.len > handle_limit(h)) {
         commit_end(c, EFBIG);
         return;
     }
+    if (!create && skip_unchanged(c))
+        return;
     struct buf path = {0};
     node_path(n, &path);
     c->is_sent = true;

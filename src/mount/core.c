@@ -56,6 +56,7 @@ static void handle_request(struct mount *m, const struct mount_request *q)
     struct req req = {.m = m, .serial = ++m->serial, .id = q->id, .op = q->op, .pid = q->pid};
     request_handler *handler = q->injected ? injected_handlers[q->op] : handlers[q->op];
     m->count.requests++;
+    m->count.by_op[q->op]++;
     m->handling = req.serial;
     if (handler)
         handler(m, q, req);
@@ -68,9 +69,14 @@ static void handle_request(struct mount *m, const struct mount_request *q)
 
 /* ---- The session ---- */
 
+bool mount_is_cut_off(const struct mount *m)
+{
+    return !m->connected || mount_is_stale(m);
+}
+
 bool mount_is_stale(const struct mount *m)
 {
-    return !m->connected && m->now_ms - m->disconnected_ms >= m->config.timeo_ms;
+    return m->now_ms - m->config.timeo_ms >= m->quiet_since_ms;
 }
 
 bool mount_may_retry(const struct mount *m, int32_t zk_err, int64_t deadline_ms)
@@ -137,9 +143,11 @@ static void session_changed(struct mount *m, const struct mount_session *session
     bool connected = session->state == CLIENT_CONNECTED;
     bool came = connected && !m->connected;
     if (m->connected && !connected) {
-        m->disconnected_ms = m->now_ms;
+        m->quiet_since_ms = MIN(m->quiet_since_ms, m->now_ms);
         m->disconnected_wall_ms = m->wall_ms;
     }
+    if (came)
+        m->quiet_since_ms = m->n_asked > 0 ? m->now_ms : INT64_MAX;
     m->connected = connected;
     m->session = *session;
     snprintf(m->server, sizeof(m->server), "%s", session->server ? session->server : "");
@@ -147,6 +155,7 @@ static void session_changed(struct mount *m, const struct mount_session *session
     effect_log(m, LOG_LEVEL_INFO, "%s %s", client_state_name(session->state), m->server);
     if (!came || m->stopping)
         return;
+    m->count.reconnects += m->asked_mount;
     ask_who_am_i(m, on_who, m);
     if (m->mounted) {
         round_everything(m);
@@ -187,6 +196,8 @@ static void tick(struct mount *m)
         m->draft_at = INT64_MAX;
         commit_idle(m);
     }
+    if (acl_deadline(m) <= m->now_ms)
+        acl_refresh(m);
     pending_expire(m);
 }
 
@@ -198,7 +209,7 @@ size_t mount_entry_size(size_t name_len, bool plus)
 
 int64_t mount_deadline(const struct mount *m)
 {
-    return MIN(MIN(m->round_at, m->draft_at), pending_deadline(m));
+    return MIN(MIN(m->round_at, m->draft_at), MIN(pending_deadline(m), acl_deadline(m)));
 }
 
 void mount_step(struct mount *m, const struct mount_event *event, struct mount_effects *fx)
@@ -213,8 +224,8 @@ void mount_step(struct mount *m, const struct mount_event *event, struct mount_e
         handle_request(m, event->request);
         break;
     case MOUNT_ANSWERED:
-        ask_answered(m,
-                     &(struct answer){event->answer.err, event->answer.zxid, event->answer.body});
+        ask_answered(m, &(struct answer){event->answer.err, event->answer.zxid, event->answer.body,
+                                         event->answer.too_long});
         break;
     case MOUNT_WATCH_FIRED:
         watch_event(m, &event->watch.event, event->watch.zxid);
@@ -249,7 +260,7 @@ struct mount *mount_open(const struct mount_config *config, int64_t now_ms)
 {
     struct mount *m = mem_zalloc(sizeof(*m));
     m->config = *config;
-    m->now_ms = m->disconnected_ms = now_ms;
+    m->now_ms = m->quiet_since_ms = now_ms;
     m->round_at = m->draft_at = INT64_MAX;
     m->session.server = m->server;
     nodes_init(&m->nodes);
@@ -276,5 +287,6 @@ void mount_close(struct mount *m)
     hmap_close(&m->handles);
     nodes_close(&m->nodes);
     identity_close(&m->who);
+    buf_close(&m->last_error);
     free(m);
 }

@@ -52,6 +52,7 @@ struct mount {
     struct round *round;
     int64_t round_at; /* INT64_MAX: none is planned */
     int64_t draft_at;
+    int64_t acl_at; /* not before */
 
     struct list injections; /* that wait */
     struct injection *injecting;
@@ -59,20 +60,25 @@ struct mount {
     bool can_inject;
 
     bool connected;
-    bool closed;             /* no further requests to the servers */
-    int64_t disconnected_ms; /* when `connected` went */
+    bool closed;            /* no further requests to the servers */
+    int64_t quiet_since_ms; /* no server has said what it should since; INT64_MAX: all is well */
     int64_t disconnected_wall_ms;
     bool asked_mount;
     bool mounted;
     bool stopping;
 
+    struct buf last_error; /* of a commit, with its path */
     struct {
-        uint64_t requests, commits, injections, rounds;
+        uint64_t requests, commits, injections, rounds, injector_restarts, lost_events, reconnects,
+            commits_failed;
+        uint64_t by_op[MOUNT_N_OPS];
     } count;
 };
 
 /* ---- core.c ---- */
 
+/* No server answers, as far as is known by now; and it has been so for timeo. */
+bool mount_is_cut_off(const struct mount *m);
 bool mount_is_stale(const struct mount *m);
 
 /* Was a request's answer lost with its connection, and is there time to find out more? */
@@ -88,6 +94,15 @@ bool pending_take(struct req req);
 void pending_expire(struct mount *m);
 int64_t pending_deadline(const struct mount *m);
 void pending_close(struct mount *m);
+
+/* ---- acl.c: servers do not tell of a new ACL, so its age is bounded ---- */
+
+bool acl_is_old(const struct mount *m, const struct node *n);
+int64_t acl_age_left(const struct mount *m, const struct node *n);
+
+/* Read some of the oldest again, if they are in use. */
+void acl_refresh(struct mount *m);
+int64_t acl_deadline(const struct mount *m);
 
 /* ---- effects.c ---- */
 
@@ -129,12 +144,15 @@ struct answer {
     int32_t err;
     int64_t zxid;
     struct slice body;
+    int32_t too_long;
 };
 
 /* Once for each request, later than the call. */
 typedef void answer_done(void *arg, const struct answer *answer);
 
 void ask_get(struct mount *m, struct slice path, answer_done *done, void *arg);
+/* A path from the server's root, not the CHROOT's. */
+void ask_get_absolute(struct mount *m, struct slice path, answer_done *done, void *arg);
 void ask_exists(struct mount *m, struct slice path, answer_done *done, void *arg);
 void ask_children(struct mount *m, struct slice path, answer_done *done, void *arg);
 void ask_set(struct mount *m, struct slice path, struct slice data, int32_t version,
@@ -156,16 +174,23 @@ void ask_multi(struct mount *m, struct request_multi *multi, answer_done *done, 
 void ask_answered(struct mount *m, const struct answer *answer);
 void ask_close(struct mount *m);
 
+/* namespace.c: the ACL of a new node; false: open to the world. */
+bool create_acl(const struct mount *m, bool is_dir, mode_t mode, struct buf *out);
+
 /* ---- know.c: what is learned goes into the model ---- */
 
 /* A node's Stat came. Returns the node that it describes: a new one in place of `n` if the znode
  * is not the one that it was. */
 struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *stat, bool is_dir);
 void know_acl(struct mount *m, struct node *n, const struct jute_vector *acl);
+void know_closed(struct mount *m, struct node *n); /* it may not be looked at any more */
 void know_gone(struct mount *m, struct node *n);
 
 /* The list of children came, as of `zxid`. */
 void know_list(struct mount *m, struct node *dir, const struct jute_vector *names, int64_t zxid);
+
+/* The list came, and was longer than what is taken. */
+void know_too_long(struct mount *m, struct node *dir, int32_t bytes);
 
 /* `from` has got this name in the transaction `zxid`, in place of what had it before. */
 void know_renamed(struct mount *m, struct node *from, struct node *parent, struct slice name,

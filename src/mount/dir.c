@@ -202,7 +202,7 @@ static void on_list(void *arg, struct node *n, int32_t err)
     if (n != d->n)
         err = ZK_NONODE;
     if (err == ZK_OK && !n->listed && n->kind == NODE_ZNODE)
-        err = ZK_NOAUTH;
+        err = n->too_long > 0 ? ZK_REPLYTOOLONG : ZK_NOAUTH;
     if (err == ZK_OK) {
         take_list(d);
     } else {

@@ -73,6 +73,7 @@ int draft_truncate(struct draft *d, uint64_t size, size_t limit)
 {
     if (size > limit)
         return -EFBIG;
+    d->cuts++;
     if (size == 0) {
         d->too_large = false;
         d->mode = DRAFT_WHOLE;
@@ -112,12 +113,12 @@ void draft_result(const struct draft *d, const struct content *now, struct buf *
     buf_append(out, d->data.data, d->data.len);
 }
 
-void draft_committed(struct draft *d, size_t sent_appended, bool unchanged, int32_t version)
+void draft_committed(struct draft *d, size_t sent, unsigned cuts, bool unchanged, int32_t version)
 {
     d->base = version;
-    if (d->append) {
+    if (d->append && d->cuts == cuts) {
         /* The next bytes are appended to what is there by then. */
-        buf_consume(&d->data, MIN(sent_appended, d->data.len));
+        buf_consume(&d->data, MIN(sent, d->data.len));
         d->mode = DRAFT_APPEND;
         d->loaded = false;
     }

@@ -61,7 +61,7 @@ static bool is_no_answer(int32_t err)
 static bool is_known(const struct fetch *f)
 {
     const struct node *z = node_znode(f->n);
-    if (f->m->connected || f->m->config.stale_error || z->life != NODE_LIVE)
+    if (!mount_is_cut_off(f->m) || f->m->config.stale_error || z->life != NODE_LIVE)
         return false;
     return f->what == FETCH_STAT || (f->what == FETCH_DATA && f->n->content) ||
            (f->what == FETCH_LIST && z->listed);
@@ -79,6 +79,8 @@ static void fetch_failed(struct fetch *f, int32_t err)
     }
     if (err == ZK_NONODE && f->n->life != NODE_PENDING)
         know_gone(f->m, f->n);
+    if (err == ZK_NOAUTH)
+        know_closed(f->m, node_znode(f->n));
     fetch_end(f, f->n, err);
 }
 
@@ -267,6 +269,11 @@ static void on_children(void *arg, const struct answer *reply)
     struct zk_get_children2_response children;
     if (fetch_again(f))
         return;
+    if (reply->err == ZK_REPLYTOOLONG) {
+        know_too_long(f->m, f->n, reply->too_long);
+        fetch_end(f, f->n, ZK_OK);
+        return;
+    }
     if (reply->err == ZK_NOAUTH) {
         /* Nothing in it can be seen; what is in it can be used. */
         f->n->dirty_list = false;
@@ -301,8 +308,19 @@ static void list_start(struct fetch *f)
     ask(f, ask_children, on_children);
 }
 
+/* Its list was longer than what is taken, and has not become shorter since. */
+static bool is_too_long(const struct node *dir)
+{
+    return dir->too_long > 0 && dir->stat.num_children >= dir->too_long;
+}
+
 void fetch_list(struct mount *m, struct node *dir, fetch_done *done, void *arg)
 {
+    if (is_too_long(dir)) {
+        dir->dirty_list = false;
+        done(arg, dir, ZK_OK);
+        return;
+    }
     struct fetch *f = fetch_new(m, dir, done, arg);
     f->what = FETCH_LIST;
     f->start = list_start;
@@ -318,7 +336,7 @@ static bool may_serve(struct mount *m, struct node *n)
         return true;
     if (z->life == NODE_PENDING || z->life == NODE_GONE)
         return true;
-    return z->life == NODE_LIVE && (z->fresh || !m->connected);
+    return z->life == NODE_LIVE && ((z->fresh && !acl_is_old(m, z)) || mount_is_cut_off(m));
 }
 
 void fetch_attr(struct mount *m, struct node *n, fetch_done *done, void *arg)
@@ -351,7 +369,7 @@ void fetch_content(struct mount *m, struct node *n, fetch_done *done, void *arg)
 {
     struct node *z = node_znode(n);
     bool current = n->content && n->content->mzxid == z->stat.mzxid;
-    bool outage = !m->connected && !m->config.stale_error && n->content;
+    bool outage = mount_is_cut_off(m) && !m->config.stale_error && n->content;
     if (z->life == NODE_GONE || z->life == NODE_PENDING)
         done(arg, n, n->content || z->life == NODE_PENDING ? ZK_OK : ZK_NONODE);
     else if ((current && z->fresh && !m->config.sync) || outage)

@@ -104,6 +104,16 @@ static void on_open_sync(void *arg, const struct answer *reply)
         fetch_content(o->m, o->n, on_open_content, o);
 }
 
+/* The right to read it was looked at not too long ago. */
+static void on_open_attr(void *arg, struct node *n, int32_t err)
+{
+    struct opening *o = arg;
+    if (err != ZK_OK || (o->n->kind == NODE_ZNODE && n != o->n))
+        on_open_content(o, n, err);
+    else
+        fetch_content(o->m, o->n, on_open_content, o);
+}
+
 static void open_read(struct opening *o)
 {
     struct mount *m = o->m;
@@ -112,7 +122,7 @@ static void open_read(struct opening *o)
         return;
     }
     if (!m->config.sync) {
-        fetch_content(m, o->n, on_open_content, o);
+        fetch_attr(m, o->n, on_open_attr, o);
         return;
     }
     struct buf path = {0};

@@ -121,7 +121,7 @@ size_t handle_limit(const struct handle *h)
     struct buf path = {0}, acl = {0}, record = {0};
     node_path(h->node, &path);
     if (h->node->life == NODE_PENDING) {
-        bool own = map_create_acl(&m->who, false, h->mode, &acl);
+        bool own = create_acl(m, false, h->mode, &acl);
         struct jute_vector v = map_acl_vector(buf_slice(&acl));
         request_create(&record, m->config.chroot, buf_slice(&path), SLICE_EMPTY, own ? &v : NULL,
                        ZK_PERSISTENT, 0);

@@ -94,6 +94,7 @@ static void next(struct mount *m)
 
 static void failed(struct mount *m, struct injection *i, int rc)
 {
+    m->count.lost_events++;
     effect_log(m, LOG_LEVEL_DEBUG, "no event for %s: %s", i->path, strerror(-rc));
     inval_names(m, i);
     if (i->kind != MOUNT_INJECT_RENAME)
@@ -109,6 +110,10 @@ void inject_done(struct mount *m, int rc)
 {
     struct injection *i = m->injecting;
     ensure(i);
+    if (rc == -EPIPE) {
+        m->count.injector_restarts++;
+        effect_log(m, LOG_LEVEL_ERROR, "the injector has died, and was started again");
+    }
     if (i->kind == MOUNT_INJECT_PROBE) {
         m->can_inject = rc == 0;
         if (rc == 0)

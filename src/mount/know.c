@@ -29,8 +29,8 @@ static void know_no_root(struct mount *m, struct node *root)
         if (child->kind == NODE_ZNODE)
             know_gone(m, child);
     }
-    struct mount_effect *e = effect_add(m, MOUNT_INVAL_INODE);
-    e->inval.ino = root->id; /* the listing that the kernel keeps */
+    if (m->mounted) /* the listing that the kernel keeps */
+        effect_add(m, MOUNT_INVAL_INODE)->inval.ino = root->id;
     root->dirty_list = true;
     root->fresh = false;
 }
@@ -100,12 +100,38 @@ static bool is_open_acl(const struct jute_vector *acl)
     return acl->count == 1 && slice_eq(acl->bytes, slice_of(open_acl, sizeof(open_acl) - 1));
 }
 
+/* What is not ours to read any more is not kept: the server decides at the next read. */
+static void drop_contents(struct mount *m, struct node *n)
+{
+    node_drop_content(&m->nodes, n);
+    if (n->data_file)
+        node_drop_content(&m->nodes, n->data_file);
+}
+
+void know_closed(struct mount *m, struct node *n)
+{
+    bool news = !n->closed && n->life == NODE_LIVE;
+    drop_contents(m, n);
+    n->perms_own = n->perms_world = 0;
+    n->closed = true;
+    if (news && n->told && (node_is_held(n) || (n->parent && node_is_held(n->parent))))
+        inject_push(m, MOUNT_INJECT_ATTRIB, n, NULL, NULL, NULL);
+}
+
 void know_acl(struct mount *m, struct node *n, const struct jute_vector *acl)
 {
     free((void *)n->acl.data);
     n->acl = SLICE_NULL;
     n->acl_version = n->stat.aversion;
+    n->acl_ms = m->now_ms;
+    n->closed = false;
+    list_remove(&n->by_acl);
+    list_append(&m->nodes.by_acl, &n->by_acl);
     map_acl_perms(acl, &m->who, &n->perms_own, &n->perms_world);
+    if (!(n->perms_own & ZK_PERM_READ))
+        drop_contents(m, n);
+    if (sync_changes(n) & SYNC_ACL)
+        know_dirty(m, n);
     if (is_open_acl(acl))
         return;
     struct buf b = {0};
@@ -151,12 +177,29 @@ void know_list(struct mount *m, struct node *dir, const struct jute_vector *name
     }
     dir->listed = true;
     dir->dirty_list = false;
+    dir->too_long = 0;
     if (names->count > NODE_MANY_CHILDREN)
         dir->many = true;
     watch_apply(m, dir);
     LIST_FOR_EACH (n, &dir->children, struct node, siblings)
         watch_apply(m, n);
     node_unref(&m->nodes, dir);
+}
+
+void know_too_long(struct mount *m, struct node *dir, int32_t bytes)
+{
+    struct buf path = {0};
+    node_mount_path(dir, &path);
+    effect_log(m, LOG_LEVEL_WARN, "the list of %.*s has %d bytes, more than -o maxreply= takes",
+               SLICE_ARG(buf_slice(&path)), bytes);
+    buf_close(&path);
+    dir->too_long = MAX(dir->stat.num_children, 1);
+    dir->dirty_list = false;
+    dir->listed = false;
+    LIST_FOR_EACH (n, &dir->children, struct node, siblings)
+        watch_apply(m, n);
+    node_unlist(&m->nodes, dir);
+    watch_apply(m, dir);
 }
 
 static void drop_watches_below(struct mount *m, struct node *n)

@@ -261,10 +261,3 @@ void req_listxattr(struct mount *m, const struct mount_request *q, struct req re
     reply_value(req, &names, q->size);
     buf_close(&names);
 }
-
-void req_statfs(struct mount *m, const struct mount_request *q, struct req req)
-{
-    (void)m;
-    (void)q;
-    reply_add(req, MOUNT_REPLY_STATFS);
-}

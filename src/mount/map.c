@@ -262,8 +262,10 @@ int map_errno(int32_t zk_err, bool writing)
         return EPERM;
     case ZK_NOTREADONLY:
         return EROFS;
-    case ZK_OPERATIONTIMEOUT:
+    case ZK_OPERATIONTIMEOUT: /* it was never sent */
         return writing ? EROFS : ETIMEDOUT;
+    case ZK_CONNECTIONLOSS: /* it may have been done */
+    case ZK_SESSIONEXPIRED:
     case ZK_REQUESTTIMEOUT:
     case ZK_THROTTLEDOP:
         return ETIMEDOUT;

@@ -75,6 +75,7 @@ struct node {
     bool is_dir;
     bool listed;
     bool many;         /* too many children for a watch on each */
+    int32_t too_long;  /* so many that their list was longer than what is taken; 0: not so */
     bool removed_here; /* through this mount, which is where that was told */
     bool fresh;        /* the Stat is the server's, as far as watches told */
 
@@ -83,6 +84,9 @@ struct node {
     unsigned perms_world;
     struct slice acl;        /* vector<ACL> with its count, on the heap; null: open to the world */
     int32_t acl_version;     /* the aversion that it is of, -1: not known */
+    int64_t acl_ms;          /* when it was read */
+    struct list by_acl;      /* in that order */
+    bool closed;             /* a right to read it was there, and is not any more */
     struct content *content; /* that was read last; its mzxid says whether it is still so */
     struct list cached;      /* in the order of use, while there is content */
     uint64_t seen;           /* the list of children that it was in last */
@@ -113,6 +117,7 @@ struct nodes {
     uint64_t lists; /* lists of children that were compared */
     struct node *root;
     struct list cached; /* nodes with content, the least recently used first */
+    struct list by_acl; /* nodes whose ACL was read, the longest ago first */
     size_t cached_bytes;
 };
 
@@ -278,6 +283,7 @@ struct draft {
     bool written;   /* ... and not only a truncation */
     bool too_large; /* a write did not fit: none of it is committed */
     int32_t base;
+    unsigned cuts; /* counts truncations: before one of them the bytes were others */
     struct buf data;
 };
 
@@ -305,8 +311,9 @@ struct slice draft_whole(const struct draft *d, const struct content *base, stru
 /* The content to set, given what is there now (DRAFT_APPEND), appended to `out`. */
 void draft_result(const struct draft *d, const struct content *now, struct buf *out);
 
-/* `sent` is in the tree as `version`; what was written since stays. */
-void draft_committed(struct draft *d, size_t sent_appended, bool unchanged, int32_t version);
+/* `sent` bytes of it, as they were at `cuts`, are in the tree as `version`; what was written since
+ * stays. */
+void draft_committed(struct draft *d, size_t sent, unsigned cuts, bool unchanged, int32_t version);
 
 /* ---- Decisions: decide.c ---- */
 

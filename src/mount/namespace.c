@@ -23,7 +23,7 @@ static struct change *change_new(struct mount *m, struct node *dir, struct slice
 {
     struct change *c = mem_zalloc(sizeof(*c));
     *c = (struct change){.m = m, .dir = node_ref(dir), .name = slice_dup_str(name)};
-    c->deadline_ms = m->now_ms + 3 * (int64_t)m->config.timeo_ms;
+    c->deadline_ms = m->now_ms + m->config.timeo_ms;
     return c;
 }
 
@@ -50,6 +50,11 @@ static bool is_lost(const struct change *c, int32_t err)
 }
 
 /* ---- create ---- */
+
+bool create_acl(const struct mount *m, bool is_dir, mode_t mode, struct buf *out)
+{
+    return !m->config.ignore_modes && map_create_acl(&m->who, is_dir, mode, out);
+}
 
 static void create_send(struct change *c);
 
@@ -105,7 +110,9 @@ static void on_create_verify(void *arg, const struct answer *reply)
         return;
     }
     zk_stat_read(&in, &stat);
-    if (reply->err != ZK_OK || !jute_ok(&in))
+    if (reply->err != ZK_OK)
+        create_end(c, map_errno(reply->err, true), NULL);
+    else if (!jute_ok(&in))
         create_end(c, EIO, NULL);
     else
         create_end(c, stat.czxid > c->zxid ? EIO : EEXIST, NULL);
@@ -139,7 +146,7 @@ static void create_send(struct change *c)
     struct buf path = {0}, acl = {0};
     struct jute_vector v;
     change_path(c, &path);
-    bool own = map_create_acl(&c->m->who, slice_is_null(c->data), c->mode, &acl);
+    bool own = create_acl(c->m, slice_is_null(c->data), c->mode, &acl);
     v = map_acl_vector(buf_slice(&acl));
     c->zxid = c->m->last_zxid;
     ask_create(c->m, buf_slice(&path), c->data, own ? &v : NULL, on_create, c);
@@ -241,7 +248,9 @@ static void on_remove_verify(void *arg, const struct answer *reply)
     zk_stat_read(&in, &stat);
     if (reply->err == ZK_NONODE)
         remove_landed(c);
-    else if (reply->err != ZK_OK || !jute_ok(&in))
+    else if (reply->err != ZK_OK)
+        remove_end(c, map_errno(reply->err, true));
+    else if (!jute_ok(&in))
         remove_end(c, EIO);
     else if (c->n && c->n->life == NODE_LIVE && c->n->stat.czxid != stat.czxid)
         remove_landed(c); /* this one is another */

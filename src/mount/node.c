@@ -53,6 +53,7 @@ static struct node *node_new(struct nodes *t, uint64_t id, enum node_kind kind, 
     list_init(&n->children);
     list_init(&n->cached);
     list_init(&n->dirty);
+    list_init(&n->by_acl);
     hmap_insert(&t->by_id, &n->by_id, hash_u64(id));
     return n;
 }
@@ -110,6 +111,7 @@ void nodes_init(struct nodes *t)
 {
     *t = (struct nodes){.next_id = NODE_FIRST_ID};
     list_init(&t->cached);
+    list_init(&t->by_acl);
     t->root = node_new(t, NODE_ROOT_ID, NODE_ZNODE, slice_str(""));
     t->root->refs = 1;
     t->root->is_dir = true;
@@ -145,6 +147,7 @@ static void node_free(struct nodes *t, struct node *n)
     hmap_remove(&t->by_id, &n->by_id);
     node_drop_content(t, n);
     list_remove(&n->dirty);
+    list_remove(&n->by_acl);
     free((void *)n->acl.data);
     free_name(n);
     free(n);
@@ -368,6 +371,8 @@ enum node_watch node_wanted_watch(const struct node *n)
     if (n->kind != NODE_ZNODE || n->life == NODE_GONE || n->life == NODE_PENDING)
         return NODE_WATCH_NONE;
     bool covered = n->parent && n->parent->listed && n->parent->many;
+    if (n->is_dir && n->too_long > 0 && node_is_held(n))
+        return NODE_WATCH_BELOW;
     if (n->is_dir && n->listed)
         return n->many ? NODE_WATCH_BELOW : NODE_WATCH_OWN;
     if (covered)

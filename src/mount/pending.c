@@ -51,34 +51,22 @@ bool pending_take(struct req req)
     return false;
 }
 
-static bool may_have_changed(enum mount_op op)
+/* From when on no server has answered for timeo: then nobody waits any longer, whenever he came. So
+ * the requests of one system call, and those that wait for each other's locks, do not add up. */
+static int64_t stale_from(const struct mount *m)
 {
-    switch (op) {
-    case MOUNT_SETATTR:
-    case MOUNT_CREATE:
-    case MOUNT_WRITE:
-    case MOUNT_FLUSH:
-    case MOUNT_FSYNC:
-    case MOUNT_MKDIR:
-    case MOUNT_MKNOD:
-    case MOUNT_UNLINK:
-    case MOUNT_RMDIR:
-    case MOUNT_RENAME:
-        return true;
-    default:
-        return false;
-    }
+    if (m->quiet_since_ms == INT64_MAX)
+        return INT64_MAX;
+    return m->quiet_since_ms + m->config.timeo_ms + MARGIN_MS;
 }
 
 void pending_expire(struct mount *m)
 {
-    while (!list_is_empty(&m->due)) {
+    while (pending_deadline(m) <= m->now_ms) {
         struct pending *p = LIST_FIRST(&m->due, struct pending, due);
-        if (p->deadline_ms > m->now_ms)
-            return;
         effect_log(m, LOG_LEVEL_WARN, "%s has waited for %d s: no answer from the servers",
                    mount_op_name(p->req.op), m->config.timeo_ms / 1000);
-        reply_err(p->req, may_have_changed(p->req.op) ? EIO : ETIMEDOUT);
+        reply_err(p->req, ETIMEDOUT);
     }
 }
 
@@ -86,7 +74,8 @@ int64_t pending_deadline(const struct mount *m)
 {
     if (list_is_empty(&m->due))
         return INT64_MAX;
-    return LIST_FIRST(&m->due, struct pending, due)->deadline_ms;
+    int64_t first = LIST_FIRST(&m->due, struct pending, due)->deadline_ms;
+    return MIN(first, stale_from(m));
 }
 
 void pending_close(struct mount *m)

@@ -124,7 +124,7 @@ static void on_multi(void *arg, const struct answer *reply)
         if (mount_may_retry(r->m, reply->err, r->deadline_ms) && !(r->flags & RENAME_EXCHANGE))
             verify(r);
         else
-            rename_end(r, EIO);
+            rename_end(r, map_errno(reply->err, true));
         break;
     case ZK_NODEEXISTS:
         if (r->flags & RENAME_NOREPLACE) {
@@ -146,6 +146,13 @@ static void on_multi(void *arg, const struct answer *reply)
     }
 }
 
+/* What is replaced has the same content: then nothing happens to it. */
+static bool is_unchanged(const struct rename *r)
+{
+    return r->m->config.skip_unchanged && r->other_read && r->b->content &&
+           slice_eq(content_slice(r->a->content), content_slice(r->b->content));
+}
+
 static void send_multi(struct rename *r)
 {
     struct request_multi multi;
@@ -160,7 +167,9 @@ static void send_multi(struct rename *r)
         request_multi_set(&multi, buf_slice(&from), content_slice(b), a->version);
         request_multi_set(&multi, buf_slice(&to), content_slice(a), b->version);
     } else {
-        if (r->replace)
+        if (r->replace && is_unchanged(r))
+            request_multi_check(&multi, buf_slice(&to), r->b->content->version);
+        else if (r->replace)
             request_multi_set(&multi, buf_slice(&to), content_slice(a), -1);
         else
             request_multi_create(&multi, buf_slice(&to), content_slice(a),
@@ -170,6 +179,14 @@ static void send_multi(struct rename *r)
     ask_multi(r->m, &multi, on_multi, r);
     buf_close(&from);
     buf_close(&to);
+}
+
+/* Does it take what the other name has? */
+static bool wants_other(const struct rename *r)
+{
+    bool compare = r->m->config.skip_unchanged && r->replace && r->b && r->b->life == NODE_LIVE &&
+                   !r->b->is_dir;
+    return compare || (r->flags & RENAME_EXCHANGE);
 }
 
 static void on_content(void *arg, struct node *n, int32_t err)
@@ -182,7 +199,7 @@ static void on_content(void *arg, struct node *n, int32_t err)
         rename_end(r, ESTALE);
     } else if (n->is_dir || n->stat.ephemeral_owner != 0) {
         rename_end(r, EXDEV); /* mv copies */
-    } else if ((r->flags & RENAME_EXCHANGE) && !r->other_read) {
+    } else if (wants_other(r) && !r->other_read) {
         r->other_read = true;
         fetch_data(r->m, r->b, on_content, r);
     } else {
@@ -283,6 +300,6 @@ void req_rename(struct mount *m, const struct mount_request *q, struct req req)
                          .to_name = slice_dup_str(lookup_real_name(to_dir, q->new_name)),
                          .flags = q->flags,
                          .replace = b && b->life != NODE_PENDING};
-    r->deadline_ms = m->now_ms + 3 * (int64_t)m->config.timeo_ms;
+    r->deadline_ms = m->now_ms + m->config.timeo_ms;
     fetch_attr(m, a, on_attr, r);
 }

@@ -20,7 +20,7 @@ static int64_t attr_timeout(struct mount *m, struct node *n)
     const struct node *z = node_znode(n);
     bool stays = z->life == NODE_LIVE && z->fresh && n->writers == 0 && n->injecting == 0 &&
                  n->life == NODE_LIVE;
-    return n->kind == NODE_STATUS || !stays ? 0 : timeout_of(m);
+    return n->kind == NODE_STATUS || !stays ? 0 : MIN(timeout_of(m), acl_age_left(m, z));
 }
 
 static int64_t entry_timeout(struct mount *m, const struct node *n)
@@ -51,6 +51,7 @@ void reply_fill(struct mount *m, struct node *n, struct stat *st)
         st->st_mode = n->is_dir ? S_IFDIR | 0555 : S_IFREG | 0444;
     else if (z->life == NODE_PENDING)
         st->st_mode = S_IFREG | 0666;
+    st->st_mode &= ~m->config.umask;
     set_time(st, mtime_ms);
     if (!n->is_dir && !control)
         st->st_size = z->stat.data_length;

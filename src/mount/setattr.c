@@ -100,6 +100,17 @@ static struct handle *truncating_open(struct setattr *s)
     return newest;
 }
 
+static void on_drained(void *arg, int err)
+{
+    struct setattr *s = arg;
+    if (err != 0) {
+        setattr_end(s, err);
+        return;
+    }
+    s->to_set |= MOUNT_SET_SIZE;
+    setattr_next(s);
+}
+
 static void do_truncate(struct setattr *s)
 {
     struct handle *h = s->h;
@@ -113,7 +124,9 @@ static void do_truncate(struct setattr *s)
         }
         h = s->borrow = handle_new(s->m, s->n, O_WRONLY, 0);
     }
-    if (draft_needs_base_to_truncate(&h->draft, s->size))
+    if (h->draft.append && h->commit)
+        commit_start(h, on_drained, s); /* what is cut is what is there by then */
+    else if (draft_needs_base_to_truncate(&h->draft, s->size))
         fetch_content(s->m, s->n, on_truncate_base, s);
     else
         truncate_draft(s, h);
@@ -164,7 +177,7 @@ static void do_chmod(struct setattr *s)
     struct jute_vector now =
         map_acl_vector(slice_is_null(z->acl) ? slice_of(open_acl, sizeof(open_acl) - 1) : z->acl);
     s->to_set &= ~(unsigned)MOUNT_SET_MODE;
-    if (z->life != NODE_LIVE || is_mode_of_create(s)) {
+    if (z->life != NODE_LIVE || s->m->config.ignore_modes || is_mode_of_create(s)) {
         setattr_next(s);
         return;
     }

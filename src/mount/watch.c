@@ -66,6 +66,20 @@ static struct node *find_path(const struct mount *m, struct slice path)
     return n && n->kind == NODE_ZNODE ? n : NULL;
 }
 
+/* In a directory that cannot be listed only the events say what is there. What nobody knew of is
+ * known from now on as it was before the event. */
+static struct node *known_by_event(struct mount *m, const struct zk_watcher_event *event,
+                                   int64_t zxid)
+{
+    struct node *dir = event->path.len > 1 ? find_path(m, zk_path_parent(event->path)) : NULL;
+    if (!dir || dir->too_long == 0 || dir->listed)
+        return NULL;
+    struct node *n = node_add(&m->nodes, dir, zk_path_name(event->path));
+    n->told = event->type != ZK_EVENT_CREATED;
+    n->told_mzxid = zxid > 0 ? zxid - 1 : INT64_MAX;
+    return n;
+}
+
 /* A name came or went in a directory; `n` is the node there, if one is known. */
 static void child_event(struct mount *m, const struct zk_watcher_event *event, struct node *n)
 {
@@ -97,6 +111,8 @@ void watch_event(struct mount *m, const struct zk_watcher_event *event, int64_t 
     if (event->path.len <= 0 || event->path.data[0] != '/')
         return;
     struct node *n = find_path(m, event->path);
+    if (!n && event->type != ZK_EVENT_CHILDREN_CHANGED)
+        n = known_by_event(m, event, zxid);
     if (n && event->type == ZK_EVENT_DELETED)
         n->gone_zxid = zxid;
     switch (event->type) {

@@ -154,6 +154,6 @@ word() {
 # A Python program on standard input, with zk.py and kazoo.
 py() {
     /usr/bin/python3 -c 'import kazoo' 2>/dev/null || skip "python3-kazoo is not installed"
-    SERVER_PORT=$SERVER_PORT PYTHONPATH=$BATS_TEST_DIRNAME PYTHONDONTWRITEBYTECODE=1 \
+    SERVER_PORT=$SERVER_PORT PYTHONPATH=${BASH_SOURCE[0]%/*} PYTHONDONTWRITEBYTECODE=1 \
         timeout "${PY_TIMEOUT:-60}" /usr/bin/python3 - "$@"
 }

@@ -18,18 +18,22 @@ EXTRA_DIST += $(bats_tests) %D%/run.sh %D%/helpers.bash %D%/ensemble_helpers.bas
 # The mount's tests run on zabd, and once more on Apache ZooKeeper: in a copy of each that says so.
 mount_tests = %D%/mount_basic.bats %D%/mount_write.bats %D%/mount_read.bats \
 	%D%/mount_inotify.bats %D%/mount_life.bats %D%/mount_drafts.bats \
-	%D%/mount_listing.bats %D%/mount_mirror.bats
+	%D%/mount_listing.bats %D%/mount_mirror.bats %D%/mount_outage.bats
 mount_zookeeper_tests = %D%/mount_basic_zookeeper.bats %D%/mount_write_zookeeper.bats \
 	%D%/mount_read_zookeeper.bats %D%/mount_inotify_zookeeper.bats %D%/mount_life_zookeeper.bats \
 	%D%/mount_drafts_zookeeper.bats %D%/mount_listing_zookeeper.bats \
-	%D%/mount_mirror_zookeeper.bats
+	%D%/mount_mirror_zookeeper.bats %D%/mount_outage_zookeeper.bats
 $(mount_zookeeper_tests): $(mount_tests)
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && { echo 'export ZAB_TEST_SERVER=zookeeper' && \
 	    sed -e 's|load mount_helpers|load $(abs_srcdir)/%D%/mount_helpers|' \
 	        -e 's|$$BATS_TEST_DIRNAME|$(abs_srcdir)/%D%|' \
 	        $(srcdir)/$(@:_zookeeper.bats=.bats); } >$@.tmp && mv $@.tmp $@
 
-TESTS += $(mount_tests) $(mount_zookeeper_tests) %D%/quickstart.bats
+# What is not the server's runs on zabd only.
+mount_other_tests = %D%/mount_options.bats %D%/mount_consumers.bats %D%/quickstart.bats
+
+TESTS += $(mount_tests) $(mount_zookeeper_tests) $(mount_other_tests)
 CLEANFILES += $(mount_zookeeper_tests)
-EXTRA_DIST += $(mount_tests) %D%/quickstart.bats %D%/mount_helpers.bash %D%/mount_calls.py \
-	%D%/mount_drafts.py %D%/mount_listing.py %D%/mount_mirror.py
+EXTRA_DIST += $(mount_tests) $(mount_other_tests) %D%/mount_helpers.bash %D%/mount_calls.py \
+	%D%/mount_drafts.py %D%/mount_listing.py %D%/mount_mirror.py %D%/mount_outage.py \
+	%D%/mount_consumers.py

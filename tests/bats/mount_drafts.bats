@@ -44,6 +44,10 @@ as_local() {
     as_local truncated
 }
 
+@test "a descriptor with O_APPEND that may read reads what it has appended" {
+    as_local appended
+}
+
 @test "ftruncate on a descriptor with O_APPEND" {
     as_local truncated-append
 }

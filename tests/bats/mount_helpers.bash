@@ -140,3 +140,14 @@ expect_events() {
     cat "$LOGS/$name.new" >>"$LOGS/$name.seen"
     assert_equal "$(grep -v "$end" "$LOGS/$name.new")" "$(printf '%s\n' "$@")"
 }
+
+# "nobody" as a user of this machine, where that can be.
+as_nobody() {
+    setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/ "$@"
+}
+
+require_nobody() {
+    require_program setpriv
+    [ "$(id -u)" = 0 ] || skip "needs root to become another user"
+    as_nobody test -x "$ZAB_BUILD/zabfs" || skip "$ZAB_BUILD cannot be read by other users"
+}

@@ -233,17 +233,6 @@ not_mounted() {
     umount "$A"
 }
 
-# "nobody" as a user of this machine, where that can be.
-as_nobody() {
-    setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/ "$@"
-}
-
-require_nobody() {
-    require_program setpriv
-    [ "$(id -u)" = 0 ] || skip "needs root to become another user"
-    as_nobody test -x "$ZAB_BUILD/zabfs" || skip "$ZAB_BUILD cannot be read by other users"
-}
-
 @test "an unprivileged user mounts by fusermount3" {
     require_nobody
     as_nobody sh -c 'exec 9<>/dev/fuse' 2>/dev/null || skip "other users cannot open /dev/fuse"

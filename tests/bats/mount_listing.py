@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import time
 
 
 class Dirent(ctypes.Structure):
@@ -129,8 +130,10 @@ def changed(path, other):
     for name in added:
         with open(os.path.join(other, name), "w"):
             pass
+    deadline = time.monotonic() + 10
     while os.path.exists(os.path.join(path, gone[-1])) or not os.path.exists(os.path.join(path, added[-1])):
-        pass
+        assert time.monotonic() < deadline, "the changes do not arrive"
+        time.sleep(0.01)
     stream.forget()
     names += stream.read()
     stream.close()

@@ -219,9 +219,8 @@ class Remote:
         self.node = node
         self.other = other
         self.waiting = []
-        for name in DIRECTORIES:
-            self.zk.create(f"{node}/{name}/x", b"", makepath=True)
-            self.zk.delete(f"{node}/{name}/x")
+        for name in DIRECTORIES if other else ():
+            os.mkdir(os.path.join(other, name))
 
     def submit(self, call, name, *args):
         self.waiting.append(call(f"{self.node}/{name}", *args))

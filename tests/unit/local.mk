@@ -9,7 +9,7 @@ unit_tests += %D%/test_replaced %D%/test_node_trees
 unit_tests += %D%/test_tree %D%/test_watch %D%/test_node %D%/test_node_watch %D%/test_node_limits
 unit_tests += %D%/test_node_load
 unit_tests += %D%/test_node_ensemble
-unit_tests += %D%/test_mount_node %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options
+unit_tests += %D%/test_mount_node %D%/test_mount_decide %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options
 unit_tests += %D%/test_ensemble %D%/test_properties %D%/test_tls
 unit_tests += %D%/test_zab_quorum %D%/test_zab_election %D%/test_zab_learner
 unit_tests += %D%/test_zab_leader %D%/test_zab_identity %D%/test_zab_cluster
@@ -103,6 +103,10 @@ NODE_LIBS = libnode.a libzab.a $(STORE_LIBS) $(CRYPTO_LIBS)
 %C%_test_mount_node_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_mount_node_LDADD = libmount.a libsession.a libjute.a libutil.a $(CMOCKA_LIBS)
 
+%C%_test_mount_decide_SOURCES = %D%/test_mount_decide.c
+%C%_test_mount_decide_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_mount_decide_LDADD = libmount.a libsession.a libjute.a libutil.a $(CMOCKA_LIBS)
+
 %C%_test_mount_draft_SOURCES = %D%/test_mount_draft.c
 %C%_test_mount_draft_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_mount_draft_LDADD = libmount.a libsession.a libjute.a libutil.a $(CMOCKA_LIBS)
@@ -113,7 +117,8 @@ NODE_LIBS = libnode.a libzab.a $(STORE_LIBS) $(CRYPTO_LIBS)
 
 %C%_test_mount_options_SOURCES = %D%/test_mount_options.c
 %C%_test_mount_options_CFLAGS = $(UNIT_CFLAGS)
-%C%_test_mount_options_LDADD = libmountoptions.a libjute.a libutil.a $(CMOCKA_LIBS)
+%C%_test_mount_options_LDADD = libmountoptions.a libclient.a libzabtls.a liblog.a libjute.a \
+	libutil.a $(UV_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
 %C%_test_tls_SOURCES = %D%/test_tls.c %D%/tls_lib.h
 %C%_test_tls_CFLAGS = $(UNIT_CFLAGS) $(SSL_CFLAGS)

@@ -98,10 +98,10 @@ static void bytes_written_during_a_commit_are_appended_next(void **state)
     draft_write(&d, slice_str("one"), 0, LIMIT);
     size_t sent = d.data.len;
     draft_write(&d, slice_str("two"), 0, LIMIT);
-    draft_committed(&d, sent, false, 4);
+    draft_committed(&d, sent, d.cuts, false, 4);
     assert_true(d.dirty);
     assert_result(&d, NULL, "two");
-    draft_committed(&d, d.data.len, true, 5);
+    draft_committed(&d, d.data.len, d.cuts, true, 5);
     assert_false(d.dirty);
     assert_result(&d, NULL, "");
     draft_close(&d);
@@ -114,7 +114,7 @@ static void a_whole_draft_stays_whole_after_its_commit(void **state)
     draft_init(&d, false);
     draft_truncate(&d, 0, LIMIT);
     draft_write(&d, slice_str("a\n"), 0, LIMIT);
-    draft_committed(&d, d.data.len, true, 1);
+    draft_committed(&d, d.data.len, d.cuts, true, 1);
     assert_false(d.dirty);
     draft_write(&d, slice_str("b\n"), 2, LIMIT);
     assert_result(&d, NULL, "a\nb\n");
@@ -141,18 +141,89 @@ static void a_reader_of_the_descriptor_sees_its_draft(void **state)
     struct draft d;
     struct content *base = content_of("abcdef", 7);
     draft_init(&d, false);
-    assert_true(slice_eq_str(draft_read(&d, base, 1, 3), "bcd"));
+    assert_true(slice_eq_str(draft_whole(&d, base, NULL), "abcdef"));
+    assert_int_equal(draft_size(&d, 6), 6);
     draft_load(&d, base);
-    draft_write(&d, slice_str("Z"), 1, LIMIT);
-    assert_true(slice_eq_str(draft_read(&d, base, 0, 100), "aZcdef"));
-    assert_int_equal(draft_read(&d, base, 6, 10).len, 0);
+    draft_write(&d, slice_str("Zz"), 5, LIMIT);
+    assert_true(slice_eq_str(draft_whole(&d, base, NULL), "abcdeZz"));
+    assert_int_equal(draft_size(&d, 6), 7);
     content_unref(base);
+    draft_close(&d);
+}
+
+static void a_reader_of_an_append_sees_it_behind_what_is_there(void **state)
+{
+    (void)state;
+    struct draft d;
+    struct buf joined = {0};
+    struct content *base = content_of("ab", 7);
+    draft_init(&d, true);
+    draft_write(&d, slice_str("c"), 0, LIMIT);
+    assert_true(slice_eq_str(draft_whole(&d, base, &joined), "abc"));
+    assert_int_equal(draft_size(&d, 2), 3);
+    buf_close(&joined);
+    content_unref(base);
+    draft_close(&d);
+}
+
+static void an_append_that_is_cut_is_an_edit(void **state)
+{
+    (void)state;
+    struct draft d;
+    struct content *base = content_of("abcd", 7);
+    draft_init(&d, true);
+    draft_write(&d, slice_str("ef"), 0, LIMIT);
+    assert_true(draft_needs_base_to_truncate(&d, 5));
+    assert_false(draft_needs_base_to_truncate(&d, 0));
+    draft_load(&d, base);
+    draft_truncate(&d, 5, LIMIT);
+    draft_write(&d, slice_str("g"), 0, LIMIT);
+    assert_result(&d, base, "abcdeg");
+    assert_int_equal(d.base, 7);
+    content_unref(base);
+    draft_close(&d);
+}
+
+static void what_is_written_behind_a_cut_is_not_taken_for_what_was_sent(void **state)
+{
+    (void)state;
+    struct draft d;
+    draft_init(&d, true);
+    draft_truncate(&d, 0, LIMIT);
+    draft_write(&d, slice_str("sent"), 0, LIMIT);
+    size_t sent = d.data.len;
+    unsigned cuts = d.cuts;
+    draft_truncate(&d, 0, LIMIT);
+    draft_write(&d, slice_str("new"), 0, LIMIT);
+    draft_committed(&d, sent, cuts, false, 4);
+    assert_true(d.dirty);
+    assert_int_equal(d.mode, DRAFT_WHOLE);
+    assert_result(&d, NULL, "new");
+    draft_close(&d);
+}
+
+static void a_write_that_does_not_fit_voids_the_draft_until_it_is_cut(void **state)
+{
+    (void)state;
+    struct draft d;
+    draft_init(&d, false);
+    draft_truncate(&d, 0, LIMIT);
+    assert_int_equal(draft_write(&d, slice_str("x"), LIMIT, LIMIT), -EFBIG);
+    assert_true(d.too_large && d.dirty);
+    assert_int_equal(draft_write(&d, slice_str("x"), 0, LIMIT), -EFBIG);
+    draft_truncate(&d, 0, LIMIT);
+    assert_false(d.too_large);
+    assert_int_equal(draft_write(&d, slice_str("x"), 0, LIMIT), 0);
     draft_close(&d);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_of_an_append_sees_it_behind_what_is_there),
+        cmocka_unit_test(an_append_that_is_cut_is_an_edit),
+        cmocka_unit_test(what_is_written_behind_a_cut_is_not_taken_for_what_was_sent),
+        cmocka_unit_test(a_write_that_does_not_fit_voids_the_draft_until_it_is_cut),
         cmocka_unit_test(a_truncation_makes_it_the_whole_content),
         cmocka_unit_test(an_edit_keeps_what_it_does_not_write),
         cmocka_unit_test(a_hole_is_filled_with_zeros),

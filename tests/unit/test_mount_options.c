@@ -39,7 +39,7 @@ static void each_value_is_taken(void **state)
         parse(&o, "ro,draft=0,cache=pages,stale=error,sync,uid=7,gid=8,allow_other", &e), 0);
     assert_true(o.read_only && o.sync && o.stale_error && o.allow_other);
     assert_int_equal(o.draft_ms, 0);
-    assert_int_equal(o.cache, MOUNT_CACHE_PAGES);
+    assert_int_equal(o.cache_pages, true);
     assert_int_equal(o.uid, 7);
     assert_int_equal(o.gid, 8);
     options_close(&o);

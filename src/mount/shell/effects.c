@@ -12,6 +12,7 @@ static void on_answer(void *arg, const struct client_reply *reply)
     e.answer.err = reply->err;
     e.answer.zxid = reply->zxid;
     e.answer.body = reply->body;
+    e.answer.too_long = reply->too_long;
     shell_step(arg, &e);
 }
 

@@ -34,7 +34,8 @@ int fuse_shell_mount(struct shell *sh, struct err *e)
     if (fuse_opt_add_arg(&args, "zabfs") != 0 || fuse_opt_add_arg(&args, "-o") != 0 ||
         fuse_opt_add_arg(&args, (char *)list.data) != 0)
         ensure_failed("fuse_opt_add_arg", __FILE__, __LINE__);
-    sh->session = fuse_session_new(&args, &shell_fuse_ops, sizeof(shell_fuse_ops), sh);
+    const struct fuse_lowlevel_ops ops = shell_fuse_ops(sh);
+    sh->session = fuse_session_new(&args, &ops, sizeof(ops), sh);
     int rc = 0;
     if (!sh->session) {
         rc = err_set(e, -EINVAL, "libfuse refuses the options '%s'", (char *)list.data);

@@ -3,6 +3,7 @@
  * inject_child.c; it alone calls fuse_lowlevel_notify_*, which wait for locks of the kernel's. */
 #include "inject.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -32,6 +33,16 @@ struct injector {
 
 /* ---- On the injector's thread ---- */
 
+/* The process has died. The one that follows has to learn which mount is ours. */
+static void restart_child(struct injector *j)
+{
+    const struct inject_call probe = {.kind = MOUNT_INJECT_PROBE};
+    const struct options *o = &j->sh->opt;
+    inject_child_end(&j->sh->child);
+    if (inject_child_start(&j->sh->child, o->mountpoint, o->auto_unmount) == 0)
+        inject_child_call(&j->sh->child, &probe, o->mountpoint, NULL);
+}
+
 static void run(struct injector *j, const struct job *job)
 {
     struct fuse_session *se = j->sh->session;
@@ -45,6 +56,8 @@ static void run(struct injector *j, const struct job *job)
         break;
     default:
         rc = inject_child_call(&j->sh->child, &job->call, job->text, job->from);
+        if (rc == -EPIPE)
+            restart_child(j);
         pthread_mutex_lock(&j->lock);
         j->done = true;
         j->rc = rc;

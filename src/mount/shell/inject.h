@@ -16,6 +16,9 @@ struct inject_call {
     int64_t size;
 };
 
+/* Waits for it; it has died, or is made to. */
+void inject_child_end(struct inject_child *child);
+
 /* Blocks until it is done: 0 or a negative errno. */
 int inject_child_call(struct inject_child *child, const struct inject_call *call, const char *path,
                       const char *from);

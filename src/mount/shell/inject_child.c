@@ -15,7 +15,12 @@
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+enum {
+    CHILD_FD = 3, /* its only descriptor besides the standard ones */
+};
 
 /* The root of the mount, held for the time of one call: names are looked up from there, so that
  * when the mount is gone nothing happens to what is below its mount point. `dev`: of our mount, 0
@@ -167,14 +172,29 @@ int inject_child_start(struct inject_child *child, const char *mountpoint, bool 
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
         return -errno;
-    child->pid = fork();
-    if (child->pid == 0) {
-        close(fds[0]);
-        child_main(fds[1], mountpoint, auto_unmount);
+    pid_t pid = fork();
+    if (pid == 0) {
+        /* Above all not /dev/fuse, which is there when the mount is. */
+        if (fds[1] != CHILD_FD)
+            dup2(fds[1], CHILD_FD);
+        close_range(CHILD_FD + 1, ~0U, 0);
+        child_main(CHILD_FD, mountpoint, auto_unmount);
     }
     close(fds[1]);
     child->fd = fds[0];
-    return child->pid < 0 ? -errno : 0;
+    atomic_store(&child->pid, pid);
+    return pid < 0 ? -errno : 0;
+}
+
+void inject_child_end(struct inject_child *child)
+{
+    pid_t pid = atomic_load(&child->pid);
+    close(child->fd);
+    if (pid <= 0)
+        return;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 int inject_child_call(struct inject_child *child, const struct inject_call *call, const char *path,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <mntent.h>
 #include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -147,6 +148,7 @@ static void open_client(struct shell *sh)
     const struct client_config config = {
         .hosts = sh->standalone ? standalone_hosts(sh->standalone) : sh->opt.source,
         .request_timeout_ms = sh->opt.timeo_ms,
+        .reply_max = sh->opt.max_reply,
         .tls = sh->tls,
         .on_state = on_state,
         .on_event = on_event,
@@ -165,7 +167,11 @@ static void open_core(struct shell *sh)
         .chroot = client_chroot(sh->client),
         .timeo_ms = o->timeo_ms,
         .draft_ms = o->draft_ms,
-        .cache = o->cache,
+        .cache = o->cache_pages ? MOUNT_CACHE_PAGES : MOUNT_CACHE_VERSIONS,
+        .acl_timeo_ms = o->acl_timeo_ms,
+        .skip_unchanged = o->skip_unchanged,
+        .ignore_modes = o->ignore_modes,
+        .umask = o->umask,
         .sync = o->sync,
         .stale_error = o->stale_error,
         .read_only = o->read_only,
@@ -261,6 +267,21 @@ static void check_mountpoint(const char *path)
     exit(1);
 }
 
+/* One over the other would leave the first below, with its session. */
+static void check_not_mounted(const char *path)
+{
+    FILE *f = setmntent("/proc/self/mounts", "re");
+    for (struct mntent *e; f && (e = getmntent(f));) {
+        if (strcmp(e->mnt_dir, path) != 0 || strcmp(e->mnt_type, "fuse.zabfs") != 0)
+            continue;
+        fprintf(stderr, "zabfs: %s: %s is mounted there already; fusermount3 -u %s unmounts it\n",
+                path, e->mnt_fsname, path);
+        exit(1);
+    }
+    if (f)
+        endmntent(f);
+}
+
 /* Paths are made absolute before the process goes to /. */
 static void make_absolute(char **path)
 {
@@ -308,12 +329,16 @@ int main(int argc, char **argv)
         printf("zabfs " PACKAGE_VERSION "\n");
         return 0;
     }
+    options_hide_auth(argc, argv);
+    if (sh.opt.remount)
+        return 0; /* the kernel does that itself; there is nothing here that can change */
     if (!sh.opt.data_dir && client_check_hosts(sh.opt.source, &e) < 0)
         fail(&e);
     if (open_tls(&sh, &e) < 0)
         fail(&e);
     check_mountpoint(sh.opt.mountpoint);
     make_absolute(&sh.opt.mountpoint);
+    check_not_mounted(sh.opt.mountpoint);
     if (sh.opt.data_dir)
         make_absolute(&sh.opt.data_dir);
     if (sh.opt.log)

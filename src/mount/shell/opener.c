@@ -3,8 +3,8 @@
  * kernel sends a FLUSH for each descriptor that is closed, by whomever.
  *
  * Nothing on the mount is asked: statx without synchronisation takes what the kernel has. It costs
- * 10 us a descriptor, so that more than a few are looked at on a thread of the pool, and many not at
- * all. */
+ * 10 us a descriptor, so that more than a few are looked at on a thread of the pool, and many not
+ * at all. */
 #include "shell.h"
 
 #include <dirent.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    DESCRIPTORS_NOW = 32, /* so many are looked at on the loop's thread, */
+    DESCRIPTORS_NOW = 32,  /* so many are looked at on the loop's thread, */
     DESCRIPTORS_MAX = 512, /* and so many at all */
 };
 
@@ -120,8 +120,7 @@ static void on_counted(uv_work_t *work, int status)
 
 bool opener_look(struct shell *sh, const struct mount_effect *e, struct mount_event *seen)
 {
-    struct opener_look l = {
-        .sh = sh, .pid = e->opener.pid, .ino = e->opener.ino, .dev = sh->dev};
+    struct opener_look l = {.sh = sh, .pid = e->opener.pid, .ino = e->opener.ino, .dev = sh->dev};
     l.seen.type = MOUNT_OPENER_SEEN;
     l.seen.opener.id = e->opener.id;
     l.seen.opener.count = -1;

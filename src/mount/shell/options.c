@@ -17,8 +17,9 @@ enum option_kind {
     OPT_ID,
     OPT_AUTH,
     OPT_AUTH_FILE,
-    OPT_CACHE,
-    OPT_STALE,
+    OPT_CHOICE, /* of two words, the default first; the second sets a bool */
+    OPT_SIZE,
+    OPT_UMASK,
     OPT_IGNORED,
 };
 
@@ -35,12 +36,29 @@ static const struct option_entry {
     {"draft=", "SECONDS", OPT_SECONDS, FIELD(draft_ms),
      "commit what was written to a file that stays open after so long without a write; 0: only "
      "when it is closed or synced (1)"},
-    {"cache=", "versions|pages", OPT_CACHE, FIELD(cache),
+    {"cache=", "versions|pages", OPT_CHOICE, FIELD(cache_pages),
      "versions: an open file is one version, read whole. pages: the kernel's page cache, for "
      "shared mmap and fast reads, without that promise (versions)"},
     {"sync", NULL, OPT_FLAG, FIELD(sync), "sync with the leader before each open"},
-    {"stale=", "serve|error", OPT_STALE, FIELD(stale_error),
+    {"stale=", "serve|error", OPT_CHOICE, FIELD(stale_error),
      "without a quorum: read what is known, or fail (serve)"},
+    {"unchanged=", "write|skip", OPT_CHOICE, FIELD(skip_unchanged),
+     "a close that changes nothing: write makes a version all the same, which tells those who "
+     "watch; "
+     "skip makes none, so that rsync and deployments that repeat themselves cost nothing (write)"},
+    {"modes=", "strict|ignore", OPT_CHOICE, FIELD(ignore_modes),
+     "a mode that would hide a file and cannot be enforced, since the mount has no identity: fail "
+     "with EPERM, or accept it and change no ACL (strict)"},
+    {"locks=", "none|local", OPT_CHOICE, FIELD(local_locks),
+     "flock and fcntl locks: fail with ENOLCK, or hold within this mount only, while other "
+     "machines "
+     "know nothing of them (none)"},
+    {"acl_timeo=", "SECONDS", OPT_SECONDS, FIELD(acl_timeo_ms),
+     "look at the ACLs of files that are in use after so long, since servers do not tell of their "
+     "changes; 0: never (60)"},
+    {"maxreply=", "SIZE", OPT_SIZE, FIELD(max_reply),
+     "the longest answer to take, 1M to 1G: a directory or file that is larger fails with EMSGSIZE "
+     "(4M)"},
     {"ro", NULL, OPT_FLAG, FIELD(read_only), "change nothing through this mount"},
     {"rw", NULL, OPT_NO_FLAG, FIELD(read_only), NULL},
     {"auth=", "SCHEME:CREDENTIAL", OPT_AUTH, 0,
@@ -55,6 +73,7 @@ static const struct option_entry {
      "its private key (PEM), if that is not in the same file"},
     {"tls_any_host", NULL, OPT_FLAG, FIELD(tls_any_host),
      "the server's certificate may be for another host than the one asked for"},
+    {"umask=", "OCTAL", OPT_UMASK, 0, "take these bits from all modes that are shown (0)"},
     {"uid=", "UID", OPT_ID, FIELD(uid), "owner of all files (who mounts)"},
     {"gid=", "GID", OPT_ID, FIELD(gid), "group of all files (who mounts)"},
     {"allow_other", NULL, OPT_FLAG, FIELD(allow_other),
@@ -66,6 +85,7 @@ static const struct option_entry {
     {"auto_unmount", NULL, OPT_FLAG, FIELD(auto_unmount), NULL},
     {"fsname=", "NAME", OPT_STRING, FIELD(fsname), "the source that mount(8) shows"},
     {"log=", "FILE", OPT_STRING, FIELD(log), "append the log to FILE once in the background"},
+    {"remount", NULL, OPT_FLAG, FIELD(remount), NULL},
     {"defaults", NULL, OPT_IGNORED, 0, NULL},
     {"auto", NULL, OPT_IGNORED, 0, NULL},
     {"noauto", NULL, OPT_IGNORED, 0, NULL},
@@ -84,6 +104,19 @@ static const struct option_entry {
     {"noatime", NULL, OPT_IGNORED, 0, NULL},
     {"relatime", NULL, OPT_IGNORED, 0, NULL},
     {"async", NULL, OPT_IGNORED, 0, NULL},
+    {"dirsync", NULL, OPT_IGNORED, 0, NULL},
+    {"diratime", NULL, OPT_IGNORED, 0, NULL},
+    {"nodiratime", NULL, OPT_IGNORED, 0, NULL},
+    {"norelatime", NULL, OPT_IGNORED, 0, NULL},
+    {"strictatime", NULL, OPT_IGNORED, 0, NULL},
+    {"nostrictatime", NULL, OPT_IGNORED, 0, NULL},
+    {"lazytime", NULL, OPT_IGNORED, 0, NULL},
+    {"nolazytime", NULL, OPT_IGNORED, 0, NULL},
+    {"owner", NULL, OPT_IGNORED, 0, NULL},
+    {"group", NULL, OPT_IGNORED, 0, NULL},
+    {"silent", NULL, OPT_IGNORED, 0, NULL},
+    {"loud", NULL, OPT_IGNORED, 0, NULL},
+    {"max_read=", "BYTES", OPT_IGNORED, 0, NULL},
 #undef FIELD
 };
 
@@ -91,6 +124,7 @@ void options_init(struct options *o)
 {
     *o = (struct options){.timeo_ms = 10000,
                           .draft_ms = 1000,
+                          .acl_timeo_ms = 60000,
                           .auto_unmount = true,
                           .uid = getuid(),
                           .gid = getgid()};
@@ -137,6 +171,24 @@ static int parse_id(const char *value, unsigned *id)
         return -EINVAL;
     *id = (unsigned)v;
     return 0;
+}
+
+static int parse_umask(const char *value, mode_t *mask)
+{
+    char *end;
+    unsigned long v = strtoul(value, &end, 8);
+    if (*value < '0' || *value > '7' || *end != '\0' || v > 0777)
+        return -EINVAL;
+    *mask = (mode_t)v;
+    return 0;
+}
+
+static int choose(const char *words, const char *value, bool *second)
+{
+    size_t first = strcspn(words, "|");
+    *second = strcmp(value, words + first + 1) == 0;
+    bool ok = *second || (strlen(value) == first && strncmp(value, words, first) == 0);
+    return ok ? 0 : -EINVAL;
 }
 
 static int add_auth(struct options *o, const char *value, struct err *e)
@@ -193,14 +245,12 @@ static int apply(struct options *o, const struct option_entry *opt, const char *
         return add_auth(o, value, e);
     case OPT_AUTH_FILE:
         return read_auth_file(o, value, e);
-    case OPT_CACHE:
-        o->cache = strcmp(value, "pages") == 0 ? MOUNT_CACHE_PAGES : MOUNT_CACHE_VERSIONS;
-        return o->cache == MOUNT_CACHE_PAGES || strcmp(value, "versions") == 0
-                   ? 0
-                   : bad_value(e, opt, value);
-    case OPT_STALE:
-        o->stale_error = strcmp(value, "error") == 0;
-        return o->stale_error || strcmp(value, "serve") == 0 ? 0 : bad_value(e, opt, value);
+    case OPT_CHOICE:
+        return choose(opt->value, value, field) == 0 ? 0 : bad_value(e, opt, value);
+    case OPT_SIZE:
+        return client_parse_reply_max(value, field) == 0 ? 0 : bad_value(e, opt, value);
+    case OPT_UMASK:
+        return parse_umask(value, &o->umask) == 0 ? 0 : bad_value(e, opt, value);
     case OPT_IGNORED:
         return 0;
     }
@@ -298,6 +348,33 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
     if (o->timeo_ms < 100)
         return err_set(e, -EINVAL, "option timeo=: it must be at least 0.1 seconds");
     return take_source(o, e);
+}
+
+/* What others see of the arguments (ps, /proc) shall not have credentials in it. */
+static void hide_auth(char *list)
+{
+    while (*list != '\0') {
+        bool auth = strncmp(list, "auth=", 5) == 0;
+        for (size_t n = 0; *list != '\0' && *list != ','; list++, n++) {
+            bool escaped = *list == '\\' && list[1] != '\0';
+            if (auth && n >= 5)
+                *list = '*';
+            list += escaped;
+            if (auth && escaped)
+                *list = '*';
+        }
+        list += *list == ',';
+    }
+}
+
+void options_hide_auth(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-o") == 0 && i + 1 < argc)
+            hide_auth(argv[++i]);
+        else if (strncmp(argv[i], "-o", 2) == 0)
+            hide_auth(argv[i] + 2);
+    }
 }
 
 /* `text` in lines of 54 characters behind a column of 24. */

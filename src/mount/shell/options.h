@@ -3,6 +3,7 @@
 #ifndef ZAB_MOUNT_OPTIONS_H
 #define ZAB_MOUNT_OPTIONS_H
 
+#include "zab/client.h"
 #include "zab/err.h"
 #include "zab/mount.h"
 
@@ -15,10 +16,17 @@ struct options {
     bool help_roff;
     bool version;
     int timeo_ms;
-    int draft_ms; /* 0: never */
-    enum mount_cache cache;
+    int draft_ms;      /* 0: never */
+    int acl_timeo_ms;  /* 0: never */
+    int32_t max_reply; /* 0: the client's default */
+    bool cache_pages;
     bool sync;
     bool stale_error;
+    bool skip_unchanged;
+    bool ignore_modes;
+    bool local_locks;
+    bool remount;
+    mode_t umask;
     bool read_only;
     bool allow_other;
     bool default_permissions;
@@ -36,6 +44,9 @@ struct options {
 void options_init(struct options *o);
 void options_close(struct options *o);
 int options_parse(struct options *o, int argc, char **argv, struct err *e);
+
+/* Once they are parsed: credentials become asterisks. */
+void options_hide_auth(int argc, char **argv);
 void options_help(struct buf *out);
 void options_roff(struct buf *out);
 

@@ -110,17 +110,16 @@ static void reply_size(fuse_req_t req, const struct mount_reply *r)
         fuse_reply_xattr(req, r->size);
 }
 
-/* ZooKeeper tells of no limit. Programs that look for room before they write shall find it. */
-static void reply_statfs(fuse_req_t req)
+static void reply_statfs(fuse_req_t req, const struct mount_reply *r)
 {
-    struct statvfs st = {.f_bsize = 4096,
-                         .f_frsize = 4096,
-                         .f_blocks = 1 << 28,
-                         .f_bfree = 1 << 28,
-                         .f_bavail = 1 << 28,
-                         .f_files = 1 << 28,
-                         .f_ffree = 1 << 28,
-                         .f_favail = 1 << 28,
+    struct statvfs st = {.f_bsize = r->room.block,
+                         .f_frsize = r->room.block,
+                         .f_blocks = r->room.blocks,
+                         .f_bfree = r->room.free,
+                         .f_bavail = r->room.free,
+                         .f_files = r->room.names,
+                         .f_ffree = r->room.names_free,
+                         .f_favail = r->room.names_free,
                          .f_namemax = 255};
     fuse_reply_statfs(req, &st);
 }
@@ -156,7 +155,7 @@ void fuse_shell_reply(struct shell *sh, const struct mount_reply *r)
         reply_dir(sh, req, r);
         break;
     case MOUNT_REPLY_STATFS:
-        reply_statfs(req);
+        reply_statfs(req, r);
         break;
     }
 }

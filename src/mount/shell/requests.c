@@ -2,6 +2,10 @@
 /* What libfuse calls, as requests to the core. */
 #include "shell.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+
 enum {
     WRITE_MAX = 1 << 20,
 };
@@ -31,7 +35,7 @@ static struct mount_request request_of(fuse_req_t req, enum mount_op op, fuse_in
     return (struct mount_request){.id = (uintptr_t)req,
                                   .op = op,
                                   .pid = pid,
-                                  .injected = pid == sh->child.pid,
+                                  .injected = pid == atomic_load(&sh->child.pid),
                                   .ino = ino,
                                   .fh = fi ? fi->fh : 0,
                                   .open_flags = fi ? fi->flags : 0};
@@ -239,7 +243,32 @@ static void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
     tell(req, &q);
 }
 
-const struct fuse_lowlevel_ops shell_fuse_ops = {
+/* A lock that other machines know nothing of is worse than none. */
+static void on_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)
+{
+    (void)ino;
+    (void)fi;
+    (void)lock;
+    fuse_reply_err(req, ENOLCK);
+}
+
+static void on_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
+                     int sleep)
+{
+    (void)ino;
+    (void)fi;
+    (void)sleep;
+    fuse_reply_err(req, lock->l_type == F_UNLCK ? 0 : ENOLCK);
+}
+
+static void on_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
+{
+    (void)ino;
+    (void)fi;
+    fuse_reply_err(req, op & LOCK_UN ? 0 : ENOLCK);
+}
+
+static const struct fuse_lowlevel_ops ops = {
     .init = on_init,
     .lookup = on_lookup,
     .forget = on_forget,
@@ -269,3 +298,14 @@ const struct fuse_lowlevel_ops shell_fuse_ops = {
     .link = on_link,
     .rename = on_rename,
 };
+
+struct fuse_lowlevel_ops shell_fuse_ops(const struct shell *sh)
+{
+    struct fuse_lowlevel_ops all = ops;
+    if (sh->opt.local_locks)
+        return all; /* the kernel keeps them */
+    all.getlk = on_getlk;
+    all.setlk = on_setlk;
+    all.flock = on_flock;
+    return all;
+}

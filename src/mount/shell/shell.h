@@ -9,6 +9,7 @@
 
 #define FUSE_USE_VERSION 31
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 
 #include "options.h"
 #include "zab/client.h"
@@ -21,7 +22,7 @@ struct standalone;
 /* The process that makes the injector's system calls; started before the mount, so that it does not
  * have it open. */
 struct inject_child {
-    pid_t pid;
+    atomic_int pid; /* the injector's thread starts another when it dies */
     int fd;
 };
 
@@ -70,7 +71,7 @@ void shell_undo(struct shell *sh, const struct mount_request *q);
 
 /* ---- fuse.c, requests.c, replies.c ---- */
 
-extern const struct fuse_lowlevel_ops shell_fuse_ops;
+struct fuse_lowlevel_ops shell_fuse_ops(const struct shell *sh);
 
 int fuse_shell_mount(struct shell *sh, struct err *e);
 void fuse_shell_start(struct shell *sh);
