@@ -79,8 +79,10 @@ static void fetch_failed(struct fetch *f, int32_t err)
     }
     if (err == ZK_NONODE && f->n->life != NODE_PENDING)
         know_gone(f->m, f->n);
-    if (err == ZK_NOAUTH)
-        know_closed(f->m, node_znode(f->n));
+    if (err == ZK_NOAUTH && f->what == FETCH_STAT)
+        know_closed(f->m, f->n);
+    if (err == ZK_NOAUTH && f->what == FETCH_DATA)
+        node_drop_content(&f->m->nodes, f->n);
     fetch_end(f, f->n, err);
 }
 
