@@ -35,6 +35,7 @@ struct waiter {
     commit_done *done;
     void *arg;
     uint64_t changes;
+    bool joined; /* when the commit was under way: its failure is not this one's */
 };
 
 static void commit_send(struct commit *c);
@@ -57,10 +58,11 @@ static void answer_waiters(struct handle *h, uint64_t changes, int err)
     struct list ready;
     list_init(&ready);
     LIST_FOR_EACH_SAFE (w, &h->waiters, struct waiter, link) {
-        if (err != 0 || w->changes <= changes) {
+        if (err != 0 ? !w->joined : w->changes <= changes) {
             list_remove(&w->link);
             list_append(&ready, &w->link);
         }
+        w->joined = false;
     }
     LIST_FOR_EACH_SAFE (w, &ready, struct waiter, link) {
         list_remove(&w->link);
@@ -468,7 +470,8 @@ void commit_start(struct handle *h, commit_done *done, void *arg)
     }
     if (done) {
         struct waiter *w = mem_zalloc(sizeof(*w));
-        *w = (struct waiter){.done = done, .arg = arg, .changes = h->changes};
+        *w = (struct waiter){
+            .done = done, .arg = arg, .changes = h->changes, .joined = h->commit != NULL};
         list_append(&h->waiters, &w->link);
     }
     if (!h->commit)
