@@ -188,6 +188,8 @@ static void stop(struct mount *m)
 
 static void tick(struct mount *m)
 {
+    if (!list_is_empty(&m->listings))
+        listing_slice(m);
     if (m->round_at <= m->now_ms) {
         m->round_at = INT64_MAX;
         round_begin(m);
@@ -209,6 +211,8 @@ size_t mount_entry_size(size_t name_len, bool plus)
 
 int64_t mount_deadline(const struct mount *m)
 {
+    if (!list_is_empty(&m->listings))
+        return m->now_ms;
     return MIN(MIN(m->round_at, m->draft_at), MIN(pending_deadline(m), acl_deadline(m)));
 }
 
@@ -268,6 +272,7 @@ struct mount *mount_open(const struct mount_config *config, int64_t now_ms)
     list_init(&m->drafts);
     list_init(&m->looking);
     list_init(&m->dirty);
+    list_init(&m->listings);
     list_init(&m->injections);
     return m;
 }
@@ -282,6 +287,7 @@ void mount_close(struct mount *m)
 {
     inject_close(m);
     round_close(m);
+    listing_close(m);
     ask_close(m);
     pending_close(m);
     hmap_close(&m->handles);

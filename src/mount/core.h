@@ -48,7 +48,10 @@ struct mount {
     struct list looking; /* flushes that wait for /proc */
     uint64_t next_look;
 
-    struct list dirty; /* nodes that the next round compares */
+    struct list listings; /* lists that are on their way into the model, */
+    struct buf held;      /* and the events that wait for them */
+    struct list dirty;    /* nodes that the next round compares */
+    size_t n_dirty;
     struct round *round;
     int64_t round_at; /* INT64_MAX: none is planned */
     int64_t draft_at;
@@ -186,9 +189,6 @@ void know_acl(struct mount *m, struct node *n, const struct jute_vector *acl);
 void know_closed(struct mount *m, struct node *n); /* it may not be looked at any more */
 void know_gone(struct mount *m, struct node *n);
 
-/* The list of children came, as of `zxid`. */
-void know_list(struct mount *m, struct node *dir, const struct jute_vector *names, int64_t zxid);
-
 /* The list came, and was longer than what is taken. */
 void know_too_long(struct mount *m, struct node *dir, int32_t bytes);
 
@@ -202,6 +202,19 @@ void know_exchanged(struct mount *m, struct node *a, struct node *b, int64_t zxi
 /* Compare this node, or its list of children too, in the next round. */
 void know_dirty(struct mount *m, struct node *n);
 void know_dirty_list(struct mount *m, struct node *dir);
+
+/* ---- listing.c ---- */
+
+/* The list of children came, as of `zxid`. `done` is called when it is in the model, which may be
+ * later; `there`: the directory still is. */
+typedef void listing_done(void *arg, bool there);
+void listing_start(struct mount *m, struct node *dir, const struct jute_vector *names, int64_t zxid,
+                   listing_done *done, void *arg);
+void listing_slice(struct mount *m);
+void listing_close(struct mount *m);
+
+/* Is the event held back for a list that is on its way into the model? */
+bool listing_holds(struct mount *m, const struct zk_watcher_event *event, int64_t zxid);
 
 /* ---- watch.c ---- */
 

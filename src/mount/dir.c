@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 enum {
+    IN_FLIGHT_MAX = 1000,
     LISTED_NAME_MAX = 1024, /* a longer one ends the whole listing in the kernel */
 };
 
@@ -20,7 +21,9 @@ struct dir {
     struct handle *h; /* while a read waits */
     struct node **entries;
     size_t n_entries;
-    size_t waiting;
+    size_t next;    /* entry to be read */
+    size_t waiting; /* for those that are */
+    bool filling;
     int32_t err;
     /* the read that waits; m NULL: none does */
     struct req req;
@@ -154,12 +157,28 @@ static void list_finished(struct dir *d)
     handle_unref(d->h);
 }
 
+static void fetch_more(struct dir *d);
+
 static void on_entry(void *arg, struct node *n, int32_t err)
 {
     struct dir *d = arg;
     (void)n;
     (void)err; /* what cannot be read is listed by its name */
-    if (--d->waiting == 0)
+    d->waiting--;
+    if (!d->filling)
+        fetch_more(d);
+}
+
+/* Not all at once: a directory may have very many. */
+static void fetch_more(struct dir *d)
+{
+    d->filling = true; /* what is known already is answered within the call */
+    while (d->next < d->n_entries && d->waiting < IN_FLIGHT_MAX) {
+        d->waiting++;
+        fetch_attr(d->m, d->entries[d->next++], on_entry, d);
+    }
+    d->filling = false;
+    if (d->waiting == 0)
         list_finished(d);
 }
 
@@ -172,6 +191,16 @@ static int by_id(const void *a, const void *b)
 {
     const struct node *x = *(struct node *const *)a, *y = *(struct node *const *)b;
     return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* As they are, unless some have moved here. */
+static bool is_sorted(const struct dir *d)
+{
+    for (size_t i = 1; i < d->n_entries; i++) {
+        if (d->entries[i - 1]->id > d->entries[i]->id)
+            return false;
+    }
+    return true;
 }
 
 static void take_list(struct dir *d)
@@ -188,12 +217,10 @@ static void take_list(struct dir *d)
         if (is_listed(n))
             d->entries[d->n_entries++] = node_ref(n);
     }
-    if (d->n_entries > 1)
+    if (!is_sorted(d))
         qsort(d->entries, d->n_entries, sizeof(*d->entries), by_id);
-    d->waiting = d->n_entries + 1;
-    for (size_t i = 0; i < d->n_entries; i++)
-        fetch_attr(d->m, d->entries[i], on_entry, d);
-    on_entry(d, d->n, ZK_OK);
+    d->next = d->waiting = 0;
+    fetch_more(d);
 }
 
 static void on_list(void *arg, struct node *n, int32_t err)

@@ -264,6 +264,16 @@ static void on_barrier(void *arg, const struct answer *reply)
         fetch_failed(f, reply->err);
 }
 
+/* The watches on the children are on their way: wait until they are set. */
+static void on_listed(void *arg, bool there)
+{
+    struct fetch *f = arg;
+    if (f->m->closed || !there)
+        fetch_end(f, f->n, there ? ZK_OK : ZK_NONODE);
+    else
+        ask(f, ask_exists, on_barrier);
+}
+
 static void on_children(void *arg, const struct answer *reply)
 {
     struct fetch *f = arg;
@@ -295,9 +305,7 @@ static void on_children(void *arg, const struct answer *reply)
         fetch_end(f, f->n, ZK_NONODE);
         return;
     }
-    know_list(f->m, f->n, &children.children, reply->zxid);
-    /* The watches on the children are on their way; wait until they are set. */
-    ask(f, ask_exists, on_barrier);
+    listing_start(f->m, f->n, &children.children, reply->zxid, on_listed, f);
 }
 
 static void list_start(struct fetch *f)

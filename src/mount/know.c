@@ -11,6 +11,7 @@ void know_dirty(struct mount *m, struct node *n)
     if (!list_is_empty(&n->dirty))
         return;
     list_append(&m->dirty, &n->dirty);
+    m->n_dirty++;
     node_ref(n);
     node_unsettle(n);
     round_schedule(m);
@@ -137,53 +138,6 @@ void know_acl(struct mount *m, struct node *n, const struct jute_vector *acl)
     struct buf b = {0};
     jute_write_vector(&b, acl);
     n->acl = buf_slice(&b); /* the node's now */
-}
-
-/* The children in `names` are known after this, and marked as seen. */
-static void add_names(struct mount *m, struct node *dir, const struct jute_vector *names,
-                      int64_t zxid)
-{
-    struct jute_reader it = jute_vector_iter(names);
-    for (int32_t i = 0; i < names->count; i++) {
-        struct slice name = jute_read_buffer(&it);
-        if (!jute_ok(&it))
-            return;
-        struct node *n = node_child(&m->nodes, dir, name);
-        if (n && n->kind != NODE_ZNODE)
-            continue; /* a znode of this name is hidden by ours */
-        if (!n) {
-            n = node_add(&m->nodes, dir, name);
-            n->told = !dir->listed;
-            n->told_mzxid = dir->listed ? 0 : zxid;
-            if (dir->listed)
-                know_dirty(m, n);
-        } else if (n->life == NODE_PENDING) {
-            know_dirty(m, n);
-        }
-        n->seen = m->nodes.lists;
-    }
-}
-
-void know_list(struct mount *m, struct node *dir, const struct jute_vector *names, int64_t zxid)
-{
-    node_ref(dir);
-    m->nodes.lists++;
-    add_names(m, dir, names, zxid);
-    LIST_FOR_EACH_SAFE (n, &dir->children, struct node, siblings) {
-        if (n->kind != NODE_ZNODE || n->life == NODE_PENDING)
-            continue;
-        if (n->seen != m->nodes.lists)
-            know_gone(m, n);
-    }
-    dir->listed = true;
-    dir->dirty_list = false;
-    dir->too_long = 0;
-    if (names->count > NODE_MANY_CHILDREN)
-        dir->many = true;
-    watch_apply(m, dir);
-    LIST_FOR_EACH (n, &dir->children, struct node, siblings)
-        watch_apply(m, n);
-    node_unref(&m->nodes, dir);
 }
 
 void know_too_long(struct mount *m, struct node *dir, int32_t bytes)

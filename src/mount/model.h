@@ -90,6 +90,7 @@ struct node {
     struct content *content; /* that was read last; its mzxid says whether it is still so */
     struct list cached;      /* in the order of use, while there is content */
     uint64_t seen;           /* the list of children that it was in last */
+    uint64_t list_id; /* of the list of its own that is on its way into the model; 0: none is */
 
     /* What the watchers have been told of. */
     bool told;

@@ -183,6 +183,7 @@ struct node *node_add(struct nodes *t, struct node *parent, struct slice name)
 {
     struct node *n = node_new(t, t->next_id++, NODE_ZNODE, name);
     set_name(n, n->name, parent);
+    n->seen = parent->list_id;
     node_link(t, n, parent);
     return n;
 }
@@ -200,8 +201,8 @@ struct node *node_data_file(struct nodes *t, struct node *dir)
 
 static bool node_is_needed(const struct node *n)
 {
-    bool known = n->parent && n->parent->listed && n->kind != NODE_DATA &&
-                 (n->life == NODE_NAMED || n->life == NODE_LIVE);
+    bool listed = n->parent && (n->parent->listed || n->parent->list_id != 0);
+    bool known = listed && n->kind != NODE_DATA && (n->life == NODE_NAMED || n->life == NODE_LIVE);
     return known || n->lookups > 0 || n->refs > 0 || !list_is_empty(&n->children);
 }
 

@@ -22,6 +22,7 @@ enum phase {
     ROUND_COMPARING, /* reading the contents of what may have been renamed */
     ROUND_RENAMING,
     ROUND_TELLING,
+    ROUND_LEAVING,
 };
 
 /* A node of the round. The indexes keep a round of many nodes from being quadratic. */
@@ -38,6 +39,8 @@ struct round {
     struct member **members;
     size_t n, cap;
     size_t at;      /* the next in this phase */
+    size_t to_take; /* dirty nodes that belong to this pass */
+    bool renamed;   /* something was */
     size_t waiting; /* for answers */
     unsigned passes;
     enum phase phase;
@@ -71,10 +74,13 @@ static void add_member(struct round *r, struct node *n)
         hmap_insert(&r->by_parent, &b->by_parent, hash_u64(n->parent->id));
 }
 
+/* Of those that this pass is about, a slice. */
 static void take_dirty(struct round *r)
 {
-    LIST_FOR_EACH_SAFE (n, &r->m->dirty, struct node, dirty) {
+    for (int i = 0; i < SLICE && r->to_take > 0; i++, r->to_take--) {
+        struct node *n = LIST_FIRST(&r->m->dirty, struct node, dirty);
         list_remove(&n->dirty);
+        r->m->n_dirty--;
         add_member(r, n);
     }
 }
@@ -311,15 +317,20 @@ static void compare(struct round *r, const struct node *from)
 
 /* ---- The course ---- */
 
+static void member_free(struct round *r, size_t i)
+{
+    struct nodes *t = &r->m->nodes;
+    node_settle(t, r->members[i]->node);
+    node_unref(t, r->members[i]->node);
+    free(r->members[i]);
+}
+
 static void round_free(struct round *r)
 {
     struct mount *m = r->m;
     m->round = NULL;
-    for (size_t i = 0; i < r->n; i++) {
-        node_settle(&m->nodes, r->members[i]->node);
-        node_unref(&m->nodes, r->members[i]->node);
-        free(r->members[i]);
-    }
+    for (size_t i = r->phase == ROUND_LEAVING ? r->at : 0; i < r->n; i++)
+        member_free(r, i);
     hmap_close(&r->by_name);
     hmap_close(&r->by_parent);
     hmap_close(&r->by_state);
@@ -338,7 +349,7 @@ static void round_end(struct round *r)
 
 static void step_one(struct round *r, size_t i)
 {
-    struct node *n = r->members[i]->node, *to;
+    struct node *n = r->phase == ROUND_LEAVING ? NULL : r->members[i]->node, *to;
     switch (r->phase) {
     case ROUND_READING:
         read_one(r, n);
@@ -352,9 +363,13 @@ static void step_one(struct round *r, size_t i)
         to = find_renamed(r, n, false);
         if (to)
             tell_renamed(r, n, to);
+        r->renamed |= to != NULL;
         break;
     case ROUND_TELLING:
         tell(r->m, n);
+        break;
+    case ROUND_LEAVING:
+        member_free(r, i);
         break;
     }
 }
@@ -365,23 +380,32 @@ static bool next_phase(struct round *r)
     bool tells = r->m->connected && !r->m->stopping;
     switch (r->phase) {
     case ROUND_READING:
+        if (r->to_take > 0) {
+            take_dirty(r);
+            return true;
+        }
         /* What was found to be new or gone belongs to this round: both halves of a rename do. */
         if (r->passes < PASSES_MAX && !list_is_empty(&r->m->dirty) && r->m->connected) {
             r->passes++;
+            r->to_take = r->m->n_dirty;
             take_dirty(r);
             return true;
         }
         index_new(r);
         break;
     case ROUND_COMPARING:
-        if (!tells)
-            return false;
-        sort(r);
+        if (tells)
+            sort(r);
+        else
+            r->phase = ROUND_TELLING; /* nothing is told */
         break;
     case ROUND_RENAMING:
-        sort(r);
+        if (r->renamed)
+            sort(r);
         break;
     case ROUND_TELLING:
+        break;
+    case ROUND_LEAVING:
         return false;
     }
     r->phase++;
@@ -431,6 +455,7 @@ void round_begin(struct mount *m)
     m->round = mem_zalloc(sizeof(*m->round));
     m->round->m = m;
     m->round->passes = 1;
+    m->round->to_take = m->n_dirty;
     take_dirty(m->round);
     slice(m->round);
 }
