@@ -11,21 +11,31 @@
 
 /* What is counted with one number, or with two. */
 enum cover_kind {
-    COVER_POINT = 1,   /* enum cover_point */
-    COVER_ANSWER,      /* enum zk_op, enum zk_error */
-    COVER_PART,        /* of a multi: enum zk_op, whether the multi was done */
-    COVER_EVENT,       /* enum node_event_type */
-    COVER_EFFECT,      /* enum node_effect_type */
-    COVER_CORE_EVENT,  /* enum zab_event_type */
-    COVER_CORE_EFFECT, /* enum zab_effect_type */
-    COVER_PACKET,      /* enum zab_packet_type */
-    COVER_PHASE,       /* enum zab_phase: from, to */
-    COVER_WATCH,       /* enum zk_event_type, kind of the watch */
-    COVER_MISSED,      /* the same: told when it was set again */
-    COVER_SESSION,     /* enum client_state */
-    COVER_DEED,        /* of operators: which */
-    COVER_PLIGHT,      /* who stays behind: how, whether it led */
-    COVER_BREAKAGE,    /* enum breakage */
+    COVER_POINT = 1,      /* enum cover_point */
+    COVER_ANSWER,         /* enum zk_op, enum zk_error */
+    COVER_PART,           /* of a multi: enum zk_op, whether the multi was done */
+    COVER_EVENT,          /* enum node_event_type */
+    COVER_EFFECT,         /* enum node_effect_type */
+    COVER_CORE_EVENT,     /* enum zab_event_type */
+    COVER_CORE_EFFECT,    /* enum zab_effect_type */
+    COVER_PACKET,         /* enum zab_packet_type */
+    COVER_PHASE,          /* enum zab_phase: from, to */
+    COVER_WATCH,          /* enum zk_event_type, kind of the watch */
+    COVER_MISSED,         /* the same: told when it was set again */
+    COVER_SESSION,        /* enum client_state */
+    COVER_DEED,           /* of operators: which */
+    COVER_PLIGHT,         /* who stays behind: how, whether it led */
+    COVER_BREAKAGE,       /* enum breakage */
+    COVER_MOUNT,          /* enum mount_point */
+    COVER_MOUNT_REQUEST,  /* enum mount_op */
+    COVER_MOUNT_EVENT,    /* enum mount_event_type */
+    COVER_MOUNT_EFFECT,   /* enum mount_effect_type */
+    COVER_MOUNT_KILLED,   /* enum mount_op, whether it was delivered */
+    COVER_MOUNT_INJECT,   /* enum mount_inject, whether of a directory */
+    COVER_MOUNT_INJECTED, /* its result */
+    COVER_NOTIFY,         /* inotify's mask */
+    COVER_CALL,           /* enum call_type */
+    COVER_CALL_RC,        /* enum call_type, negative errno or 0 */
 };
 
 #define COVER_POINTS(P)                                                                            \
@@ -108,6 +118,36 @@ enum cover_kind {
     P(check_watch_removed, "check: a watch that is removed")                                       \
     P(check_calm, "check: nothing happens while all is well")
 
+/* Of runs with mounts. */
+#define MOUNT_POINTS(P)                                                                            \
+    P(lock, "mount: a call waits for another's lock")                                              \
+    P(forget, "mount: an inode is forgotten")                                                      \
+    P(attr_old, "mount: attributes that are older than what is known")                             \
+    P(attr_cached, "mount: attributes from the cache")                                             \
+    P(name_cached, "mount: a name from the cache")                                                 \
+    P(none_cached, "mount: from the cache that there is no such name")                             \
+    P(revalidate, "mount: a name that is asked for again")                                         \
+    P(name_stale, "mount: a name that is another now")                                             \
+    P(dir_moved, "mount: a directory that is found at another place")                              \
+    P(lookup_shared, "mount: two look for one name")                                               \
+    P(estale, "mount: ESTALE at open, and one more try")                                           \
+    P(drop_caches, "mount: caches are dropped")                                                    \
+    P(listing_kept, "mount: a listing from the cache")                                             \
+    P(listing_lost, "mount: a listing whose pages are gone")                                       \
+    P(plus, "mount: an entry of READDIRPLUS makes a name")                                         \
+    P(plus_other, "mount: an entry of READDIRPLUS is another than is known")                       \
+    P(inval_entry, "mount: a name is invalidated")                                                 \
+    P(inval_inode, "mount: an inode is invalidated")                                               \
+    P(injector_killed, "mount: the injector is killed in a call")
+
+enum mount_point {
+#define MOUNT_POINT_ENUM(name, text) MOUNT_POINT_##name,
+    MOUNT_POINTS(MOUNT_POINT_ENUM)
+#undef MOUNT_POINT_ENUM
+        MOUNT_POINT_bad_inode, /* these must not happen often enough to be listed */
+    MOUNT_POINT_made_other,
+};
+
 enum cover_point {
 #define COVER_POINT_ENUM(name, text) COVER_##name,
     COVER_POINTS(COVER_POINT_ENUM)
@@ -122,7 +162,7 @@ struct cover_count {
 };
 
 enum {
-    COVER_SLOTS = 1024,
+    COVER_SLOTS = 2048,
 };
 
 /* Where to count from now on; room for COVER_SLOTS, all zero to begin with. */
@@ -132,6 +172,11 @@ void cover(enum cover_kind kind, int32_t a, int32_t b);
 static inline void cover_point(enum cover_point p)
 {
     cover(COVER_POINT, p, 0);
+}
+
+static inline void cover_mount(enum mount_point p)
+{
+    cover(COVER_MOUNT, p, 0);
 }
 
 /* The table. */

@@ -10,7 +10,8 @@
  *     kernel_task.c    stacks, sleeping, locks
  *     kernel_queue.c   requests on their way to the core, and replies
  *     kernel_inode.c   inodes: attributes, lookups that are counted, forgetting
- *     kernel_dentry.c  names: their cache, lookups, paths
+ *     kernel_dentry.c  names: their cache
+ *     kernel_path.c    lookups, one step of a path behind the other
  *     kernel_open.c    opening and creating
  *     kernel_file.c    reading, writing, seeking, truncating; the last close
  *     kernel_dir.c     listings
@@ -237,6 +238,8 @@ struct process *kernel_process(struct kernel *k, const char *name);
 void kernel_call(struct process *p, const struct call *c,
                  void (*done)(struct process *p, struct call *c));
 void kernel_kill(struct process *p); /* SIGKILL */
+void kernel_end_killed(struct process *p);
+void call_perform(struct process *p, struct call *c);
 const char *call_name(enum call_type type);
 void call_text(const struct call *c, struct buf *out);
 
@@ -256,8 +259,7 @@ struct kernel {
 
     bool gone;        /* the file system is not there any more: ENOTCONN */
     int64_t limit_ms; /* a request that waits longer is a failure; 0: none is */
-    int64_t entry_grace_ms;
-    uint32_t io_max; /* of one READ or WRITE */
+    uint32_t io_max;  /* of one READ or WRITE */
     uint32_t dirbuf_max;
     bool reply_lost_once_killed;
 
@@ -286,6 +288,7 @@ int kernel_count_open(struct kernel *k, pid_t pid, uint64_t ino);
 void kernel_kill_injector(struct kernel *k);
 void kernel_drop_caches(struct kernel *k, unsigned one_in);
 void kernel_vanish(struct kernel *k); /* the mount is gone: all that waits gets ENOTCONN */
+void kernel_check_waits(struct kernel *k);
 bool kernel_is_idle(const struct kernel *k);
 
 /* ---- kernel_queue.c ---- */
@@ -299,6 +302,8 @@ struct pending {
     struct process *process;
     struct task *task; /* NULL: nobody waits */
     bool delivered, answered;
+    bool interrupted; /* its task goes on without the reply, */
+    bool untaken;     /* which has come since */
     struct mount_reply reply;
     struct arena arena; /* what the reply points to */
 };
@@ -342,7 +347,6 @@ enum {
     WALK_TARGET = 4, /* of a rename */
 };
 
-struct dentry *dentry_root(struct kernel *k);
 struct dentry *dentry_ref(struct dentry *d);
 void dentry_put(struct dentry *d);
 struct dentry *dentry_find(struct dentry *dir, const char *name);
@@ -361,6 +365,8 @@ void dentry_path(const struct dentry *d, struct buf *out);
 struct dentry *dentry_begin_lookup(struct dentry *dir, const char *name, bool *mine);
 void dentry_end_lookup(struct dentry *d);
 
+/* ---- kernel_path.c ---- */
+
 /* Negative errno, 0: not to be believed, or 1. */
 int name_revalidate(struct process *p, struct dentry *d, int flags);
 /* The LOOKUP itself, for a dentry that is being looked up; gives another in its place at times. */
@@ -377,6 +383,7 @@ int path_walk(struct process *p, const char *path, int flags, struct dentry **ou
 
 void call_open(struct process *p, struct call *c);
 struct file *file_ref(struct file *f);
+bool file_is_written(const struct file *f);
 void file_put(struct file *f); /* the last one sends RELEASE, later */
 int file_close(struct process *p, struct file *f);
 void call_read(struct process *p, struct call *c, struct file *f);

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The simulator. "make swarm SEEDS=N" runs more of it than "make check" does.
-check_PROGRAMS += %D%/sim %D%/explore
-TESTS += %D%/check-sim.sh %D%/explore
+check_PROGRAMS += %D%/sim %D%/explore %D%/test_kernel
+TESTS += %D%/check-sim.sh %D%/explore %D%/test_kernel
 EXTRA_DIST += %D%/check-sim.sh %D%/scripts
+sim_kernel = %D%/kernel.h %D%/kernel_call.c %D%/kernel_change.c %D%/kernel_dentry.c %D%/kernel_dir.c \
+	%D%/kernel_file.c %D%/kernel_inject.c %D%/kernel_inode.c %D%/kernel_notify.c %D%/kernel_open.c \
+	%D%/kernel_path.c %D%/kernel_queue.c %D%/kernel_task.c
 %C%_sim_SOURCES = \
 	%D%/answer.c %D%/check.c %D%/client.c %D%/command.c %D%/compare.c %D%/core.c %D%/coverage.c %D%/coverage.h %D%/disks.c %D%/draw.c %D%/ending.c %D%/ends.c \
 	%D%/faults.c %D%/hostile.c %D%/invariant.c %D%/journal.c %D%/journal.h %D%/links.c %D%/logger.c %D%/main.c \
@@ -15,6 +18,10 @@ EXTRA_DIST += %D%/check-sim.sh %D%/scripts
 
 %C%_explore_SOURCES = %D%/explore.c tests/unit/zab_cluster.c tests/unit/zab_cluster.h
 %C%_explore_LDADD = libzab.a libjute.a libutil.a
+
+# The model of the kernel by itself.
+%C%_test_kernel_SOURCES = %D%/test_kernel.c $(sim_kernel) %D%/coverage.c %D%/coverage.h
+%C%_test_kernel_LDADD = libutil.a
 
 SEEDS = 20000
 swarm: %D%/sim
