@@ -220,7 +220,7 @@ bool listing_holds(struct mount *m, const struct zk_watcher_event *event, int64_
 
 /* Make the watches of a node what they should be. */
 void watch_apply(struct mount *m, struct node *n);
-void watch_drop(struct mount *m, struct node *n);
+void watch_end(struct mount *m, struct node *n);
 void watch_set(struct mount *m, struct node *n, enum node_watch want);
 void watch_event(struct mount *m, const struct zk_watcher_event *event, int64_t zxid);
 

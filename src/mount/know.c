@@ -47,7 +47,7 @@ void know_gone(struct mount *m, struct node *n)
     node_ref(n);
     LIST_FOR_EACH_SAFE (child, &n->children, struct node, siblings)
         know_gone(m, child);
-    watch_drop(m, n);
+    watch_end(m, n);
     if (n->told)
         know_dirty(m, n);
     node_remove(&m->nodes, n);
@@ -158,7 +158,7 @@ void know_too_long(struct mount *m, struct node *dir, int32_t bytes)
 
 static void drop_watches_below(struct mount *m, struct node *n)
 {
-    watch_drop(m, n);
+    watch_end(m, n);
     LIST_FOR_EACH (child, &n->children, struct node, siblings)
         drop_watches_below(m, child);
 }

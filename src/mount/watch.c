@@ -28,7 +28,7 @@ void watch_apply(struct mount *m, struct node *n)
     watch_set(m, n, node_wanted_watch(n));
 }
 
-void watch_drop(struct mount *m, struct node *n)
+void watch_end(struct mount *m, struct node *n)
 {
     watch_set(m, n, NODE_WATCH_NONE);
 }
