@@ -84,7 +84,7 @@ static void frame_sent(struct world *w, struct conn *conn, struct slice frame)
 
 void check_sent(struct world *w, struct conn *conn, struct slice bytes)
 {
-    if (w->lenient)
+    if (w->lenient || w->unmodelled)
         return;
     struct slice frame;
     size_t pos = 0;
@@ -339,6 +339,8 @@ void check_received(struct world *w, struct conn *conn, struct slice bytes)
     size_t pos = 0;
     buf_append(&conn->tap_down, bytes.data, slice_size(bytes));
     while (next_frame(&conn->tap_down, &pos, &frame)) {
+        if (conn->greeted && w->unmodelled)
+            continue;
         if (conn->greeted)
             frame_received(w, conn, frame);
         else

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The shell around a client's session, which is the production code, and what clients do. */
-#include "sim.h"
-
-static void pump(struct world *w, struct client *c);
+#include "mountpoint.h"
 
 /* ---- Effects of the session ---- */
 
@@ -25,12 +23,16 @@ static void connect_now(struct world *w, void *arg)
         c->conn = net_connect(w, c, s);
         session_connected(&c->session, w->now_ms);
     }
-    pump(w, c);
+    client_pump(w, c);
 }
 
 static void tell_reply(struct world *w, struct client *c, const struct session_reply *reply)
 {
     struct request *r = reply->tag.arg;
+    if (c->mount) {
+        mountpoint_answered(c->mount, reply);
+        return;
+    }
     if (c->n_waiting == 0 || c->waiting[0] != r)
         sim_fail(w, SIM_BROKEN, "client %u: a session tells of request %d out of order", c->index,
                  r->xid);
@@ -40,6 +42,10 @@ static void tell_reply(struct world *w, struct client *c, const struct session_r
     if (w->lenient && !slice_is_null(reply->body))
         operators_told(r, reply->err);
     w->n_told++;
+    if (w->unmodelled && !slice_is_null(reply->body)) {
+        r->answered = true;
+        r->err = reply->err;
+    }
     if (r->answered && !slice_is_null(reply->body) && r->err != reply->err)
         sim_fail(w, SIM_BROKEN, "client %u: request %d was answered %s, and its session says %s",
                  c->index, r->xid, zk_error_name(r->err), zk_error_name(reply->err));
@@ -54,6 +60,8 @@ static void tell_state(struct world *w, struct client *c, enum client_state stat
     cover(COVER_SESSION, (int32_t)state, 0);
     if (state == CLIENT_EXPIRED)
         watchcheck_expired(c);
+    if (c->mount)
+        mountpoint_state(c->mount, state);
     if (state == CLIENT_CLOSED)
         c->running = false;
 }
@@ -85,6 +93,8 @@ static void carry_out(struct world *w, struct client *c, const struct session_ef
         break;
     case SESSION_TELL_EVENT:
         c->n_events_told++;
+        if (c->mount)
+            mountpoint_watch(c->mount, fx);
         break;
     case SESSION_TELL_NOTE:
         sim_trace(w, "client %u: %s", c->index, fx->note);
@@ -102,7 +112,7 @@ static void tick(struct world *w, void *arg)
         return;
     if (session_deadline(&c->session) <= w->now_ms)
         session_tick(&c->session, w->now_ms);
-    pump(w, c);
+    client_pump(w, c);
 }
 
 static void plan_tick(struct world *w, struct client *c)
@@ -115,18 +125,22 @@ static void plan_tick(struct world *w, struct client *c)
 }
 
 /* Carry out what the session wants, and write what it has to say. */
-static void pump(struct world *w, struct client *c)
+void client_pump(struct world *w, struct client *c)
 {
     struct session_effect fx;
+    if (c->pumping)
+        return;
+    c->pumping = true;
     while (session_next_effect(&c->session, &fx))
         carry_out(w, c, &fx);
+    c->pumping = false;
     struct buf *out = session_output(&c->session);
     if (c->conn && out->len > 0) {
         check_sent(w, c->conn, buf_slice(out));
         net_push(w, &c->conn->ends[1], out->data, out->len);
         buf_reset(out);
     }
-    if (c->n_events_told != c->n_events_seen)
+    if (c->n_events_told != c->n_events_seen && !w->unmodelled)
         sim_fail(w, SIM_BROKEN, "client %u: its session told %zu events, %zu came", c->index,
                  c->n_events_told, c->n_events_seen);
     plan_tick(w, c);
@@ -135,14 +149,14 @@ static void pump(struct world *w, struct client *c)
 void client_received(struct world *w, struct client *c, struct slice bytes)
 {
     session_received(&c->session, w->now_ms, bytes);
-    pump(w, c);
+    client_pump(w, c);
 }
 
 void client_disconnected(struct world *w, struct client *c)
 {
     c->conn = NULL;
     session_disconnected(&c->session, w->now_ms);
-    pump(w, c);
+    client_pump(w, c);
 }
 
 /* ---- What clients do ---- */
@@ -159,7 +173,7 @@ void client_request(struct world *w, struct client *c, struct request *r)
     request_text(r, &text);
     sim_trace(w, "client %u: #%d %.*s", c->index, r->xid, (int)text.len, (char *)text.data);
     buf_close(&text);
-    pump(w, c);
+    client_pump(w, c);
 }
 
 static void start_again(struct world *w, void *arg)
@@ -177,7 +191,7 @@ void client_end(struct world *w, struct client *c, bool politely)
     sim_trace(w, "client %u: %s", c->index, politely ? "closes its session" : "dies");
     if (politely) {
         session_close(&c->session, w->now_ms);
-        pump(w, c);
+        client_pump(w, c);
     } else {
         leave(w, c);
         c->running = false;
@@ -193,7 +207,10 @@ static void act(struct world *w, void *arg)
     while (c->running && session_state(&c->session) != CLIENT_CLOSED && burst-- > 0 &&
            c->n_waiting < (w->hot ? 10 * SIM_PIPELINE : SIM_PIPELINE)) {
         struct request *r = request_new(w, c);
-        request_fill_randomly(w, r);
+        if (w->unmodelled)
+            raw_fill(w, r);
+        else
+            request_fill_randomly(w, r);
         client_request(w, c, r);
     }
     if (c->running && session_state(&c->session) != CLIENT_CLOSED && chance(w, 100))
@@ -218,6 +235,7 @@ void client_start(struct world *w, struct client *c, unsigned index)
                          .ids = who[index % ARRAY_LEN(who)],
                          .running = true,
                          .acting = c->acting,
+                         .mount = c->mount,
                          .only = c->only};
     c->tick_at = INT64_MAX;
     int64_t least_ms = w->hot           ? w->times.timeout_max_ms
@@ -226,7 +244,7 @@ void client_start(struct world *w, struct client *c, unsigned index)
     struct session_config config = {
         .n_hosts = c->only ? 1 : w->n_servers,
         .timeout_ms = (int)between(w, least_ms, w->times.timeout_max_ms * 3 / 2),
-        .request_timeout_ms = 4 * (int)w->times.patience_ms,
+        .request_timeout_ms = c->mount ? c->mount->config.timeo_ms : 4 * (int)w->times.patience_ms,
     };
     config.seed = rng_next(&w->rng);
     session_init(&c->session, &config);
@@ -235,7 +253,7 @@ void client_start(struct world *w, struct client *c, unsigned index)
     if (c->ids & MODEL_BOB)
         session_add_auth(&c->session, w->now_ms, slice_str("digest"), slice_str("bob:secret"));
     session_start(&c->session, w->now_ms);
-    pump(w, c);
+    client_pump(w, c);
     act_first(w, c);
 }
 

@@ -79,9 +79,9 @@ void compare_tree(struct world *w, const struct tree *tree, const struct entry *
     cover_point(committed ? COVER_check_digest : COVER_check_tree);
     if (m->n_nodes > 100)
         cover_point(COVER_crowd);
-    for (size_t i = 0; i < m->n_nodes; i++)
+    for (size_t i = 0; i < m->n_nodes && !w->unmodelled; i++)
         compare_node(w, tree, m, &m->nodes[i], what);
-    if (tree_count(tree) != m->n_nodes + 1)
+    if (!w->unmodelled && tree_count(tree) != m->n_nodes + 1)
         sim_fail(w, SIM_BROKEN, "%s: %zu nodes, %zu must be there", what, tree_count(tree) - 1,
                  m->n_nodes);
     compare_sessions(w, tree, m, what);

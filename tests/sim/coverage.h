@@ -138,7 +138,14 @@ enum cover_kind {
     P(plus_other, "mount: an entry of READDIRPLUS is another than is known")                       \
     P(inval_entry, "mount: a name is invalidated")                                                 \
     P(inval_inode, "mount: an inode is invalidated")                                               \
-    P(injector_killed, "mount: the injector is killed in a call")
+    P(injector_killed, "mount: the injector is killed in a call")                                  \
+    P(check_mirror, "mount: check: a mirror that follows events")                                  \
+    P(check_log, "mount: check: lines stay")                                                       \
+    P(check_made, "mount: check: what a call says of its name")                                    \
+    P(check_content, "mount: check: what is there behind a close")                                 \
+    P(check_missed, "mount: check: a name that is always there")                                   \
+    P(check_read, "mount: check: a reader sees a whole version")                                   \
+    P(check_listed, "mount: check: a listing")
 
 enum mount_point {
 #define MOUNT_POINT_ENUM(name, text) MOUNT_POINT_##name,

@@ -2,7 +2,7 @@
 /* How a run ends: when nothing goes wrong any more, all is answered and all replicas have all;
  * when the clients are gone, so are their sessions and all that they own; and the disks have it
  * all. */
-#include "sim.h"
+#include "mountpoint.h"
 
 bool server_is_settled(const struct world *w, const struct server *s)
 {
@@ -150,6 +150,7 @@ void world_end_well(struct world *w)
     sim_trace(w, "all replicas serve, %" PRId64 " ms behind the last fault", w->now_ms - healed_ms);
     wait_for(w, all_answered, "not all requests are answered");
     compare_all(w, "at the end");
+    mountcheck_end(w);
     stay_calm(w);
     end_clients(w);
     wait_for(w, all_gone, "sessions do not end");

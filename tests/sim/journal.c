@@ -5,7 +5,7 @@
  * some are on a branch that nobody goes on with. What a replica serves is committed, and all that
  * is committed is one chain of them: no two replicas may disagree on it, and nothing of it may
  * ever be taken back. */
-#include "sim.h"
+#include "mountpoint.h"
 
 /* ---- All proposals ---- */
 
@@ -112,6 +112,8 @@ static void shadow_apply(struct world *w, const struct entry *e)
     zk_txn_header_read(&r, &h);
     if (tree_apply(w->shadow, &h, jute_read_rest(&r), &w->shadow_outcome) < 0)
         sim_fail(w, SIM_BROKEN, "zxid 0x%" PRIx64 " cannot be applied", (uint64_t)e->zxid);
+    if (w->mountcheck)
+        mountcheck_committed(w, &h, &w->shadow_outcome);
 }
 
 struct session_seen *journal_session(const struct world *w, int64_t id)

@@ -239,7 +239,9 @@ void kernel_call(struct process *p, const struct call *c,
                  void (*done)(struct process *p, struct call *c));
 void kernel_kill(struct process *p); /* SIGKILL */
 void kernel_end_killed(struct process *p);
+void kernel_call_now(struct process *p, struct call *c); /* in a task */
 void call_perform(struct process *p, struct call *c);
+void call_end(struct call *c); /* frees what is in it */
 const char *call_name(enum call_type type);
 void call_text(const struct call *c, struct buf *out);
 

@@ -110,7 +110,8 @@ static int on_path(struct process *p, struct call *c, int flags)
         break;
     }
     default: /* CALL_WATCH */
-        c->inotify = inotify_new(p, c->size);
+        if (!c->inotify)
+            c->inotify = inotify_new(p, c->size);
         rc = inotify_add(c->inotify, i, (uint32_t)c->flags);
         break;
     }
@@ -313,7 +314,7 @@ void call_perform(struct process *p, struct call *c)
     }
 }
 
-static void call_end(struct call *c)
+void call_end(struct call *c)
 {
     for (size_t i = 0; i < c->n_entries; i++)
         free(c->entries[i].name);
@@ -337,10 +338,11 @@ static void trace_result(struct process *p, const struct call *c)
     buf_close(&text);
 }
 
-static void run_call(struct world *w, void *arg)
+/* In the task that runs. One that is killed meanwhile ends. */
+void kernel_call_now(struct process *p, struct call *c)
 {
-    struct process *p = arg;
-    struct call *c = &p->call;
+    p->busy = true;
+    c->began_ms = p->kernel->w->now_ms;
     cover(COVER_CALL, (int32_t)c->type, 0);
     call_perform(p, c);
     cover(COVER_CALL_RC, (int32_t)c->type, (int32_t)MIN(c->rc, 0));
@@ -348,6 +350,13 @@ static void run_call(struct world *w, void *arg)
     if (p->killed && !p->gone)
         call_exit(p);
     p->busy = false;
+}
+
+static void run_call(struct world *w, void *arg)
+{
+    struct process *p = arg;
+    struct call *c = &p->call;
+    kernel_call_now(p, c);
     (void)w;
     struct call over = *c;
     memset(c, 0, sizeof(*c));

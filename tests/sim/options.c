@@ -8,9 +8,10 @@ static const char usage[] =
     "usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--servers N[+OBSERVERS]]\n"
     "           [--script FILE [--rewrite]] [--break NAME] [--trace]\n"
     "           [--jobs N] [--coverage]\n"
-    "           [--operators] [--without MASK] [--clients N]\n"
+    "           [--operators] [--without MASK] [--clients N] [--mounts N]\n"
     "A seed of a swarm that fails is run again with fewer steps, kinds of faults (--without) and\n"
     "clients (--clients), and the smallest run that fails as well is named.\n"
+    "With --mounts so many mounts are beside the clients, with programs on them.\n"
     "Runs replicas in a simulated world. One seed gives one run, always.\n"
     "exit status: 0 fine, 1 an invariant was broken, 2 crashed, 3 stalled, 4 usage\n"
     "        5 a swarm of many seeds does not cover all that it should\n"
@@ -95,21 +96,15 @@ static void parse_servers(const char *text, struct sim_options *o)
 
 void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seeds *seeds)
 {
-    static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
-                                          {"seeds", required_argument, NULL, 'S'},
-                                          {"steps", required_argument, NULL, 'n'},
-                                          {"servers", required_argument, NULL, 'v'},
-                                          {"break", required_argument, NULL, 'b'},
-                                          {"script", required_argument, NULL, 'f'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"rewrite", no_argument, NULL, 'r'},
-                                          {"jobs", required_argument, NULL, 'j'},
-                                          {"without", required_argument, NULL, 'w'},
-                                          {"clients", required_argument, NULL, 'C'},
-                                          {"operators", no_argument, NULL, 'o'},
-                                          {"coverage", no_argument, NULL, 'c'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"seed", required_argument, NULL, 's'},    {"seeds", required_argument, NULL, 'S'},
+        {"steps", required_argument, NULL, 'n'},   {"servers", required_argument, NULL, 'v'},
+        {"break", required_argument, NULL, 'b'},   {"script", required_argument, NULL, 'f'},
+        {"trace", no_argument, NULL, 't'},         {"rewrite", no_argument, NULL, 'r'},
+        {"jobs", required_argument, NULL, 'j'},    {"without", required_argument, NULL, 'w'},
+        {"clients", required_argument, NULL, 'C'}, {"mounts", required_argument, NULL, 'm'},
+        {"operators", no_argument, NULL, 'o'},     {"coverage", no_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (c == 's')
             seeds->from = seeds->to = whole_number(optarg);
@@ -123,6 +118,8 @@ void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seed
             o->without = strtoull(optarg, NULL, 16);
         else if (c == 'C')
             o->clients = (unsigned)MIN(whole_number(optarg), (uint64_t)CLIENTS_MAX);
+        else if (c == 'm')
+            o->mounts = (unsigned)MIN(whole_number(optarg), (uint64_t)MOUNTS_MAX);
         else if (c == 'o')
             o->operators = true;
         else if (c == 'n')
@@ -154,6 +151,8 @@ void options_print(const struct sim_options *o, FILE *to)
         fprintf(to, " --without %" PRIx64, o->without);
     if (o->clients > 0)
         fprintf(to, " --clients %u", o->clients);
+    if (o->mounts > 0)
+        fprintf(to, " --mounts %u", o->mounts);
     if (o->voters > 0)
         fprintf(to, " --servers %u+%u", o->voters, o->observers);
     if (o->breakage != BREAK_NOTHING)

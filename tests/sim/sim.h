@@ -38,6 +38,9 @@
  *     ending.c    how a run ends
  *     operators.c, disks.c   what operators do with disks and servers (--operators)
  *     minority.c  service of a majority while the others stay behind
+ *     mountpoint.c  the shell around a mount's core; kernel*.c is below it (kernel.h)
+ *     program.c, mirror.c   what processes do on mounts
+ *     mountcheck.c  what they see against the tree
  *     script.c, command.c   requests and faults from a file, for a trace that is kept */
 #ifndef SIM_H
 #define SIM_H
@@ -65,6 +68,7 @@ enum sim_exit {
 enum {
     SIM_TICK_MS = 200, /* other times of the simulator are for this one, see scaled() */
     SIM_PIPELINE = 16,
+    MOUNTS_MAX = 4,
     SIM_LINES = 64, /* of the trace that a failure shows */
 };
 
@@ -138,10 +142,12 @@ struct watched {
 };
 
 struct client {
+    struct mountpoint *mount; /* whose session this is; NULL: of no mount */
     unsigned index;
     unsigned ids; /* MODEL_ALICE, MODEL_BOB */
     struct session session;
     bool running;
+    bool pumping;
     bool acting;         /* its act() is planned */
     struct server *only; /* where it connects to; NULL: to any */
     unsigned host;       /* that its session wants to connect to */
@@ -162,6 +168,7 @@ struct sim_options {
     uint64_t steps;
     uint64_t without; /* a bit each: kinds of faults that do not happen */
     unsigned clients; /* at most so many; 0: as the seed says */
+    unsigned mounts;
     enum breakage breakage;
     unsigned voters, observers; /* 0: as the seed says */
     bool trace;
@@ -202,7 +209,12 @@ struct world {
     bool blocked[PLACES][PLACES]; /* nothing goes from the one to the other */
     uint64_t fault_kinds;         /* a bit each: those of this run */
     int64_t fault_every_ms;
-    bool lenient;          /* operators: nothing is compared with the model */
+    bool lenient;    /* operators: nothing is compared with the model */
+    bool unmodelled; /* with mounts: the model knows sessions, but no nodes */
+    struct mountpoint *mounts[MOUNTS_MAX];
+    unsigned n_mounts;
+    struct mountcheck *mountcheck;
+    uint64_t n_tokens;     /* of what programs write */
     bool faults_off;       /* no more of them: the run ends */
     int64_t calm_since_ms; /* all is well, so that no session may expire; 0: it is not */
     struct conn **conns;
@@ -354,6 +366,7 @@ void tamper_packet(struct world *w, struct end *end, struct zk_quorum_packet *p,
 void tamper_vote(struct world *w, const struct server *from, struct buf *message);
 
 /* client.c */
+void client_pump(struct world *w, struct client *c);
 void client_start(struct world *w, struct client *c, unsigned index);
 void client_received(struct world *w, struct client *c, struct slice bytes);
 void client_disconnected(struct world *w, struct client *c);

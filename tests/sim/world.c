@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What happens when, and what is told about it. Events of one moment happen in the order in which
  * they were planned. */
-#include "sim.h"
+#include "mountpoint.h"
 
 #include <stdarg.h>
 #include <unistd.h>
@@ -159,8 +159,11 @@ static void world_open(struct world *w, const struct sim_options *options)
 
 static void world_close(struct world *w)
 {
+    for (unsigned i = 0; i < w->n_mounts; i++)
+        mountpoint_free(w->mounts[i]);
     for (unsigned i = 0; i < w->n_clients; i++)
         client_free(&w->clients[i]);
+    mountcheck_close(w);
     for (unsigned i = 0; i < w->n_servers; i++)
         server_close(w, &w->servers[i]);
     net_close_all(w);
@@ -185,14 +188,21 @@ static void start_somewhere(struct world *w, unsigned i)
 
 static void run_randomly(struct world *w)
 {
+    w->unmodelled = w->options.mounts > 0;
+    if (w->unmodelled)
+        mountcheck_open(w);
     choose_servers(w);
     w->n_clients = (unsigned)between(w, 2, w->hot ? 4 : chance(w, 8) ? CLIENTS_MAX : 5);
+    if (w->options.mounts > 0)
+        w->n_clients = MIN(w->n_clients, (unsigned)CLIENTS_MAX - 1 - MOUNTS_MAX);
     if (w->options.clients > 0)
         w->n_clients = MIN(w->n_clients, w->options.clients);
     for (unsigned i = 0; i < w->n_servers; i++)
         server_start(w, &w->servers[i]);
     for (unsigned i = 0; i < w->n_clients; i++)
         start_somewhere(w, i);
+    for (; w->n_mounts < w->options.mounts; w->n_mounts++)
+        mountpoint_start(w, w->n_mounts);
     if (w->n_clients > 5)
         cover_point(COVER_many_clients);
     if (is_ensemble(w) && w->times.tick_ms == 2000)

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The shell around mount_step(): what src/mount/shell does with libfuse, libuv and /proc. */
+#include "mountpoint.h"
+
+#include <errno.h>
+
+struct mount_later {
+    struct mount_event event;
+    struct mount_request request; /* of a MOUNT_REQUEST */
+};
+
+static void step(struct mountpoint *m, struct mount_event *e);
+
+/* ---- Effects ---- */
+
+static struct mount_later *later(struct mountpoint *m, enum mount_event_type type)
+{
+    ROOM_FOR_ONE(m->later, m->n_later, m->cap_later);
+    struct mount_later *l = &m->later[m->n_later++];
+    *l = (struct mount_later){.event.type = type};
+    return l;
+}
+
+static void undo(struct mountpoint *m, const struct mount_request *q)
+{
+    later(m, MOUNT_REQUEST)->request = *q;
+}
+
+static void undo_lookup(struct mountpoint *m, uint64_t ino)
+{
+    if (ino != 0)
+        undo(m, &(struct mount_request){.op = MOUNT_FORGET, .ino = ino, .lookups = 1});
+}
+
+/* The kernel did not take it. */
+static void undo_reply(struct mountpoint *m, const struct mount_reply *r)
+{
+    bool opened = r->type == MOUNT_REPLY_OPEN || r->type == MOUNT_REPLY_CREATE;
+    if (opened)
+        undo(m, &(struct mount_request){.op = r->op == MOUNT_OPENDIR ? MOUNT_RELEASEDIR
+                                                                     : MOUNT_RELEASE,
+                                        .fh = r->opened.fh,
+                                        .abandoned = true});
+    if (r->type == MOUNT_REPLY_ENTRY || r->type == MOUNT_REPLY_CREATE)
+        undo_lookup(m, r->entry.ino);
+    for (size_t i = 0; i < r->n_entries; i++) {
+        if (r->entries[i].held)
+            undo_lookup(m, r->entries[i].ino);
+    }
+}
+
+static void send(struct mountpoint *m, const struct mount_effect *e)
+{
+    struct buf *b = session_request_begin(&m->client->session, e->ask.op);
+    buf_append(b, e->ask.record.data, slice_size(e->ask.record));
+    session_request_end(&m->client->session, m->w->now_ms, (struct session_tag){.arg = m});
+    sim_trace(m->w, "%s: asks #%d %s", m->kernel->name, m->client->session.last_xid,
+              zk_op_name((int32_t)e->ask.op));
+}
+
+struct question {
+    struct mountpoint *m;
+    uint64_t id, ino;
+    pid_t pid;
+};
+
+static void answer_question(struct world *w, void *arg)
+{
+    struct question *q = arg;
+    struct mount_event e = {.type = MOUNT_OPENER_SEEN};
+    (void)w;
+    e.opener.id = q->id;
+    e.opener.count = q->m->dead ? -1 : kernel_count_open(q->m->kernel, q->pid, q->ino);
+    if (!q->m->dead)
+        step(q->m, &e);
+    free(q);
+}
+
+static void look_at_opener(struct mountpoint *m, const struct mount_effect *e)
+{
+    struct question *q = mem_zalloc(sizeof(*q));
+    *q = (struct question){m, e->opener.id, e->opener.ino, e->opener.pid};
+    sim_at(m->w, chance(m->w, 3) ? between(m->w, 0, 10) : 0, answer_question, q);
+}
+
+static void end(struct mountpoint *m, const struct mount_effect *e)
+{
+    sim_trace(m->w, "%s: ends%s%s", m->kernel->name, e->end.text ? ": " : "",
+              e->end.text ? e->end.text : "");
+    m->ended = true;
+    kernel_vanish(m->kernel);
+}
+
+static void carry_out(struct mountpoint *m, const struct mount_effect *e)
+{
+    cover(COVER_MOUNT_EFFECT, (int32_t)e->type, 0);
+    switch (e->type) {
+    case MOUNT_REPLY:
+        if (!kernel_reply(m->kernel, e->reply))
+            undo_reply(m, e->reply);
+        break;
+    case MOUNT_ASK:
+        send(m, e);
+        break;
+    case MOUNT_INJECT:
+    case MOUNT_INVAL_ENTRY:
+    case MOUNT_INVAL_INODE:
+        kernel_effect(m->kernel, e);
+        break;
+    case MOUNT_LOOK_AT_OPENER:
+        look_at_opener(m, e);
+        break;
+    case MOUNT_LOG:
+        sim_trace(m->w, "%s: log: %s", m->kernel->name, e->log.text);
+        break;
+    case MOUNT_DO_MOUNT:
+        later(m, MOUNT_MOUNTED);
+        break;
+    case MOUNT_READY:
+        sim_trace(m->w, "%s: is ready", m->kernel->name);
+        if (!m->ready)
+            programs_begin(m);
+        m->ready = true;
+        break;
+    case MOUNT_END:
+        end(m, e);
+        break;
+    }
+}
+
+/* ---- Steps ---- */
+
+static void tick(struct world *w, void *arg)
+{
+    struct mountpoint *m = arg;
+    if (m->tick_at > w->now_ms || m->dead)
+        return;
+    m->tick_at = INT64_MAX;
+    struct mount_event e = {.type = MOUNT_TICK};
+    step(m, &e);
+}
+
+static void plan_tick(struct mountpoint *m)
+{
+    int64_t deadline = mount_deadline(m->core);
+    if (deadline >= m->tick_at || deadline == INT64_MAX)
+        return;
+    m->tick_at = MAX(deadline, m->w->now_ms);
+    sim_at(m->w, m->tick_at - m->w->now_ms, tick, m);
+}
+
+static void step_once(struct mountpoint *m, struct mount_event *e)
+{
+    e->now_ms = m->w->now_ms;
+    e->wall_ms = m->w->wall_offset_ms + m->w->now_ms;
+    cover(COVER_MOUNT_EVENT, (int32_t)e->type, 0);
+    mount_step(m->core, e, &m->fx);
+    mountcheck_step(m, e);
+    for (size_t i = 0; i < m->fx.n; i++)
+        carry_out(m, &m->fx.list[i]);
+}
+
+/* What is undone while effects are carried out comes behind them. */
+static void step(struct mountpoint *m, struct mount_event *e)
+{
+    ensure(!m->stepping);
+    m->stepping = true;
+    step_once(m, e);
+    for (size_t i = 0; i < m->n_later; i++) {
+        struct mount_later l = m->later[i];
+        if (l.event.type == MOUNT_REQUEST)
+            l.event.request = &l.request;
+        step_once(m, &l.event);
+    }
+    m->n_later = 0;
+    m->stepping = false;
+    plan_tick(m);
+    client_pump(m->w, m->client);
+}
+
+static void deliver(struct kernel *k, const struct mount_request *r)
+{
+    struct mount_event e = {.type = MOUNT_REQUEST};
+    e.request = r;
+    step(k->arg, &e);
+}
+
+static void on_injected(struct kernel *k, int rc)
+{
+    struct mountpoint *m = k->arg;
+    struct mount_event e = {.type = MOUNT_INJECTED};
+    e.rc = rc;
+    if (!m->dead)
+        step(m, &e);
+}
+
+/* ---- The session ---- */
+
+bool mountpoint_owns(const struct mountpoint *m, int64_t session_id)
+{
+    for (size_t i = 0; i < m->n_sessions; i++) {
+        if (m->sessions[i] == session_id)
+            return true;
+    }
+    return false;
+}
+
+void mountpoint_state(struct mountpoint *m, enum client_state state)
+{
+    struct mount_event e = {.type = MOUNT_SESSION};
+    const struct session *s = &m->client->session;
+    if (s->id != 0 && !mountpoint_owns(m, s->id)) {
+        m->sessions = mem_realloc(m->sessions, (m->n_sessions + 1) * sizeof(*m->sessions));
+        m->sessions[m->n_sessions++] = s->id;
+    }
+    m->connected_ms = state == CLIENT_CONNECTED ? m->w->now_ms : -1;
+    e.session = (struct mount_session){state, "", s->id, s->timeout_ms};
+    step(m, &e);
+}
+
+void mountpoint_answered(struct mountpoint *m, const struct session_reply *reply)
+{
+    struct mount_event e = {.type = MOUNT_ANSWERED};
+    e.answer.err = reply->err;
+    e.answer.zxid = reply->zxid;
+    e.answer.body = reply->body;
+    if (reply->op == ZK_OP_multi && reply->err == 0)
+        e.answer.err = request_multi_error(reply->body);
+    sim_trace(m->w, "%s: answered %s: %s", m->kernel->name, zk_op_name(reply->op),
+              zk_error_name(e.answer.err));
+    step(m, &e);
+}
+
+void mountpoint_watch(struct mountpoint *m, const struct session_effect *fx)
+{
+    struct mount_event e = {.type = MOUNT_WATCH_FIRED};
+    e.watch.event = fx->event;
+    e.watch.zxid = chance(m->w, 8) ? -1 : fx->event_zxid;
+    sim_trace(m->w, "%s: event %d %.*s", m->kernel->name, fx->event.type,
+              SLICE_ARG(fx->event.path));
+    step(m, &e);
+}
+
+/* ---- Beginning and end ---- */
+
+void mountpoint_start(struct world *w, unsigned index)
+{
+    static const int timeos_ms[] = {1000, 3000, 10000};
+    struct mountpoint *m = mem_zalloc(sizeof(*m));
+    w->mounts[index] = m;
+    m->w = w;
+    m->index = index;
+    m->tick_at = INT64_MAX;
+    m->connected_ms = -1;
+    snprintf(m->path, sizeof(m->path), "/mnt%u", index);
+    m->config = (struct mount_config){
+        .source = "sim",
+        .mountpoint = m->path,
+        .chroot = SLICE_EMPTY,
+        .timeo_ms = timeos_ms[w->options.script ? 2 : rng_below(&w->rng, ARRAY_LEN(timeos_ms))],
+        .draft_ms = chance(w, 2)   ? 1000
+                    : chance(w, 2) ? 0
+                                   : 50,
+        .cache = chance(w, 4) ? MOUNT_CACHE_PAGES : MOUNT_CACHE_VERSIONS,
+        .sync = chance(w, 8),
+        .uid = 1,
+        .gid = 1,
+    };
+    m->kernel = kernel_open(w, index, m->path);
+    m->kernel->deliver = deliver;
+    m->kernel->on_injected = on_injected;
+    m->kernel->arg = m;
+    m->kernel->limit_ms = 4 * m->config.timeo_ms + 2 * w->times.timeout_max_ms;
+    m->core = mount_open(&m->config, w->now_ms);
+    unsigned at = w->n_clients++;
+    m->client = &w->clients[at];
+    m->client->mount = m;
+    m->client->acting = true;
+    client_start(w, m->client, at);
+    programs_drop(w, m);
+}
+
+void mountpoint_stop(struct mountpoint *m)
+{
+    struct mount_event e = {.type = MOUNT_STOP};
+    m->stopping = true;
+    sim_trace(m->w, "%s: is stopped", m->kernel->name);
+    step(m, &e);
+}
+
+bool mountpoint_is_quiet(const struct mountpoint *m)
+{
+    return m->n_programs == 0 && kernel_is_idle(m->kernel) && mirror_is_quiet(m) &&
+           mount_deadline(m->core) > m->w->now_ms + m->config.draft_ms;
+}
+
+void mountpoint_free(struct mountpoint *m)
+{
+    m->dead = true;
+    mirror_free(m);
+    kernel_close(m->kernel);
+    mount_close(m->core);
+    mount_effects_close(&m->fx);
+    free(m->sessions);
+    free(m->later);
+    free(m);
+}

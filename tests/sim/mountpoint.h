@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A mount of the world: the production core between the model of the kernel and a client's
+ * session, and the programs that run on it. What the servers' model knows of trees ends where a
+ * world has mounts: then each transaction is taken as it is, and the checks of mountcheck.c hold
+ * the mounts against the tree that comes of them. */
+#ifndef SIM_MOUNTPOINT_H
+#define SIM_MOUNTPOINT_H
+
+#include "sim.h"
+#include "kernel.h"
+
+struct mount_later;
+
+struct mountpoint {
+    struct world *w;
+    unsigned index;
+    struct client *client;
+    struct kernel *kernel;
+    struct mount *core;
+    struct mount_effects fx;
+    struct mount_config config;
+    char path[16];
+    struct mount_later *later; /* at the end of this step */
+    size_t n_later, cap_later;
+    int64_t tick_at;
+    bool stepping, ready, stopping, ended, dead;
+    int64_t connected_ms; /* since when its session is */
+    size_t n_effects_max;
+    int64_t *sessions; /* all that it ever had */
+    size_t n_sessions;
+    unsigned n_programs; /* that run */
+    struct mirror *mirror;
+};
+
+/* mountpoint.c */
+void mountpoint_start(struct world *w, unsigned index);
+void mountpoint_stop(struct mountpoint *m);
+void mountpoint_free(struct mountpoint *m);
+void mountpoint_state(struct mountpoint *m, enum client_state state);
+void mountpoint_answered(struct mountpoint *m, const struct session_reply *reply);
+void mountpoint_watch(struct mountpoint *m, const struct session_effect *fx);
+bool mountpoint_is_quiet(const struct mountpoint *m);
+bool mountpoint_owns(const struct mountpoint *m, int64_t session_id);
+
+/* program.c */
+void programs_begin(struct mountpoint *m);
+void programs_drop(struct world *w, void *mountpoint); /* caches, the injector, at random */
+void raw_fill(struct world *w, struct request *r);     /* what a client does that is no mount */
+
+/* mirror.c */
+void mirror_begin(struct mountpoint *m);
+void mirror_compare(struct mountpoint *m);
+void mirror_end(struct mountpoint *m);
+bool mirror_is_quiet(const struct mountpoint *m);
+bool mirror_is_over(const struct mountpoint *m);
+void mirror_free(struct mountpoint *m);
+
+/* mountcheck.c */
+void mountcheck_open(struct world *w);
+void mountcheck_close(struct world *w);
+void mountcheck_committed(struct world *w, const struct zk_txn_header *h,
+                          const struct tree_outcome *outcome);
+void mountcheck_step(struct mountpoint *m, const struct mount_event *e);
+void mountcheck_end(struct world *w);
+
+/* What the programs say. */
+void mountcheck_append_begins(struct world *w, const char *line);
+void mountcheck_append_ended(struct world *w, const char *line, int64_t rc);
+void mountcheck_made(struct mountpoint *m, const struct call *c);
+void mountcheck_missed(struct mountpoint *m, const struct call *c);
+void mountcheck_read(struct mountpoint *m, const char *path, struct slice data, int64_t began_ms);
+void mountcheck_content(struct mountpoint *m, const char *path, struct slice must,
+                        const char *what);
+void mountcheck_listed(struct mountpoint *m, const struct buf *names);
+
+#endif
