@@ -363,6 +363,8 @@ void kernel_vanish(struct kernel *k)
 /* No request waits longer than it may. */
 void kernel_check_waits(struct kernel *k)
 {
+    if (k->limit_ms == 0)
+        return;
     LIST_FOR_EACH (a, &k->asked, struct pending, link) {
         if (a->answered || k->w->now_ms - a->sent_ms <= k->limit_ms)
             continue;

@@ -96,7 +96,7 @@ static void carry_out(struct mountpoint *m, const struct mount_effect *e)
     cover(COVER_MOUNT_EFFECT, (int32_t)e->type, 0);
     switch (e->type) {
     case MOUNT_REPLY:
-        if (!kernel_reply(m->kernel, e->reply))
+        if (e->reply->id != 0 && !kernel_reply(m->kernel, e->reply))
             undo_reply(m, e->reply);
         break;
     case MOUNT_ASK:
@@ -270,7 +270,8 @@ void mountpoint_start(struct world *w, unsigned index)
     m->kernel->deliver = deliver;
     m->kernel->on_injected = on_injected;
     m->kernel->arg = m;
-    m->kernel->limit_ms = 4 * m->config.timeo_ms + 2 * w->times.timeout_max_ms;
+    if (checks(w, MOUNT_CHECK_wait))
+        m->kernel->limit_ms = 4 * m->config.timeo_ms + 2 * w->times.timeout_max_ms;
     m->core = mount_open(&m->config, w->now_ms);
     unsigned at = w->n_clients++;
     m->client = &w->clients[at];

@@ -9,6 +9,31 @@
 #include "sim.h"
 #include "kernel.h"
 
+/* Checks, by the names that --skip takes: what is known to fail hides what is not. */
+#define MOUNT_CHECKS(C)                                                                            \
+    C(draft)   /* a descriptor reads its own draft */                                              \
+    C(size)    /* fstat and SEEK_END know it */                                                    \
+    C(line)    /* an appended line is there once, and stays */                                     \
+    C(made)    /* a call says what became of its name */                                           \
+    C(content) /* what was closed is there */                                                      \
+    C(missed)  /* a name that was there is found */                                                \
+    C(read)    /* a reader sees a whole version */                                                 \
+    C(listed)  /* a listing has each name once */                                                  \
+    C(mirror)  /* a mirror that follows events has the tree */                                     \
+    C(wait)    /* a request ends in time */
+
+enum mount_check {
+#define MOUNT_CHECK_ENUM(name) MOUNT_CHECK_##name,
+    MOUNT_CHECKS(MOUNT_CHECK_ENUM)
+#undef MOUNT_CHECK_ENUM
+        MOUNT_N_CHECKS,
+};
+
+static inline bool checks(const struct world *w, enum mount_check c)
+{
+    return !(w->options.skip >> c & 1);
+}
+
 struct mount_later;
 
 struct mountpoint {

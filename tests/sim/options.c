@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command line: what is run, and the line that runs it again. */
-#include "sim.h"
+#include "mountpoint.h"
 
 #include <getopt.h>
 
@@ -8,10 +8,12 @@ static const char usage[] =
     "usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--servers N[+OBSERVERS]]\n"
     "           [--script FILE [--rewrite]] [--break NAME] [--trace]\n"
     "           [--jobs N] [--coverage]\n"
-    "           [--operators] [--without MASK] [--clients N] [--mounts N]\n"
+    "           [--operators] [--without MASK] [--clients N] [--mounts N [--skip CHECKS]]\n"
     "A seed of a swarm that fails is run again with fewer steps, kinds of faults (--without) and\n"
     "clients (--clients), and the smallest run that fails as well is named.\n"
-    "With --mounts so many mounts are beside the clients, with programs on them.\n"
+    "With --mounts so many mounts are beside the clients, with programs on them; --skip names "
+    "their\n"
+    "checks that are not made, with commas between.\n"
     "Runs replicas in a simulated world. One seed gives one run, always.\n"
     "exit status: 0 fine, 1 an invariant was broken, 2 crashed, 3 stalled, 4 usage\n"
     "        5 a swarm of many seeds does not cover all that it should\n"
@@ -71,6 +73,40 @@ static enum breakage breakage_of(const char *name)
     say_usage();
 }
 
+static const char *const mount_checks[] = {
+#define MOUNT_CHECK_NAME(name) #name,
+    MOUNT_CHECKS(MOUNT_CHECK_NAME)
+#undef MOUNT_CHECK_NAME
+};
+
+/* Names with commas between them. */
+static unsigned checks_of(const char *text)
+{
+    unsigned mask = 0;
+    for (size_t len; *text; text += len + (text[len] == ',')) {
+        unsigned before = mask;
+        len = strcspn(text, ",");
+        for (size_t i = 0; i < ARRAY_LEN(mount_checks); i++) {
+            if (strlen(mount_checks[i]) == len && strncmp(mount_checks[i], text, len) == 0)
+                mask |= 1u << i;
+        }
+        if (mask == before)
+            say_usage();
+    }
+    return mask;
+}
+
+static void print_checks(unsigned mask, FILE *to)
+{
+    const char *before = " --skip ";
+    for (size_t i = 0; i < ARRAY_LEN(mount_checks); i++) {
+        if (!(mask >> i & 1))
+            continue;
+        fprintf(to, "%s%s", before, mount_checks[i]);
+        before = ",";
+    }
+}
+
 static void range_of(const char *text, struct sim_seeds *seeds)
 {
     char *end;
@@ -96,15 +132,23 @@ static void parse_servers(const char *text, struct sim_options *o)
 
 void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seeds *seeds)
 {
-    static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'},    {"seeds", required_argument, NULL, 'S'},
-        {"steps", required_argument, NULL, 'n'},   {"servers", required_argument, NULL, 'v'},
-        {"break", required_argument, NULL, 'b'},   {"script", required_argument, NULL, 'f'},
-        {"trace", no_argument, NULL, 't'},         {"rewrite", no_argument, NULL, 'r'},
-        {"jobs", required_argument, NULL, 'j'},    {"without", required_argument, NULL, 'w'},
-        {"clients", required_argument, NULL, 'C'}, {"mounts", required_argument, NULL, 'm'},
-        {"operators", no_argument, NULL, 'o'},     {"coverage", no_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seeds", required_argument, NULL, 'S'},
+                                          {"steps", required_argument, NULL, 'n'},
+                                          {"servers", required_argument, NULL, 'v'},
+                                          {"break", required_argument, NULL, 'b'},
+                                          {"script", required_argument, NULL, 'f'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"rewrite", no_argument, NULL, 'r'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"without", required_argument, NULL, 'w'},
+                                          {"clients", required_argument, NULL, 'C'},
+                                          {"mounts", required_argument, NULL, 'm'},
+                                          {"skip", required_argument, NULL, 'k'},
+                                          {"operators", no_argument, NULL, 'o'},
+                                          {"coverage", no_argument, NULL, 'c'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (c == 's')
             seeds->from = seeds->to = whole_number(optarg);
@@ -118,6 +162,8 @@ void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seed
             o->without = strtoull(optarg, NULL, 16);
         else if (c == 'C')
             o->clients = (unsigned)MIN(whole_number(optarg), (uint64_t)CLIENTS_MAX);
+        else if (c == 'k')
+            o->skip = checks_of(optarg);
         else if (c == 'm')
             o->mounts = (unsigned)MIN(whole_number(optarg), (uint64_t)MOUNTS_MAX);
         else if (c == 'o')
@@ -153,6 +199,7 @@ void options_print(const struct sim_options *o, FILE *to)
         fprintf(to, " --clients %u", o->clients);
     if (o->mounts > 0)
         fprintf(to, " --mounts %u", o->mounts);
+    print_checks(o->skip, to);
     if (o->voters > 0)
         fprintf(to, " --servers %u+%u", o->voters, o->observers);
     if (o->breakage != BREAK_NOTHING)

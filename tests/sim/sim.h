@@ -169,6 +169,7 @@ struct sim_options {
     uint64_t without; /* a bit each: kinds of faults that do not happen */
     unsigned clients; /* at most so many; 0: as the seed says */
     unsigned mounts;
+    unsigned skip; /* a bit each: checks of mounts that are not made (enum mount_check) */
     enum breakage breakage;
     unsigned voters, observers; /* 0: as the seed says */
     bool trace;
