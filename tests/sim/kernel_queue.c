@@ -4,8 +4,8 @@
  * runs again, not when the core has said it.
  *
  * A caller that is killed goes away without an answer as long as its request was not read; then it
- * waits for the reply, as Linux has it since 3.x (request_wait_answer). In some runs it does not
- * wait, and the reply is not taken: the contract with the core has that case too. */
+ * waits for the reply, as Linux has it (request_wait_answer). In some runs it does not wait, and
+ * the reply is not taken: the contract with the core has that case too. */
 #include "sim.h"
 #include "kernel.h"
 
@@ -230,6 +230,14 @@ static void copy_reply(struct pending *a, const struct mount_reply *reply)
         a->reply.entries[i].name = arena_str(&a->arena, reply->entries[i].name);
 }
 
+static void entries_text(const struct mount_reply *r, struct buf *out)
+{
+    buf_printf(out, "%zu entries", r->n_entries);
+    for (size_t i = 0; i < r->n_entries; i++)
+        buf_printf(out, " %s%s@%" PRIu64, r->entries[i].name, r->entries[i].held ? "+" : "",
+                   r->entries[i].next);
+}
+
 static void mount_reply_text(const struct mount_reply *r, struct buf *out)
 {
     if (r->type == MOUNT_REPLY_ERR && r->err != 0)
@@ -243,7 +251,7 @@ static void mount_reply_text(const struct mount_reply *r, struct buf *out)
     else if (r->type == MOUNT_REPLY_DATA)
         buf_printf(out, "%zu bytes", slice_size(r->data));
     else if (r->type == MOUNT_REPLY_DIR)
-        buf_printf(out, "%zu entries", r->n_entries);
+        entries_text(r, out);
     else
         buf_printf(out, "ok");
 }
@@ -318,6 +326,14 @@ bool kernel_reply(struct kernel *k, const struct mount_reply *reply)
     return true;
 }
 
+/* In runs that have it so, what only reads is not waited for: what changes something raises an
+ * event in any case. */
+static bool may_be_untaken(const struct kernel *k, enum mount_op op)
+{
+    return k->reply_lost_once_killed &&
+           (op == MOUNT_LOOKUP || op == MOUNT_OPEN || op == MOUNT_OPENDIR || op == MOUNT_READ);
+}
+
 /* Its caller is killed. */
 void kernel_kill(struct process *p)
 {
@@ -330,7 +346,7 @@ void kernel_kill(struct process *p)
     if (!p->busy && !p->injector)
         kernel_end_killed(p);
     if (!a || a->answered || a->interrupted || is_forced(a->request.op) ||
-        (a->delivered && !k->reply_lost_once_killed))
+        (a->delivered && !may_be_untaken(k, a->request.op)))
         return;
     cover(COVER_MOUNT_KILLED, (int32_t)a->request.op, a->delivered);
     a->interrupted = true;
