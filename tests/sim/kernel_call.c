@@ -438,7 +438,11 @@ void kernel_close(struct kernel *k)
         process_free(p);
     k->root->hashed = false;
     dentry_put(k->root);
-    ensure(list_is_empty(&k->inodes) && list_is_empty(&k->files));
+    LIST_FOR_EACH (f, &k->files, struct file, link)
+        sim_fail(k->w, SIM_BROKEN, "%s: a file of process %d is open at the end", k->name,
+                 (int)f->opener);
+    LIST_FOR_EACH (i, &k->inodes, struct inode, link)
+        sim_fail(k->w, SIM_BROKEN, "%s: inode %" PRIu64 " is used at the end", k->name, i->nodeid);
     queue_close(k);
     free(k);
 }

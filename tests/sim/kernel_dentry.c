@@ -89,20 +89,14 @@ void dentry_drop(struct dentry *d)
 static void shrink_children(struct dentry *d)
 {
     dentry_ref(d);
-    for (bool again = true; again;) {
-        again = false;
-        LIST_FOR_EACH (child, &d->children, struct dentry, of_parent) {
-            if (!list_is_empty(&child->children))
-                shrink_children(child);
-            if (child->refs > 0)
-                continue;
+    LIST_FOR_EACH_SAFE (child, &d->children, struct dentry, of_parent) {
+        dentry_ref(child);
+        shrink_children(child);
+        if (child->refs == 1)
             child->hashed = false;
-            dentry_free(child);
-            again = true; /* and the list is another */
-            break;
-        }
+        dentry_put(child);
     }
-    d->refs--;
+    dentry_put(d);
 }
 
 void dentry_invalidate(struct dentry *d)
@@ -254,19 +248,14 @@ void dentry_end_lookup(struct dentry *d)
 static void drop_some(struct kernel *k, struct dentry *d, unsigned one_in)
 {
     dentry_ref(d);
-    for (bool again = true; again;) {
-        again = false;
-        LIST_FOR_EACH (child, &d->children, struct dentry, of_parent) {
-            drop_some(k, child, one_in);
-            if (child->refs > 0 || !child->hashed || (one_in > 1 && !chance(k->w, one_in)))
-                continue;
+    LIST_FOR_EACH_SAFE (child, &d->children, struct dentry, of_parent) {
+        dentry_ref(child);
+        drop_some(k, child, one_in);
+        if (child->refs == 1 && (one_in <= 1 || chance(k->w, one_in)))
             child->hashed = false;
-            dentry_free(child);
-            again = one_in == 1;
-            break;
-        }
+        dentry_put(child);
     }
-    d->refs--;
+    dentry_put(d);
 }
 
 /* Names that nobody uses, and pages. */
