@@ -121,11 +121,27 @@ static void keep_changed(struct world *w, int n)
     buf_append(&v->data[v->n++], now.data, slice_size(now));
 }
 
+static void trace_event(struct world *w, const struct zk_txn_header *h, const struct tree_event *ev)
+{
+    static const char *const what[] = {
+        [ZK_EVENT_CREATED] = "is made",
+        [ZK_EVENT_DELETED] = "is gone",
+        [ZK_EVENT_DATA_CHANGED] = "is",
+    };
+    if (ev->type == ZK_EVENT_CHILDREN_CHANGED)
+        return;
+    const struct znode *z = tree_find(w->shadow, ev->path);
+    struct slice data = z && znode_data(z).len > 0 ? znode_data(z) : SLICE_EMPTY;
+    sim_trace(w, "tree: 0x%" PRIx64 " %.*s %s '%.*s'", (uint64_t)h->zxid, SLICE_ARG(ev->path),
+              what[ev->type], MIN(data.len, 30), (const char *)data.data);
+}
+
 void mountcheck_committed(struct world *w, const struct zk_txn_header *h,
                           const struct tree_outcome *outcome)
 {
     for (size_t i = 0; i < outcome->n_events; i++) {
         const struct tree_event *ev = &outcome->events[i];
+        trace_event(w, h, ev);
         int log = number_in(ev->path, "/log", LOGS), keep = number_in(ev->path, "/keep", KEEPS);
         if (ev->type == ZK_EVENT_DELETED && (log >= 0 || keep >= 0))
             sim_fail(w, SIM_BROKEN, "zxid 0x%" PRIx64 " removes %.*s, which nobody asked for",

@@ -49,13 +49,22 @@ static void undo_reply(struct mountpoint *m, const struct mount_reply *r)
     }
 }
 
+/* The path that most records begin with. */
+static struct slice path_of(const struct mount_effect *e)
+{
+    struct jute_reader in = jute_reader_of(e->ask.record);
+    if (e->ask.op == ZK_OP_multi || e->ask.op == ZK_OP_whoAmI)
+        return SLICE_EMPTY;
+    return jute_read_buffer(&in);
+}
+
 static void send(struct mountpoint *m, const struct mount_effect *e)
 {
     struct buf *b = session_request_begin(&m->client->session, e->ask.op);
     buf_append(b, e->ask.record.data, slice_size(e->ask.record));
     session_request_end(&m->client->session, m->w->now_ms, (struct session_tag){.arg = m});
-    sim_trace(m->w, "%s: asks #%d %s", m->kernel->name, m->client->session.last_xid,
-              zk_op_name((int32_t)e->ask.op));
+    sim_trace(m->w, "%s: asks #%d %s %.*s", m->kernel->name, m->client->session.last_xid,
+              zk_op_name((int32_t)e->ask.op), SLICE_ARG(path_of(e)));
 }
 
 struct question {
