@@ -134,6 +134,8 @@ static void read_file(struct mirror *r, const char *path)
         if (is_passing(rc))
             program_pause(r->m->w, 100);
     }
+    if (rc == -ENOENT)
+        take_away(r, path); /* one that was never committed is not told to be gone */
     if (rc == 0) {
         struct known *at = add(r, path, false);
         buf_reset(&at->data);
@@ -149,7 +151,10 @@ static void look(struct mirror *r, const char *path)
 {
     struct call c = {.type = CALL_STAT};
     snprintf(c.path, sizeof(c.path), "%s", path);
-    if (insist(r, &c) < 0)
+    int64_t rc = insist(r, &c);
+    if (rc == -ENOENT)
+        take_away(r, path);
+    if (rc < 0)
         return;
     struct known *at = find(r, path);
     if (at && at->is_dir != S_ISDIR(c.st.st_mode))
@@ -239,8 +244,6 @@ static void take_event(struct mirror *r, const struct notice *n)
         look(r, path);
     else if (n->mask & (IN_MODIFY | IN_CLOSE_WRITE))
         read_file(r, path);
-    if ((n->mask & IN_CREATE) && !(n->mask & IN_ISDIR) && !find(r, path))
-        add(r, path, false); /* it will hear more of it */
 }
 
 static void on_event(struct inotify *in)
