@@ -16,8 +16,9 @@
  *     block A B                     nothing goes from server A to server B
  *     isolate S | heal              nothing goes to or from server S; all is well again
  *     run MS                        let time pass
- *     settle                        until one server leads and all that are up have all there is */
-#include "sim.h"
+ *     settle                        until one server leads and all that are up have all there is
+ *     mounts | mount | on M.P ...   see mount_command.c */
+#include "program.h"
 
 static void pass_time(struct world *w, int64_t ms)
 {
@@ -163,6 +164,18 @@ static bool of_world(struct world *w, const char *word, unsigned a, unsigned b)
     return true;
 }
 
+/* ---- Mounts: see mount_command.c ---- */
+
+static bool begin_mounts(struct world *w)
+{
+    if (w->n_servers > 0)
+        return false;
+    w->unmodelled = true;
+    mountcheck_open(w);
+    mount_commands_begin();
+    return true;
+}
+
 /* ---- All of them ---- */
 
 bool command_carry_out(struct world *w, const char *line)
@@ -172,12 +185,20 @@ bool command_carry_out(struct world *w, const char *line)
     unsigned index = (unsigned)strtoul(word, &end, 10);
     if (strcmp(word, "servers") == 0)
         return set_servers(w, op);
+    if (strcmp(word, "mounts") == 0)
+        return begin_mounts(w);
     if (w->n_servers == 0)
         start_servers(w, 1, 0);
     if (end != word && index < w->n_clients && strcmp(op, "many") == 0)
         return ask_many(w, index, (unsigned)strtoul(path, NULL, 10));
     if (end != word)
         return n >= 3 && index < w->n_clients && ask(w, index, op, path, mode);
+    if (strcmp(word, "mount") == 0 && w->unmodelled && w->n_mounts < MOUNTS_MAX) {
+        mountpoint_start(w, w->n_mounts++);
+        return true;
+    }
+    if (strcmp(word, "on") == 0)
+        return mount_command(w, line);
     unsigned a = (unsigned)strtoul(op, NULL, 10), b = (unsigned)strtoul(path, NULL, 10);
     if (strcmp(word, "clients") == 0)
         return start_clients(w, a);

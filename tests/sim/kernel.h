@@ -58,7 +58,7 @@ struct rwlock {
 void lock_init(struct rwlock *l);
 void lock_shared(struct world *w, struct rwlock *l);
 void lock_exclusive(struct world *w, struct rwlock *l);
-void unlock(struct world *w, struct rwlock *l);
+void lock_release(struct world *w, struct rwlock *l);
 
 /* ---- inotify ---- */
 
@@ -313,13 +313,14 @@ struct pending {
 void queue_init(struct kernel *k);
 void queue_close(struct kernel *k);
 
-/* Sends it and sleeps: 0 with *reply, to be given to ask_end(), or a negative errno. `p` NULL: in
- * nobody's name. */
-int ask(struct kernel *k, struct process *p, const struct mount_request *r, struct pending **reply);
-void ask_end(struct pending *a);
-int ask_plain(struct kernel *k, struct process *p, const struct mount_request *r);
+/* Sends it and sleeps: 0 with *reply, to be given to queue_done(), or a negative errno. `p` NULL:
+ * in nobody's name. */
+int queue_ask(struct kernel *k, struct process *p, const struct mount_request *r,
+              struct pending **reply);
+void queue_done(struct pending *a);
+int queue_ask_plain(struct kernel *k, struct process *p, const struct mount_request *r);
 /* Without an answer that anybody waits for; with `delay_ms` it is sent later. */
-void ask_later(struct kernel *k, int64_t delay_ms, const struct mount_request *r);
+void queue_send(struct kernel *k, int64_t delay_ms, const struct mount_request *r);
 
 /* ---- kernel_inode.c ---- */
 

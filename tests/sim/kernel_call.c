@@ -100,13 +100,13 @@ static int on_path(struct process *p, struct call *c, int flags)
         lock_exclusive(w, &i->lock);
         rc = inode_setattr(p, i, NULL, c->type == CALL_CHMOD ? MOUNT_SET_MODE : MOUNT_SET_MTIME_NOW,
                            c->mode, 0);
-        unlock(w, &i->lock);
+        lock_release(w, &i->lock);
         if (rc == 0)
             notify_dentry(d, IN_ATTRIB);
         break;
     case CALL_ACCESS: {
         const struct mount_request r = {.op = MOUNT_ACCESS, .ino = i->nodeid, .mask = c->whence};
-        rc = ask_plain(p->kernel, p, &r);
+        rc = queue_ask_plain(p->kernel, p, &r);
         break;
     }
     default: /* CALL_WATCH */
@@ -266,7 +266,7 @@ static void by_path(struct process *p, struct call *c)
 static void call_statfs(struct process *p, struct call *c)
 {
     const struct mount_request r = {.op = MOUNT_STATFS, .ino = KERNEL_ROOT};
-    c->rc = ask_plain(p->kernel, p, &r);
+    c->rc = queue_ask_plain(p->kernel, p, &r);
 }
 
 /* All of a call, in the task that runs. */

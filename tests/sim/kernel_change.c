@@ -24,7 +24,7 @@ static int make_here(struct process *p, struct dentry *d, const struct call *c)
                                     .ino = dir->nodeid,
                                     .name = d->name,
                                     .mode = (is_dir ? S_IFDIR : S_IFREG) | c->mode};
-    int rc = ask(k, p, &r, &a);
+    int rc = queue_ask(k, p, &r, &a);
     if (rc < 0) {
         if (rc == -EEXIST)
             dentry_invalidate(d);
@@ -34,7 +34,7 @@ static int make_here(struct process *p, struct dentry *d, const struct call *c)
     if (((e->st.st_mode ^ r.mode) & S_IFMT) != 0) {
         cover_mount(MOUNT_POINT_made_other);
         inode_force_forget(k, e->ino);
-        ask_end(a);
+        queue_done(a);
         return -EIO;
     }
     struct inode *i = inode_get(k, e, UINT64_MAX, evictions);
@@ -43,7 +43,7 @@ static int make_here(struct process *p, struct dentry *d, const struct call *c)
     if (is)
         dentry_believe(is, e->entry_ms);
     inode_dir_changed(dir);
-    ask_end(a);
+    queue_done(a);
     notify_name(dir, d->name, IN_CREATE | (is_dir ? IN_ISDIR : 0), 0);
     if (is && is != d)
         dentry_put(is);
@@ -66,7 +66,7 @@ static int make(struct process *p, struct call *c, int flags)
         rc = d->inode ? -EEXIST : make_here(p, d, c);
         dentry_put(d);
     }
-    unlock(w, &dir->inode->lock);
+    lock_release(w, &dir->inode->lock);
     dentry_put(dir);
     return rc;
 }
@@ -97,7 +97,7 @@ static int remove_here(struct process *p, struct dentry *d, bool is_dir)
         return is_dir ? -ENOTDIR : -EISDIR;
     inode_ref(i);
     lock_exclusive(w, &i->lock);
-    int rc = ask_plain(p->kernel, p, &r);
+    int rc = queue_ask_plain(p->kernel, p, &r);
     if (rc == 0) {
         inode_dir_changed(dir);
         inode_unlinked(i);
@@ -109,7 +109,7 @@ static int remove_here(struct process *p, struct dentry *d, bool is_dir)
     } else if (rc == -EINTR || rc == -ENOENT) {
         dentry_invalidate(d);
     }
-    unlock(w, &i->lock);
+    lock_release(w, &i->lock);
     if (rc == 0) {
         if (!is_dir)
             notify_inode(i, IN_ATTRIB);
@@ -134,7 +134,7 @@ static int remove_name(struct process *p, struct call *c, int flags)
         rc = d->inode ? remove_here(p, d, c->type == CALL_RMDIR) : -ENOENT;
         dentry_put(d);
     }
-    unlock(w, &dir->inode->lock);
+    lock_release(w, &dir->inode->lock);
     dentry_put(dir);
     return rc;
 }
@@ -180,9 +180,9 @@ static void lock_two(struct world *w, struct inode *a, struct inode *b)
 static void unlock_two(struct world *w, struct inode *a, struct inode *b)
 {
     if (a)
-        unlock(w, &a->lock);
+        lock_release(w, &a->lock);
     if (b && b != a)
-        unlock(w, &b->lock);
+        lock_release(w, &b->lock);
 }
 
 static void lock_dirs(struct move *m)
@@ -207,7 +207,7 @@ static void unlock_dirs(struct move *m)
     struct world *w = m->p->kernel->w;
     unlock_two(w, m->from_dir->inode, m->to_dir->inode);
     if (m->from_dir->inode != m->to_dir->inode)
-        unlock(w, &m->p->kernel->rename_lock);
+        lock_release(w, &m->p->kernel->rename_lock);
 }
 
 static int may_move(const struct move *m)
@@ -289,7 +289,7 @@ static int move_here(struct move *m)
     if (target)
         inode_ref(target);
     lock_two(w, a, target);
-    rc = ask_plain(m->p->kernel, m->p, &r);
+    rc = queue_ask_plain(m->p->kernel, m->p, &r);
     unlock_two(w, a, target);
     if (rc == 0) {
         moved(m);

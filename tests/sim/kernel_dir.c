@@ -207,7 +207,7 @@ static int read_core(struct process *p, struct file *f, struct call *c)
                                     .fh = f->opened.fh,
                                     .offset = f->pos,
                                     .size = MAX(c->size, k->dirbuf_max)};
-    int rc = ask(k, p, &r, &a);
+    int rc = queue_ask(k, p, &r, &a);
     if (rc < 0)
         return rc;
     check_size(k, &r, a);
@@ -215,7 +215,7 @@ static int read_core(struct process *p, struct file *f, struct call *c)
         i->listing.end == f->pos)
         i->listing.whole = true;
     take_entries(p, f, c, a, version, evictions);
-    ask_end(a);
+    queue_done(a);
     return 0;
 }
 
@@ -233,8 +233,8 @@ void call_getdents(struct process *p, struct call *c, struct file *f)
     enum from_cache from = f->opened.cache_dir && c->rc == 0 ? read_kept(f, c) : FROM_CORE;
     if (c->rc == 0 && from == FROM_CORE)
         c->rc = read_core(p, f, c);
-    unlock(w, &f->inode->lock);
-    unlock(w, &f->pos_lock);
+    lock_release(w, &f->inode->lock);
+    lock_release(w, &f->pos_lock);
     if (c->rc == 0) {
         c->rc = (int64_t)c->n_entries;
         notify_dentry(f->dentry, IN_ACCESS);

@@ -26,14 +26,14 @@ static int64_t read_pieces(struct process *p, struct file *f, uint64_t offset, u
                                         .fh = f->opened.fh,
                                         .offset = offset + got,
                                         .size = piece};
-        int rc = ask(k, p, &r, &a);
+        int rc = queue_ask(k, p, &r, &a);
         if (rc < 0)
             return got > 0 ? (int64_t)got : rc;
         size_t len = slice_size(a->reply.data);
         if (len > piece)
             sim_fail(k->w, SIM_BROKEN, "%s: %zu bytes to a READ of %" PRIu64, k->name, len, piece);
         buf_append(out, a->reply.data.data, len);
-        ask_end(a);
+        queue_done(a);
         got += len;
         if (len < piece)
             break;
@@ -94,7 +94,7 @@ void call_read(struct process *p, struct call *c, struct file *f)
     if (own && c->rc > 0)
         f->pos += (uint64_t)c->rc;
     if (own)
-        unlock(w, &f->pos_lock);
+        lock_release(w, &f->pos_lock);
     if (c->rc >= 0)
         notify_dentry(f->dentry, IN_ACCESS);
 }
@@ -123,11 +123,11 @@ static int64_t write_pieces(struct process *p, struct file *f, uint64_t offset, 
                                         .fh = f->opened.fh,
                                         .offset = offset + done,
                                         .data = slice_of(data.data + done, piece)};
-        rc = ask(k, p, &r, &a);
+        rc = queue_ask(k, p, &r, &a);
         if (rc < 0)
             break;
         uint64_t n = a->reply.size;
-        ask_end(a);
+        queue_done(a);
         if (n > piece || n == 0)
             sim_fail(k->w, SIM_BROKEN, "%s: %" PRIu64 " bytes of %" PRIu64 " are written", k->name,
                      n, piece);
@@ -156,12 +156,12 @@ void call_write(struct process *p, struct call *c, struct file *f)
     c->rc = write_pieces(p, f, at, buf_slice(&c->data));
     if (c->rc > 0)
         inode_drop_pages(f->inode);
-    unlock(w, &f->inode->lock);
+    lock_release(w, &f->inode->lock);
     c->offset = (int64_t)at; /* where it went, for the checks */
     if (own && c->rc > 0)
         f->pos = at + (uint64_t)c->rc;
     if (own)
-        unlock(w, &f->pos_lock);
+        lock_release(w, &f->pos_lock);
     if (c->rc > 0)
         notify_dentry(f->dentry, IN_MODIFY);
 }
@@ -178,7 +178,7 @@ void call_lseek(struct process *p, struct call *c, struct file *f)
         lock_exclusive(w, &f->inode->lock);
         c->rc = inode_getattr(p, f->inode, f, true);
         base = (int64_t)f->inode->st.st_size;
-        unlock(w, &f->inode->lock);
+        lock_release(w, &f->inode->lock);
     }
     if (c->rc == 0 && base + c->offset < 0)
         c->rc = -EINVAL;
@@ -186,7 +186,7 @@ void call_lseek(struct process *p, struct call *c, struct file *f)
         f->pos = (uint64_t)(base + c->offset);
         c->rc = (int64_t)f->pos;
     }
-    unlock(w, &f->pos_lock);
+    lock_release(w, &f->pos_lock);
 }
 
 void call_fsync(struct process *p, struct call *c, struct file *f)
@@ -198,8 +198,8 @@ void call_fsync(struct process *p, struct call *c, struct file *f)
         return;
     }
     lock_exclusive(w, &f->inode->lock);
-    c->rc = ask_plain(p->kernel, p, &r);
-    unlock(w, &f->inode->lock);
+    c->rc = queue_ask_plain(p->kernel, p, &r);
+    lock_release(w, &f->inode->lock);
 }
 
 /* By a handle, by name, or behind open(O_TRUNC): the last two without a handle. */
@@ -209,7 +209,7 @@ int file_truncate(struct process *p, struct dentry *d, const struct file *f, uin
     struct world *w = p->kernel->w;
     lock_exclusive(w, &i->lock);
     int rc = inode_setattr(p, i, f, MOUNT_SET_SIZE, 0, size);
-    unlock(w, &i->lock);
+    lock_release(w, &i->lock);
     if (rc == 0)
         notify_dentry(d, IN_MODIFY);
     return rc;

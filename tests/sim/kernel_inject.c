@@ -58,7 +58,7 @@ static void inval_entry(struct kernel *k, const struct kernel_order *o)
             dentry_put(d);
         }
     }
-    unlock(k->w, &dir->lock);
+    lock_release(k->w, &dir->lock);
     inode_put(dir);
 }
 

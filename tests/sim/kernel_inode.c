@@ -35,7 +35,7 @@ static void forget(struct kernel *k, uint64_t nodeid, uint64_t lookups)
 {
     const struct mount_request r = {.op = MOUNT_FORGET, .ino = nodeid, .lookups = lookups};
     cover_mount(MOUNT_POINT_forget);
-    ask_later(k, chance(k->w, 4) ? between(k->w, 1, 20) : 0, &r);
+    queue_send(k, chance(k->w, 4) ? between(k->w, 1, 20) : 0, &r);
 }
 
 void inode_put(struct inode *i)
@@ -62,6 +62,20 @@ void inode_force_forget(struct kernel *k, uint64_t nodeid)
 
 /* ---- Attributes ---- */
 
+/* With FUSE_CAP_EXPLICIT_INVAL_DATA another size leaves the pages that are within it, and the last
+ * one has zeros behind what was its end. */
+static void resize_pages(struct inode *i, size_t size)
+{
+    size_t len = i->pages.len, page_end = (len + 4095) / 4096 * 4096;
+    if (size <= len) {
+        i->pages.len = size;
+    } else if (size <= page_end) {
+        memset(buf_extend(&i->pages, size - len), 0, size - len);
+    } else {
+        inode_drop_pages(i);
+    }
+}
+
 static void change_now(struct inode *i, const struct mount_entry *e)
 {
     struct kernel *k = i->kernel;
@@ -70,8 +84,8 @@ static void change_now(struct inode *i, const struct mount_entry *e)
     i->attr_until_ms = e->attr_ms > 0 ? k->w->now_ms + e->attr_ms : -1;
     i->attr_invalid = false;
     i->st = e->st;
-    if (!inode_is_dir(i) && size != i->st.st_size)
-        inode_drop_pages(i);
+    if (!inode_is_dir(i) && i->has_pages && size != i->st.st_size)
+        resize_pages(i, (size_t)i->st.st_size);
 }
 
 void inode_change(struct inode *i, const struct mount_entry *e, uint64_t version)
@@ -186,7 +200,7 @@ int inode_getattr(struct process *p, struct inode *i, struct file *f, bool cache
         .ino = i->nodeid,
         .fh = f && !inode_is_dir(i) ? f->opened.fh : 0,
     };
-    int rc = ask(k, p, &r, &a);
+    int rc = queue_ask(k, p, &r, &a);
     if (rc < 0)
         return rc;
     if (!same_type(i, &a->reply.entry)) {
@@ -195,7 +209,7 @@ int inode_getattr(struct process *p, struct inode *i, struct file *f, bool cache
     } else {
         inode_change(i, &a->reply.entry, version);
     }
-    ask_end(a);
+    queue_done(a);
     return rc;
 }
 
@@ -214,7 +228,7 @@ int inode_setattr(struct process *p, struct inode *i, const struct file *f, unsi
     if (i->bad)
         return -EIO;
     i->size_unstable = truncate;
-    int rc = ask(k, p, &r, &a);
+    int rc = queue_ask(k, p, &r, &a);
     i->size_unstable = false;
     if (rc < 0)
         return rc;
@@ -223,7 +237,9 @@ int inode_setattr(struct process *p, struct inode *i, const struct file *f, unsi
         rc = -EIO;
     } else {
         change_now(i, &a->reply.entry);
+        if (truncate)
+            inode_drop_pages(i);
     }
-    ask_end(a);
+    queue_done(a);
     return rc;
 }

@@ -51,7 +51,7 @@ void file_put(struct file *f)
                                     .fh = f->opened.fh,
                                     .open_flags = f->flags};
     notify_dentry(f->dentry, file_is_written(f) ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
-    ask_later(k, chance(k->w, 3) ? between(k->w, 1, 30) : 0, &r);
+    queue_send(k, chance(k->w, 3) ? between(k->w, 1, 30) : 0, &r);
     list_remove(&f->link);
     dentry_put(f->dentry);
     inode_put(f->inode);
@@ -65,7 +65,7 @@ int file_close(struct process *p, struct file *f)
     if (!inode_is_dir(f->inode) && !f->opened.no_flush && !f->inode->bad) {
         const struct mount_request r = {
             .op = MOUNT_FLUSH, .ino = f->inode->nodeid, .fh = f->opened.fh};
-        rc = ask_plain(p->kernel, p, &r);
+        rc = queue_ask_plain(p->kernel, p, &r);
     }
     file_put(f);
     return rc;
@@ -83,11 +83,11 @@ static int do_open(struct process *p, struct dentry *d, int flags, struct file *
     const struct mount_request r = {.op = dir ? MOUNT_OPENDIR : MOUNT_OPEN,
                                     .ino = i->nodeid,
                                     .open_flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)};
-    int rc = ask(k, p, &r, &a);
+    int rc = queue_ask(k, p, &r, &a);
     if (rc < 0)
         return rc;
     *out = file_new(p, d, flags, &a->reply.opened);
-    ask_end(a);
+    queue_done(a);
     if (!(*out)->opened.keep_cache || (*out)->opened.direct_io) {
         inode_drop_pages(i);
         if (dir)
@@ -134,7 +134,7 @@ static int do_create(struct process *p, struct dentry *d, int flags, mode_t mode
                                     .name = d->name,
                                     .mode = S_IFREG | mode,
                                     .open_flags = flags & ~O_NOCTTY};
-    int rc = ask(k, p, &r, &a);
+    int rc = queue_ask(k, p, &r, &a);
     if (rc < 0) {
         if (rc == -EEXIST)
             dentry_invalidate(d);
@@ -149,7 +149,7 @@ static int do_create(struct process *p, struct dentry *d, int flags, mode_t mode
     dentry_believe(d, e->entry_ms);
     inode_dir_changed(dir);
     *out = file_new(p, d, flags, &a->reply.opened);
-    ask_end(a);
+    queue_done(a);
     if (!(*out)->opened.keep_cache)
         inode_drop_pages(i);
     notify_name(dir, d->name, IN_CREATE, 0);
@@ -185,7 +185,7 @@ static int create_last(struct process *p, struct dentry *dir, const char *last,
         rc = do_create(p, d, c->flags, c->mode, out);
     else if (rc == 0)
         *found = d;
-    unlock(w, &dir->inode->lock);
+    lock_release(w, &dir->inode->lock);
     return rc;
 }
 

@@ -25,7 +25,7 @@ int name_revalidate(struct process *p, struct dentry *d, int flags)
         .op = MOUNT_LOOKUP, .ino = d->parent->inode->nodeid, .name = d->name};
     cover_mount(MOUNT_POINT_revalidate);
     inode_ref(i);
-    int rc = ask(k, p, &r, &a);
+    int rc = queue_ask(k, p, &r, &a);
     const struct mount_entry *e = rc < 0 ? NULL : &a->reply.entry;
     if (rc == -EINTR || rc == -ENOTCONN) {
         inode_put(i);
@@ -44,7 +44,7 @@ int name_revalidate(struct process *p, struct dentry *d, int flags)
         cover_mount(MOUNT_POINT_name_stale);
         rc = 0;
     }
-    ask_end(a);
+    queue_done(a);
     inode_put(i);
     return rc;
 }
@@ -57,7 +57,7 @@ int name_ask(struct process *p, struct dentry *d, struct dentry **found)
     uint64_t version = k->attr_version, evictions = k->evictions;
     const struct mount_request r = {
         .op = MOUNT_LOOKUP, .ino = d->parent->inode->nodeid, .name = d->name};
-    int rc = ask(k, p, &r, &a);
+    int rc = queue_ask(k, p, &r, &a);
     struct dentry *is = d;
     if (rc == -ENOENT) {
         dentry_splice(d, NULL);
@@ -70,7 +70,7 @@ int name_ask(struct process *p, struct dentry *d, struct dentry **found)
         else
             rc = -EIO;
     }
-    ask_end(a);
+    queue_done(a);
     dentry_end_lookup(d);
     if (rc < 0 && rc != -ENOENT) {
         dentry_put(d);
@@ -131,7 +131,7 @@ int name_lookup(struct process *p, struct dentry *dir, const char *name, int fla
         }
     }
     if (!locked)
-        unlock(w, &i->lock);
+        lock_release(w, &i->lock);
     return rc;
 }
 

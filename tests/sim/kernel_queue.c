@@ -78,9 +78,9 @@ static void trace_request(struct kernel *k, const struct pending *a)
 {
     struct buf text = {0};
     pending_text(&a->request, &text);
-    sim_trace(k->w, "%s: %s<- #%" PRIu64 " %.*s", k->name,
-              a->process ? a->process->name : "kernel ", a->request.id, (int)text.len,
-              (char *)text.data);
+    sim_detail(k->w, "%s: %s<- #%" PRIu64 " %.*s", k->name,
+               a->process ? a->process->name : "kernel ", a->request.id, (int)text.len,
+               (char *)text.data);
     buf_close(&text);
 }
 
@@ -131,7 +131,8 @@ static bool is_forced(enum mount_op op)
     return op == MOUNT_FLUSH || op == MOUNT_RELEASE || op == MOUNT_RELEASEDIR;
 }
 
-int ask(struct kernel *k, struct process *p, const struct mount_request *r, struct pending **reply)
+int queue_ask(struct kernel *k, struct process *p, const struct mount_request *r,
+              struct pending **reply)
 {
     *reply = NULL;
     if (k->gone)
@@ -166,17 +167,17 @@ int ask(struct kernel *k, struct process *p, const struct mount_request *r, stru
     return 0;
 }
 
-void ask_end(struct pending *a)
+void queue_done(struct pending *a)
 {
     if (a)
         pending_free(a);
 }
 
-int ask_plain(struct kernel *k, struct process *p, const struct mount_request *r)
+int queue_ask_plain(struct kernel *k, struct process *p, const struct mount_request *r)
 {
     struct pending *a;
-    int rc = ask(k, p, r, &a);
-    ask_end(a);
+    int rc = queue_ask(k, p, r, &a);
+    queue_done(a);
     return rc;
 }
 
@@ -198,7 +199,7 @@ static void send_delayed(struct world *w, void *arg)
     free(d);
 }
 
-void ask_later(struct kernel *k, int64_t delay_ms, const struct mount_request *r)
+void queue_send(struct kernel *k, int64_t delay_ms, const struct mount_request *r)
 {
     struct delayed *d = mem_zalloc(sizeof(*d));
     if (k->gone) {
@@ -304,9 +305,9 @@ bool kernel_reply(struct kernel *k, const struct mount_reply *reply)
     struct pending *a = find_asked(k, reply->id);
     struct buf text = {0};
     mount_reply_text(reply, &text);
-    sim_trace(k->w, "%s: -> #%" PRIu64 " %s: %.*s%s", k->name, reply->id,
-              mount_op_name(a->request.op), (int)text.len, (char *)text.data,
-              (a->task && !a->interrupted) || a->request.pid == 0 ? "" : " (not taken)");
+    sim_detail(k->w, "%s: -> #%" PRIu64 " %s: %.*s%s", k->name, reply->id,
+               mount_op_name(a->request.op), (int)text.len, (char *)text.data,
+               (a->task && !a->interrupted) || a->request.pid == 0 ? "" : " (not taken)");
     buf_close(&text);
     if (reply->op != a->request.op || !fits(&a->request, reply))
         sim_fail(k->w, SIM_BROKEN, "%s: request %" PRIu64 ", %s, gets a reply of type %d to %s",

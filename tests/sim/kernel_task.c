@@ -198,7 +198,7 @@ void lock_exclusive(struct world *w, struct rwlock *l)
     lock(w, l, true);
 }
 
-void unlock(struct world *w, struct rwlock *l)
+void lock_release(struct world *w, struct rwlock *l)
 {
     if (l->written)
         l->written = false;

@@ -121,6 +121,20 @@ static void keep_changed(struct world *w, int n)
     buf_append(&v->data[v->n++], now.data, slice_size(now));
 }
 
+/* On one line. */
+const char *text_line(struct slice data, char *out, size_t size)
+{
+    size_t n = 0;
+    for (int32_t i = 0; i < data.len && n + 3 < size; i++) {
+        char c = (char)data.data[i];
+        if (c == '\n' || c == '\0')
+            out[n++] = '\\';
+        out[n++] = c == '\n' ? 'n' : c == '\0' ? '0' : c;
+    }
+    out[n] = '\0';
+    return out;
+}
+
 static void trace_event(struct world *w, const struct zk_txn_header *h, const struct tree_event *ev)
 {
     static const char *const what[] = {
@@ -128,12 +142,13 @@ static void trace_event(struct world *w, const struct zk_txn_header *h, const st
         [ZK_EVENT_DELETED] = "is gone",
         [ZK_EVENT_DATA_CHANGED] = "is",
     };
+    char text[48];
     if (ev->type == ZK_EVENT_CHILDREN_CHANGED)
         return;
     const struct znode *z = tree_find(w->shadow, ev->path);
     struct slice data = z && znode_data(z).len > 0 ? znode_data(z) : SLICE_EMPTY;
-    sim_trace(w, "tree: 0x%" PRIx64 " %.*s %s '%.*s'", (uint64_t)h->zxid, SLICE_ARG(ev->path),
-              what[ev->type], MIN(data.len, 30), (const char *)data.data);
+    sim_trace(w, "tree: 0x%" PRIx64 " %.*s %s '%s'", (uint64_t)h->zxid, SLICE_ARG(ev->path),
+              what[ev->type], text_line(data, text, sizeof(text)));
 }
 
 void mountcheck_committed(struct world *w, const struct zk_txn_header *h,
@@ -372,6 +387,15 @@ static bool all_ended(const struct world *w)
     return tasks_alive() == 0;
 }
 
+/* Those of scripts: others have ended by themselves. */
+static void end_processes(struct kernel *k)
+{
+    LIST_FOR_EACH (p, &k->processes, struct process, link) {
+        if (k->w->options.script && !p->injector)
+            kernel_end_killed(p);
+    }
+}
+
 void mountcheck_end(struct world *w)
 {
     if (w->n_mounts == 0)
@@ -384,8 +408,10 @@ void mountcheck_end(struct world *w)
         check_line(w, &w->mountcheck->lines[i]);
     for (unsigned i = 0; i < w->n_mounts; i++)
         mirror_compare(w->mounts[i]);
-    for (unsigned i = 0; i < w->n_mounts; i++)
+    for (unsigned i = 0; i < w->n_mounts; i++) {
         mirror_end(w->mounts[i]);
+        end_processes(w->mounts[i]->kernel);
+    }
     pass(w, 1000);
     for (unsigned i = 0; i < w->n_mounts; i++)
         mountpoint_stop(w->mounts[i]);

@@ -63,8 +63,8 @@ static void send(struct mountpoint *m, const struct mount_effect *e)
     struct buf *b = session_request_begin(&m->client->session, e->ask.op);
     buf_append(b, e->ask.record.data, slice_size(e->ask.record));
     session_request_end(&m->client->session, m->w->now_ms, (struct session_tag){.arg = m});
-    sim_trace(m->w, "%s: asks #%d %s %.*s", m->kernel->name, m->client->session.last_xid,
-              zk_op_name((int32_t)e->ask.op), SLICE_ARG(path_of(e)));
+    sim_detail(m->w, "%s: asks #%d %s %.*s", m->kernel->name, m->client->session.last_xid,
+               zk_op_name((int32_t)e->ask.op), SLICE_ARG(path_of(e)));
 }
 
 struct question {
@@ -120,7 +120,7 @@ static void carry_out(struct mountpoint *m, const struct mount_effect *e)
         look_at_opener(m, e);
         break;
     case MOUNT_LOG:
-        sim_trace(m->w, "%s: log: %s", m->kernel->name, e->log.text);
+        sim_detail(m->w, "%s: log: %s", m->kernel->name, e->log.text);
         break;
     case MOUNT_DO_MOUNT:
         later(m, MOUNT_MOUNTED);
@@ -235,8 +235,8 @@ void mountpoint_answered(struct mountpoint *m, const struct session_reply *reply
     e.answer.body = reply->body;
     if (reply->op == ZK_OP_multi && reply->err == 0)
         e.answer.err = request_multi_error(reply->body);
-    sim_trace(m->w, "%s: answered %s: %s", m->kernel->name, zk_op_name(reply->op),
-              zk_error_name(e.answer.err));
+    sim_detail(m->w, "%s: answered %s: %s", m->kernel->name, zk_op_name(reply->op),
+               zk_error_name(e.answer.err));
     step(m, &e);
 }
 
@@ -245,8 +245,8 @@ void mountpoint_watch(struct mountpoint *m, const struct session_effect *fx)
     struct mount_event e = {.type = MOUNT_WATCH_FIRED};
     e.watch.event = fx->event;
     e.watch.zxid = chance(m->w, 8) ? -1 : fx->event_zxid;
-    sim_trace(m->w, "%s: event %d %.*s", m->kernel->name, fx->event.type,
-              SLICE_ARG(fx->event.path));
+    sim_detail(m->w, "%s: event %d %.*s", m->kernel->name, fx->event.type,
+               SLICE_ARG(fx->event.path));
     step(m, &e);
 }
 

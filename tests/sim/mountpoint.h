@@ -85,6 +85,7 @@ void mountcheck_open(struct world *w);
 void mountcheck_close(struct world *w);
 void mountcheck_committed(struct world *w, const struct zk_txn_header *h,
                           const struct tree_outcome *outcome);
+const char *text_line(struct slice data, char *out, size_t size);
 void mountcheck_step(struct mountpoint *m, const struct mount_event *e);
 void mountcheck_end(struct world *w);
 

@@ -340,6 +340,8 @@ static void begin(struct world *w, void *arg)
 
 void programs_begin(struct mountpoint *m)
 {
+    if (m->w->options.script)
+        return;
     m->n_programs++;
     task_start(m->w, 0, begin, m);
 }

@@ -21,6 +21,10 @@ int64_t sys_write(struct process *p, int fd, struct slice data);
 int64_t sys_read_all(struct process *p, int fd, struct buf *out);
 struct process *program_process(struct mountpoint *m, const char *name);
 
+/* mount_command.c */
+bool mount_command(struct world *w, const char *line);
+void mount_commands_begin(void);
+
 /* own_file.c */
 void own_file(struct program *g);
 

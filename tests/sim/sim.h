@@ -269,6 +269,7 @@ void sim_at(struct world *w, int64_t delay_ms, void (*happen)(struct world *w, v
             void *arg);
 bool sim_step(struct world *w);
 void sim_trace(struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void sim_detail(struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3); /* not kept of a script */
 _Noreturn void sim_fail(struct world *w, enum sim_exit code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 bool chance(struct world *w, unsigned one_in);

@@ -60,6 +60,17 @@ void sim_trace(struct world *world, const char *fmt, ...)
     printf("\n");
 }
 
+void sim_detail(struct world *world, const char *fmt, ...)
+{
+    va_list ap;
+    if (!world->options.trace)
+        return;
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    printf("\n");
+}
+
 void sim_fail(struct world *world, enum sim_exit code, const char *fmt, ...)
 {
     va_list ap;

@@ -75,18 +75,31 @@ bool sim_step(struct world *w)
 
 /* ---- The trace ---- */
 
-void sim_trace(struct world *w, const char *fmt, ...)
+static void trace(struct world *w, bool keep, const char *fmt, va_list ap)
 {
     char *line = w->lines[w->n_lines++ % SIM_LINES];
-    va_list ap;
     int len = snprintf(line, sizeof(w->lines[0]), "[%6" PRId64 "] ", w->now_ms);
-    va_start(ap, fmt);
     vsnprintf(line + len, sizeof(w->lines[0]) - (size_t)len, fmt, ap);
-    va_end(ap);
     if (w->options.trace)
         printf("%s\n", line);
-    if (w->options.script)
+    if (w->options.script && keep)
         buf_printf(&w->said, "  %s\n", line);
+}
+
+void sim_trace(struct world *w, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    trace(w, true, fmt, ap);
+    va_end(ap);
+}
+
+void sim_detail(struct world *w, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    trace(w, false, fmt, ap);
+    va_end(ap);
 }
 
 void world_dump(void)
