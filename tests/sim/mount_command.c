@@ -8,8 +8,8 @@
  *       | rm PATH | mkdir PATH | rmdir PATH | touch PATH
  *     on M.P open PATH [LETTERS]   w, a(ppend), c(reate), t(runcate), x, + for both ways; into the
  * next free descriptor on M.P write FD TEXT | read FD | end FD | fstat FD | trunc FD SIZE | sync FD
- * | close FD | dup FD | ls-some FD | drop on M.P fork         with a child that exits at once on
- * M.P watch PATH   its events are told from now on */
+ * | close FD | dup FD | fill FD SIZE | ls-some FD | drop on M.P fork         with a child that
+ * exits at once on M.P watch PATH   its events are told from now on */
 #include "program.h"
 
 #include <fcntl.h>
@@ -119,6 +119,22 @@ static void open_it(struct order *o)
     sys_open(o->p, o->a, flags);
 }
 
+/* So many bytes, as head -c writes them. */
+static void fill(struct order *o)
+{
+    struct buf piece = {0};
+    size_t left = strtoull(o->b, NULL, 10);
+    int64_t rc = 1;
+    while (left > 0 && rc > 0) {
+        size_t n = MIN(left, (size_t)65536);
+        buf_reset(&piece);
+        memset(buf_extend(&piece, n), 'x', n);
+        rc = sys_write(o->p, atoi(o->a), buf_slice(&piece));
+        left -= n;
+    }
+    buf_close(&piece);
+}
+
 static void fork_child(struct order *o)
 {
     struct call c = {.type = CALL_FORK};
@@ -183,7 +199,8 @@ static void run(struct world *w, void *arg)
     static const struct {
         const char *op;
         void (*run)(struct order *o);
-    } ops[] = {{"cat", cat}, {"watch", watch}, {"open", open_it}, {"fork", fork_child}};
+    } ops[] = {
+        {"cat", cat}, {"watch", watch}, {"open", open_it}, {"fork", fork_child}, {"fill", fill}};
     (void)w;
     for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
         if (strcmp(ops[i].op, o->op) == 0)
