@@ -2,6 +2,9 @@
 /* Counters by kind and number. Anything may be counted; what must not stay at 0 is listed here. */
 #include "sim.h"
 #include "coverage.h"
+#include "kernel.h"
+
+#include <sys/inotify.h>
 
 /* Beside the points: kind and what it counts. NODE_CONN_SECURED is not simulated: there is no TLS.
  */
@@ -225,6 +228,64 @@
     R(DEED, DEED_DIVERGE, 0)                                                                       \
     R(DEED, DEED_GROW, 0)
 
+/* Of a swarm with mounts. */
+#define REQUIRED_MOUNTS(R)                                                                         \
+    R(MOUNT_REQUEST, MOUNT_LOOKUP, 0)                                                              \
+    R(MOUNT_REQUEST, MOUNT_FORGET, 0)                                                              \
+    R(MOUNT_REQUEST, MOUNT_GETATTR, 0)                                                             \
+    R(MOUNT_REQUEST, MOUNT_SETATTR, 0)                                                             \
+    R(MOUNT_REQUEST, MOUNT_STATFS, 0)                                                              \
+    R(MOUNT_REQUEST, MOUNT_OPENDIR, 0)                                                             \
+    R(MOUNT_REQUEST, MOUNT_READDIRPLUS, 0)                                                         \
+    R(MOUNT_REQUEST, MOUNT_RELEASEDIR, 0)                                                          \
+    R(MOUNT_REQUEST, MOUNT_OPEN, 0)                                                                \
+    R(MOUNT_REQUEST, MOUNT_CREATE, 0)                                                              \
+    R(MOUNT_REQUEST, MOUNT_READ, 0)                                                                \
+    R(MOUNT_REQUEST, MOUNT_WRITE, 0)                                                               \
+    R(MOUNT_REQUEST, MOUNT_FLUSH, 0)                                                               \
+    R(MOUNT_REQUEST, MOUNT_RELEASE, 0)                                                             \
+    R(MOUNT_REQUEST, MOUNT_FSYNC, 0)                                                               \
+    R(MOUNT_REQUEST, MOUNT_MKDIR, 0)                                                               \
+    R(MOUNT_REQUEST, MOUNT_MKNOD, 0)                                                               \
+    R(MOUNT_REQUEST, MOUNT_UNLINK, 0)                                                              \
+    R(MOUNT_REQUEST, MOUNT_RMDIR, 0)                                                               \
+    R(MOUNT_REQUEST, MOUNT_RENAME, 0)                                                              \
+    R(MOUNT_EVENT, MOUNT_REQUEST, 0)                                                               \
+    R(MOUNT_EVENT, MOUNT_ANSWERED, 0)                                                              \
+    R(MOUNT_EVENT, MOUNT_WATCH_FIRED, 0)                                                           \
+    R(MOUNT_EVENT, MOUNT_SESSION, 0)                                                               \
+    R(MOUNT_EVENT, MOUNT_INJECTED, 0)                                                              \
+    R(MOUNT_EVENT, MOUNT_OPENER_SEEN, 0)                                                           \
+    R(MOUNT_EVENT, MOUNT_MOUNTED, 0)                                                               \
+    R(MOUNT_EVENT, MOUNT_TICK, 0)                                                                  \
+    R(MOUNT_EVENT, MOUNT_STOP, 0)                                                                  \
+    R(MOUNT_EFFECT, MOUNT_REPLY, 0)                                                                \
+    R(MOUNT_EFFECT, MOUNT_ASK, 0)                                                                  \
+    R(MOUNT_EFFECT, MOUNT_INJECT, 0)                                                               \
+    R(MOUNT_EFFECT, MOUNT_INVAL_ENTRY, 0)                                                          \
+    R(MOUNT_EFFECT, MOUNT_INVAL_INODE, 0)                                                          \
+    R(MOUNT_EFFECT, MOUNT_LOOK_AT_OPENER, 0)                                                       \
+    R(MOUNT_EFFECT, MOUNT_LOG, 0)                                                                  \
+    R(MOUNT_EFFECT, MOUNT_DO_MOUNT, 0)                                                             \
+    R(MOUNT_EFFECT, MOUNT_READY, 0)                                                                \
+    R(MOUNT_EFFECT, MOUNT_END, 0)                                                                  \
+    R(MOUNT_INJECT, MOUNT_INJECT_CREATE, false)                                                    \
+    R(MOUNT_INJECT, MOUNT_INJECT_CREATE, true)                                                     \
+    R(MOUNT_INJECT, MOUNT_INJECT_DELETE, false)                                                    \
+    R(MOUNT_INJECT, MOUNT_INJECT_DELETE, true)                                                     \
+    R(MOUNT_INJECT, MOUNT_INJECT_DATA, false)                                                      \
+    R(MOUNT_INJECT, MOUNT_INJECT_RENAME, false)                                                    \
+    R(MOUNT_INJECT, MOUNT_INJECT_PROBE, false)                                                     \
+    R(MOUNT_KILLED, MOUNT_OPEN, true)                                                              \
+    R(MOUNT_KILLED, MOUNT_LOOKUP, true)                                                            \
+    R(NOTIFY, IN_CREATE, 0)                                                                        \
+    R(NOTIFY, IN_DELETE, 0)                                                                        \
+    R(NOTIFY, IN_DELETE_SELF, 0)                                                                   \
+    R(NOTIFY, IN_MODIFY, 0)                                                                        \
+    R(NOTIFY, IN_CLOSE_WRITE, 0)                                                                   \
+    R(NOTIFY, IN_MOVED_FROM, 0)                                                                    \
+    R(NOTIFY, IN_MOVED_TO, 0)
+
 static const struct row {
     enum cover_kind kind;
     int32_t a, b;
@@ -233,8 +294,11 @@ static const struct row {
 #define POINT_ROW(name, text) {COVER_POINT, COVER_##name, 0, "POINT", text, ""},
     COVER_POINTS(POINT_ROW)
 #undef POINT_ROW
+#define MOUNT_POINT_ROW(name, text) {COVER_MOUNT, MOUNT_POINT_##name, 0, "POINT", text, ""},
+        MOUNT_POINTS(MOUNT_POINT_ROW)
+#undef MOUNT_POINT_ROW
 #define REQUIRED_ROW(kind, a, b) {COVER_##kind, (int32_t)(a), (int32_t)(b), #kind, #a, #b},
-        REQUIRED(REQUIRED_ROW) REQUIRED_DEEDS(REQUIRED_ROW)
+            REQUIRED(REQUIRED_ROW) REQUIRED_DEEDS(REQUIRED_ROW) REQUIRED_MOUNTS(REQUIRED_ROW)
 #undef REQUIRED_ROW
 };
 
@@ -273,7 +337,7 @@ void coverage_add(const struct cover_count *more)
 static void row_text(const struct row *r, char *text, size_t size)
 {
     bool one = r->detail[0] == '\0' || strcmp(r->detail, "0") == 0;
-    if (r->kind == COVER_POINT)
+    if (r->kind == COVER_POINT || r->kind == COVER_MOUNT)
         snprintf(text, size, "%s", r->name);
     else
         snprintf(text, size, "%s: %s%s%s", r->group, r->name, one ? "" : " ", one ? "" : r->detail);
@@ -288,13 +352,20 @@ void coverage_print(FILE *to)
     }
 }
 
-bool coverage_is_whole(FILE *to, bool operators)
+/* Which swarm has to cover it. */
+static enum cover_swarm swarm_of(enum cover_kind kind)
+{
+    return kind == COVER_DEED    ? COVER_OPERATORS
+           : kind >= COVER_MOUNT ? COVER_MOUNTS
+                                 : COVER_SERVERS;
+}
+
+bool coverage_is_whole(FILE *to, enum cover_swarm swarm)
 {
     char text[128];
     bool whole = true;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if ((rows[i].kind == COVER_DEED) != operators ||
-            slot_of(rows[i].kind, rows[i].a, rows[i].b)->n > 0)
+        if (swarm_of(rows[i].kind) != swarm || slot_of(rows[i].kind, rows[i].a, rows[i].b)->n > 0)
             continue;
         row_text(&rows[i], text, sizeof(text));
         fprintf(to, "not covered: %s\n", text);

@@ -189,7 +189,14 @@ static inline void cover_mount(enum mount_point p)
 /* The table. */
 void coverage_print(FILE *to);
 
-/* False if something that is listed was not covered; it is named. Operators have their own list. */
-bool coverage_is_whole(FILE *to, bool operators);
+/* What a swarm is of: each has its own list. */
+enum cover_swarm {
+    COVER_SERVERS,
+    COVER_OPERATORS,
+    COVER_MOUNTS,
+};
+
+/* False if something that is listed was not covered; it is named. */
+bool coverage_is_whole(FILE *to, enum cover_swarm swarm);
 
 #endif

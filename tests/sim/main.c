@@ -12,6 +12,7 @@ enum {
     STEPS = 4000,
     SWARM = 600, /* so many seeds must cover all that is listed */
     DEEDS_SWARM = 60,
+    MOUNTS_SWARM = 100,
 };
 
 static void on_crash(int sig)
@@ -119,9 +120,14 @@ int main(int argc, char **argv)
         run_seeds(options, &seeds, 0, &job);
     if (seeds.coverage)
         coverage_print(stdout);
-    uint64_t enough = options.operators ? DEEDS_SWARM : SWARM;
+    enum cover_swarm kind = options.operators    ? COVER_OPERATORS
+                            : options.mounts > 0 ? COVER_MOUNTS
+                                                 : COVER_SERVERS;
+    uint64_t enough = kind == COVER_OPERATORS ? DEEDS_SWARM
+                      : kind == COVER_MOUNTS  ? MOUNTS_SWARM
+                                              : SWARM;
     bool swarm = seeds.to - seeds.from + 1 >= enough && !options.script && options.voters == 0;
-    if (status == SIM_FINE && swarm && !coverage_is_whole(stderr, options.operators))
+    if (status == SIM_FINE && swarm && !coverage_is_whole(stderr, kind))
         status = SIM_UNCOVERED;
     return status;
 }

@@ -221,7 +221,8 @@ static void run_randomly(struct world *w)
     if (is_ensemble(w) && w->times.tick_ms == 2000)
         cover_point(COVER_times_production);
     faults_begin(w);
-    for (uint64_t i = 0; i < w->options.steps * w->n_servers; i++)
+    uint64_t steps = w->options.steps * w->n_servers * (w->unmodelled ? 4 : 1);
+    for (uint64_t i = 0; i < steps; i++)
         sim_step(w);
 }
 
