@@ -42,7 +42,7 @@ static void tell_reply(struct world *w, struct client *c, const struct session_r
     if (w->lenient && !slice_is_null(reply->body))
         operators_told(r, reply->err);
     w->n_told++;
-    if (w->unmodelled && !slice_is_null(reply->body)) {
+    if (w->unmodelled && reply->err != ZK_CONNECTIONLOSS && reply->err != ZK_OPERATIONTIMEOUT) {
         r->answered = true;
         r->err = reply->err;
     }

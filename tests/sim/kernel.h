@@ -263,6 +263,7 @@ struct kernel {
     int64_t limit_ms; /* a request that waits longer is a failure; 0: none is */
     uint32_t io_max;  /* of one READ or WRITE */
     uint32_t dirbuf_max;
+    bool kills; /* programs are killed at times */
     bool reply_lost_once_killed;
 
     uint64_t attr_version, evictions, next_serial, next_id;

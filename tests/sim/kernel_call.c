@@ -401,9 +401,10 @@ struct kernel *kernel_open(struct world *w, unsigned index, const char *mountpoi
     list_init(&k->orders);
     lock_init(&k->rename_lock);
     queue_init(k);
-    k->io_max = w->options.script || chance(w, 2) ? 1 << 20 : (uint32_t)between(w, 1, 64);
+    k->io_max = w->options.script || chance(w, 2) ? 1 << 20 : (uint32_t)between(w, 32, 96);
     k->dirbuf_max = chance(w, 2) ? 4096 : (uint32_t)between(w, 400, 1000);
-    k->reply_lost_once_killed = chance(w, 4);
+    k->kills = chance(w, 3);
+    k->reply_lost_once_killed = chance(w, 2);
     k->next_pid = (pid_t)(1000 * (index + 1));
     k->attr_version = 1;
     struct mount_entry e = {.ino = KERNEL_ROOT, .st = {.st_mode = S_IFDIR | 0755, .st_nlink = 1}};

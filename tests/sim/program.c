@@ -359,8 +359,10 @@ void programs_drop(struct world *w, void *arg)
     if (chance(w, 20))
         kernel_kill_injector(m->kernel);
     LIST_FOR_EACH (p, &m->kernel->processes, struct process, link) {
-        if (!p->injector && !p->gone && strncmp(p->name, "program", 7) == 0 && chance(w, 60)) {
+        if (m->kernel->kills && !p->injector && !p->gone && strncmp(p->name, "program", 7) == 0 &&
+            chance(w, 60)) {
             kernel_kill(p);
+            w->n_killed++;
             break;
         }
     }

@@ -216,6 +216,7 @@ struct world {
     unsigned n_mounts;
     struct mountcheck *mountcheck;
     uint64_t n_tokens;     /* of what programs write */
+    uint64_t n_killed;     /* programs */
     bool faults_off;       /* no more of them: the run ends */
     int64_t calm_since_ms; /* all is well, so that no session may expire; 0: it is not */
     struct conn **conns;
