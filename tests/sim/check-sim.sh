@@ -25,6 +25,11 @@ done
 $sim --seeds "1-$seeds" --jobs "$jobs" || fail "seeds 1-$seeds"
 $sim --operators --seeds "1-$((seeds / 10))" --jobs "$jobs" || fail "operators, seeds 1-$((seeds / 10))"
 
+# What is left out is known to fail: see HACKING.
+skip=draft,listed,mirror,line,made,content,read
+$sim --mounts 2 --skip $skip --seeds "1-$((seeds / 10))" --jobs "$jobs" ||
+    fail "mounts, seeds 1-$((seeds / 10))"
+
 # 5: only the whole swarm notices it, by what it has not covered.
 for name in $($sim --help | sed -n 's/^    \([a-z_]*\)  .*/\1/p'); do
     what="--seeds 1-300"

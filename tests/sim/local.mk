@@ -22,7 +22,7 @@ sim_kernel = %D%/kernel.h %D%/kernel_call.c %D%/kernel_change.c %D%/kernel_dentr
 %C%_explore_LDADD = libzab.a libjute.a libutil.a
 
 # The model of the kernel by itself.
-%C%_test_kernel_SOURCES = %D%/test_kernel.c $(sim_kernel) %D%/coverage.c %D%/coverage.h
+%C%_test_kernel_SOURCES = %D%/test_kernel.c %D%/test_kernel.h %D%/test_kernel_fs.c $(sim_kernel) %D%/coverage.c %D%/coverage.h
 %C%_test_kernel_LDADD = libutil.a
 
 SEEDS = 20000

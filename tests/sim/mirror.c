@@ -357,9 +357,9 @@ void mirror_compare(struct mountpoint *m)
 {
     struct mirror *r = m->mirror;
     size_t n = 0;
+    cover_mount(MOUNT_POINT_check_mirror);
     if (!r || r->over || !checks(m->w, MOUNT_CHECK_mirror))
         return;
-    cover_mount(MOUNT_POINT_check_mirror);
     for (size_t i = 0; i < ARRAY_LEN(roots); i++) {
         char path[16];
         snprintf(path, sizeof(path), "/%s", roots[i]);

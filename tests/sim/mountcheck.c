@@ -233,9 +233,9 @@ static _Noreturn void fail_call(const struct mountpoint *m, const struct call *c
 void mountcheck_made(struct mountpoint *m, const struct call *c)
 {
     bool there = is_there(m->w, c->path), done = c->rc >= 0;
+    cover_mount(MOUNT_POINT_check_made);
     if (is_open(c->rc) || !checks(m->w, MOUNT_CHECK_made))
         return;
-    cover_mount(MOUNT_POINT_check_made);
     bool removes = c->type == CALL_RMDIR || c->type == CALL_UNLINK || c->type == CALL_RENAME;
     if (there == (removes ? done : !done))
         fail_call(m, c, there ? "it is there" : "it is not there");
@@ -304,9 +304,9 @@ void mountcheck_read(struct mountpoint *m, const char *path, struct slice data, 
     struct versions *v = &w->mountcheck->keep[n];
     size_t *known = &w->mountcheck->known[m->index][n], at = v->n;
     (void)began_ms;
+    cover_mount(MOUNT_POINT_check_read);
     if (!checks(w, MOUNT_CHECK_read) || m->config.cache == MOUNT_CACHE_PAGES)
         return; /* pages are of several versions at times, as the manual says */
-    cover_mount(MOUNT_POINT_check_read);
     if (!is_whole(data) && w->n_killed == 0) /* a writer that is killed leaves a part */
         sim_fail(w, SIM_BROKEN, "%s: a reader of /%s sees a part: '%.*s'", m->kernel->name, path,
                  SLICE_ARG(data));
