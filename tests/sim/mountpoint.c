@@ -291,6 +291,9 @@ void mountpoint_start(struct world *w, unsigned index)
     m->client->mount = m;
     m->client->acting = true;
     client_start(w, m->client, at);
+    sim_trace(w, "%s: timeo %d ms, draft %d ms, cache %s%s", m->kernel->name, m->config.timeo_ms,
+              m->config.draft_ms, m->config.cache == MOUNT_CACHE_PAGES ? "pages" : "versions",
+              m->config.sync ? ", sync" : "");
     programs_drop(w, m);
 }
 
