@@ -287,7 +287,7 @@ void mount_close(struct mount *m)
 {
     inject_close(m);
     round_close(m);
-    listing_close(m);
+    listings_close(m);
     ask_close(m);
     pending_close(m);
     hmap_close(&m->handles);

@@ -211,7 +211,7 @@ typedef void listing_done(void *arg, bool there);
 void listing_start(struct mount *m, struct node *dir, const struct jute_vector *names, int64_t zxid,
                    listing_done *done, void *arg);
 void listing_slice(struct mount *m);
-void listing_close(struct mount *m);
+void listings_close(struct mount *m);
 
 /* Is the event held back for a list that is on its way into the model? */
 bool listing_holds(struct mount *m, const struct zk_watcher_event *event, int64_t zxid);

@@ -203,7 +203,7 @@ void listing_slice(struct mount *m)
         listing_end(m, l);
 }
 
-void listing_close(struct mount *m)
+void listings_close(struct mount *m)
 {
     LIST_FOR_EACH_SAFE (l, &m->listings, struct listing, link)
         listing_free(m, l);

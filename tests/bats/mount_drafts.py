@@ -203,34 +203,36 @@ def append_truncate(path):
     print(get(path))
 
 
-def stat_elsewhere(path, what):
-    """As another process sees it: the kernel does not say for which descriptor it asks, and who writes
-    sees the draft by its path too."""
-    return subprocess.run(["stat", "-c", what, path], stdout=subprocess.PIPE, check=True).stdout
+def stat_by_another(path):
+    """Size and time, as another process sees them: who writes may be shown the draft."""
+    said = subprocess.run(["stat", "-c", "%s %.9Y", path], check=True, capture_output=True, text=True)
+    size, mtime = said.stdout.split()
+    return int(size), int(mtime.replace(".", ""))
 
 
 def times(path):
     """A write moves the time that the descriptor shows, and the close that of the name."""
     put(path, b"old")
     before = os.stat(path).st_mtime_ns
-    shown = stat_elsewhere(path, "%y")
     time.sleep(0.02)
     fd = os.open(path, os.O_WRONLY)
     os.write(fd, b"new")
     assert os.fstat(fd).st_mtime_ns > before, "fstat shows the time of before the write"
-    assert stat_elsewhere(path, "%y") == shown, "stat shows the time of a draft"
+    assert stat_by_another(path)[1] == before, "stat shows the time of a draft"
     os.close(fd)
     after = os.stat(path).st_mtime_ns
     assert after > before, "stat shows the time of before the write"
+    assert stat_by_another(path)[1] == after
 
 
 def both_sizes(path):
-    """fstat is the draft's, stat of others the tree's, in whatever order they are asked."""
+    """fstat is the draft's, another's stat the tree's, in whatever order they are asked."""
     put(path, b"old text")
     fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
     for i in range(1, 6):
         os.write(fd, b"x")
-        print(os.fstat(fd).st_size, int(stat_elsewhere(path, "%s")), os.fstat(fd).st_size, len(get(path)))
+        sizes = os.fstat(fd).st_size, stat_by_another(path)[0], os.fstat(fd).st_size
+        print(*sizes, len(get(path)))
     os.close(fd)
     print(os.stat(path).st_size)
 
@@ -372,35 +374,48 @@ def weighted_median(took):
             return one
 
 
-def neighbour(path, start, stop, out):
-    """A process that reads path from the byte on start until stop is there; its times go to out."""
+def read_beside(path, start, stop, out):
+    """From the byte on start until stop is there; tells out of the first read, and at the end."""
+    os.read(start, 1)
+    took = []
+    while not took or not os.path.exists(stop):
+        before = time.monotonic()
+        get(path)
+        took.append(time.monotonic() - before)
+        if len(took) == 1:
+            os.write(out, b"started\n")
+    os.write(out, b"%f\n" % weighted_median(took))
+
+
+def neighbour(*args):
+    """A process that reads, and has none of the descriptors that are opened later."""
     pid = os.fork()
     if pid == 0:
-        took = []
-        os.read(start, 1)
-        while not os.path.exists(stop):
-            before = time.monotonic()
-            get(path)
-            took.append(time.monotonic() - before)
-        os.write(out, b"%f" % weighted_median(took))
-        os._exit(0)
+        try:
+            read_beside(*args)
+        finally:
+            os._exit(0)
     return pid
 
 
 def beside(path, status, stop, descriptors):
     """What a close takes with so many other descriptors, and another process's read, in ms."""
-    r, w = os.pipe()
+    answers, out = os.pipe()
     start, go = os.pipe()
-    pid = neighbour(status, start, stop, w)
+    pid = neighbour(status, start, stop, out)
+    os.close(out)
     others = open_many(descriptors)
-    os.write(go, b"x")
-    closes = statistics.median(close_times(path, 30))
-    put(stop, b"")
+    with open(answers) as lines:
+        os.write(go, b"x")
+        assert lines.readline() == "started\n"
+        closes = statistics.median(close_times(path, 30))
+        put(stop, b"")
+        reads = float(lines.readline())
     os.waitpid(pid, 0)
-    for fd in others:
+    for fd in others + [start, go]:
         os.close(fd)
     os.unlink(stop)
-    return closes * 1000, float(os.read(r, 100)) * 1000
+    return closes * 1000, reads * 1000
 
 
 def many_descriptors(path, status, stop, count):

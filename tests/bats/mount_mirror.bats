@@ -16,8 +16,19 @@ setup() {
     use_mounts
 }
 
+# The mirror's directories, in this one of the test.
+make_directories() {
+    local dir
+    mkdir -p "$A/$1"
+    for dir in d0 d1 d2 d3; do
+        mkdir "$A/$1/$dir"
+        wait_for 5 test -d "$B/$1/$dir"
+    done
+}
+
 # The rounds, the changes in each, and how many a second.
 follows() {
+    make_directories .
     py "$@" <<'P'
 import os, sys
 from mount_mirror import *
@@ -49,8 +60,7 @@ P
 @test "files that are gone again at once: each that was told as made is told as deleted" {
     local ms
     for ms in 1 2 5; do
-        mkdir "$A/$ms" "$A/$ms"/d{0,1,2,3}
-        wait_for 5 test -d "$B/$ms/d3"
+        make_directories "$ms"
         A=$A/$ms T=$T/$ms py "$ms" <<'P'
 import os, sys
 from mount_mirror import *
@@ -62,8 +72,7 @@ P
 @test "one file removed and another of its length made at once: no rename, the new content is told" {
     local reads
     for reads in True False; do
-        mkdir "$A/$reads" "$A/$reads"/d{0,1,2,3}
-        wait_for 5 test -d "$B/$reads/d3"
+        make_directories "$reads"
         A=$A/$reads T=$T/$reads py <<P
 import os
 from mount_mirror import *

@@ -53,7 +53,10 @@ class Mirror:
             return str(e)
 
     def complain(self, word, path, why):
-        self.wrong.append(f"{word} of {path}, {why}")
+        self.wrong.append(f"{word} of {path}, {why}; last told: {self.told(path)}")
+
+    def told(self, path):
+        return [event for event in self.history if event.endswith(f" {path}")][-8:]
 
     def take(self, watch, mask, cookie, name):
         word = WORDS.get(mask & ~ISDIR, hex(mask))
@@ -61,7 +64,7 @@ class Mirror:
             self.complain(word, "the queue", "no event may be lost")
             return
         path = f"{self.directories[watch]}/{name}"
-        self.history.append(f"{word} {path}")
+        self.history.append(f"{word} {path}")  # for the complaints
         known = path in self.entries
         if mask & CREATE:
             if known:
@@ -102,8 +105,7 @@ class Mirror:
         for path in sorted(set(truth) | set(self.entries)):
             ours, theirs = self.entries.get(path, "absent"), truth.get(path, "absent")
             if ours != theirs:
-                events = [event for event in self.history if event.endswith(f" {path}")][-6:]
-                yield f"{path}: mirror {ours}, tree {theirs}; last told: {events}"
+                yield f"{path}: mirror {ours}, tree {theirs}; last told: {self.told(path)}"
 
 
 def mirror_process(root, reads, requests, answers):
@@ -219,8 +221,6 @@ class Remote:
         self.node = node
         self.other = other
         self.waiting = []
-        for name in DIRECTORIES if other else ():
-            os.mkdir(os.path.join(other, name))
 
     def submit(self, call, name, *args):
         self.waiting.append(call(f"{self.node}/{name}", *args))

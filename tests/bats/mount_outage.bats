@@ -259,14 +259,13 @@ not_mounted() {
     start_mount "$M"
     local injector
     injector=$(injector_of "$M")
+    mkdir "$A"/d{0,1,2,3}
+    wait_for 5 test -d "$M$T/d3"
     ROOT=$M$T py "$injector" <<'P'
 import os, signal, sys
 from mount_mirror import *
 on = Remote(os.environ["T"], os.environ["B"])
 root = os.environ["ROOT"]
-wait = time.monotonic() + 5
-while not os.path.isdir(f"{root}/d3") and time.monotonic() < wait:
-    time.sleep(0.02)
 follower = Follower(root)
 for i in range(60):
     on.create(f"d{i % 4}/n{i}", f"{i}")
