@@ -153,9 +153,10 @@ void ask_set_acl(struct mount *m, struct slice path, const struct jute_vector *a
     submit(m, ZK_OP_setACL, done, arg);
 }
 
-void ask_add_watch(struct mount *m, struct slice path, enum zk_watch_mode mode)
+void ask_add_watch(struct mount *m, struct slice path, enum zk_watch_mode mode, answer_done *done,
+                   void *arg)
 {
-    ask_path_int(m, ZK_OP_addWatch, path, mode, NULL, NULL);
+    ask_path_int(m, ZK_OP_addWatch, path, mode, done, arg);
 }
 
 void ask_remove_watch(struct mount *m, struct slice path)

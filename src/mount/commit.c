@@ -10,6 +10,7 @@
 #include "core.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 struct commit {
@@ -35,6 +36,7 @@ struct waiter {
     commit_done *done;
     void *arg;
     uint64_t changes;
+    const struct req *telling;
     bool joined; /* when the commit was under way: its failure is not this one's */
 };
 
@@ -117,6 +119,17 @@ static struct node *landing_node(struct commit *c)
     return now ? now : node_add(&c->m->nodes, n->parent, slice_str(n->name));
 }
 
+/* Does an event of the kernel's own follow? A close and a truncation raise one; what is committed
+ * at another time, or after its caller has given up, has to be told. */
+static bool is_told(const struct handle *h)
+{
+    LIST_FOR_EACH (w, &h->waiters, struct waiter, link) {
+        if (w->telling && pending_waits(*w->telling))
+            return true;
+    }
+    return false;
+}
+
 /* `data` is in the tree, with this Stat. */
 static void commit_landed(struct commit *c, const struct zk_stat *stat, struct slice data)
 {
@@ -129,13 +142,18 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat, struct s
     h->commits++;
     if (z == node_znode(h->node)) {
         struct content *now = content_new(data, stat);
-        sync_told(z);
+        if (is_told(h))
+            sync_told(z);
+        else
+            know_dirty(m, z);
         node_set_content(&m->nodes, h->node, now);
-        if (h->pinned) {
+        if ((h->flags & O_ACCMODE) == O_RDWR) {
             content_unref(h->pinned);
             h->pinned = content_ref(now);
         }
         content_unref(now);
+        if (m->config.cache == MOUNT_CACHE_PAGES)
+            effect_add(m, MOUNT_INVAL_INODE)->inval.ino = h->node->id;
     }
     if (!watched || z != n)
         know_dirty(m, z); /* what happened before it was watched */
@@ -161,7 +179,7 @@ static void on_verify(void *arg, const struct answer *reply)
     if (reply->err == ZK_OK)
         zk_get_data_response_read(&in, &get);
     if (reply->err != ZK_OK && reply->err != ZK_NONODE) {
-        commit_end(c, map_errno(reply->err, true));
+        commit_end(c, map_errno_unknown(reply->err));
         return;
     }
     if (!jute_ok(&in)) {
@@ -195,6 +213,7 @@ static void verify(struct commit *c)
 {
     struct buf path = {0};
     node_path(c->h->node, &path);
+    ask_sync(c->m, buf_slice(&path), NULL, NULL); /* what is on its way has landed by then */
     ask_get(c->m, buf_slice(&path), on_verify, c);
     buf_close(&path);
 }
@@ -461,7 +480,7 @@ static void commit_begin(struct handle *h)
         commit_send(c);
 }
 
-void commit_start(struct handle *h, commit_done *done, void *arg)
+void commit_start(struct handle *h, const struct req *telling, commit_done *done, void *arg)
 {
     if (!h->draft.dirty && !h->commit) {
         if (done)
@@ -470,8 +489,11 @@ void commit_start(struct handle *h, commit_done *done, void *arg)
     }
     if (done) {
         struct waiter *w = mem_zalloc(sizeof(*w));
-        *w = (struct waiter){
-            .done = done, .arg = arg, .changes = h->changes, .joined = h->commit != NULL};
+        *w = (struct waiter){.done = done,
+                             .arg = arg,
+                             .changes = h->changes,
+                             .telling = telling,
+                             .joined = h->commit != NULL};
         list_append(&h->waiters, &w->link);
     }
     if (!h->commit)
@@ -503,7 +525,7 @@ void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg)
     LIST_FOR_EACH_SAFE (h, &m->drafts, struct handle, drafts) {
         if ((!n || h->node == n) && (h->draft.dirty || h->commit)) {
             g->waiting++;
-            commit_start(h, on_one, g);
+            commit_start(h, NULL, on_one, g);
         }
     }
     on_one(g, 0);
@@ -514,7 +536,7 @@ void commit_idle(struct mount *m)
     LIST_FOR_EACH_SAFE (h, &m->drafts, struct handle, drafts) {
         bool idle = m->now_ms - h->changed_ms >= m->config.draft_ms;
         if (h->draft.dirty && h->draft.written && !h->commit && !h->refused && idle)
-            commit_start(h, NULL, NULL);
+            commit_start(h, NULL, NULL, NULL);
     }
     commit_watch_idle(m);
 }

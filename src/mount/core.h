@@ -94,6 +94,7 @@ void pending_add(struct req req);
 
 /* Is there still somebody who waits for it? Not any more after this. */
 bool pending_take(struct req req);
+bool pending_waits(struct req req); /* the same, and goes on waiting */
 void pending_expire(struct mount *m);
 int64_t pending_deadline(const struct mount *m);
 void pending_close(struct mount *m);
@@ -167,7 +168,8 @@ void ask_sync(struct mount *m, struct slice path, answer_done *done, void *arg);
 void ask_get_acl(struct mount *m, struct slice path, answer_done *done, void *arg);
 void ask_set_acl(struct mount *m, struct slice path, const struct jute_vector *acl, int32_t version,
                  answer_done *done, void *arg);
-void ask_add_watch(struct mount *m, struct slice path, enum zk_watch_mode mode);
+void ask_add_watch(struct mount *m, struct slice path, enum zk_watch_mode mode, answer_done *done,
+                   void *arg);
 void ask_remove_watch(struct mount *m, struct slice path);
 void ask_who_am_i(struct mount *m, answer_done *done, void *arg);
 
@@ -301,8 +303,9 @@ void dir_free(struct dir *d);
 
 typedef void commit_done(void *arg, int err);
 
-/* Commit what the draft has; `done` may be NULL. */
-void commit_start(struct handle *h, commit_done *done, void *arg);
+/* Commit what the draft has; `done` may be NULL. `telling`: the request, valid until then, whose
+ * end raises the event that tells of it; NULL: there is none. */
+void commit_start(struct handle *h, const struct req *telling, commit_done *done, void *arg);
 
 /* Commit all drafts of a node, or of the mount (NULL); `done` once, with the first error. */
 void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg);
@@ -318,7 +321,7 @@ void file_opener_seen(struct mount *m, uint64_t id, int count, enum mount_yes ow
 
 /* Create at once: `data` null for a directory; `done` gets a positive errno and the node. */
 typedef void create_done(void *arg, int err, struct node *n);
-void namespace_create(struct mount *m, struct node *parent, struct slice name, struct slice data,
+void namespace_create(struct req req, struct node *parent, struct slice name, struct slice data,
                       mode_t mode, create_done *done, void *arg);
 
 /* ---- rename.c, and movedir.c for directories ---- */
@@ -342,7 +345,8 @@ struct injection {
     enum mount_inject kind;
     struct node *n; /* NULL: the probe */
     struct node *parent;
-    char *name;
+    char *name;      /* as the kernel knows it, */
+    char *real_name; /* and the znode's */
     char *path;
     struct node *from_parent; /* of a rename */
     char *from_name;
@@ -356,6 +360,7 @@ struct injection {
 
 void inject_push(struct mount *m, enum mount_inject kind, struct node *n, struct node *from_parent,
                  const char *from_name, struct node *target);
+bool inject_is_late(const struct mount *m, const struct injection *i);
 void inject_probe(struct mount *m);
 void inject_done(struct mount *m, int rc);
 void inject_close(struct mount *m);

@@ -15,14 +15,23 @@ enum {
     LISTED_NAME_MAX = 1024, /* a longer one ends the whole listing in the kernel */
 };
 
+/* A name that was there when the list was taken. Another node may have it by the time it is told.
+ */
+struct entry {
+    struct node *n;
+    uint64_t id;
+    size_t name; /* where it begins in dir->names */
+};
+
 struct dir {
     struct mount *m;
     struct node *n;
     struct handle *h; /* while a read waits */
-    struct node **entries;
+    struct entry *entries;
     size_t n_entries;
-    size_t next;    /* entry to be read */
-    size_t waiting; /* for those that are */
+    struct buf names; /* of them, each with its NUL */
+    size_t next;      /* entry to be read */
+    size_t waiting;   /* for those that are */
     bool filling;
     int32_t err;
     /* the read that waits; m NULL: none does */
@@ -41,8 +50,9 @@ struct dir *dir_new(struct mount *m, struct node *n)
 static void forget_entries(struct dir *d)
 {
     for (size_t i = 0; i < d->n_entries; i++)
-        node_unref(&d->m->nodes, d->entries[i]);
+        node_unref(&d->m->nodes, d->entries[i].n);
     free(d->entries);
+    buf_close(&d->names);
     d->entries = NULL;
     d->n_entries = 0;
 }
@@ -77,23 +87,34 @@ void req_releasedir(struct mount *m, const struct mount_request *q, struct req r
 
 /* ---- The answer from the list ---- */
 
-/* Entry 0 is ".", 1 is "..", then the nodes. */
-static struct node *entry_node(const struct dir *d, size_t i)
+static const char *entry_name(const struct dir *d, size_t i)
 {
-    if (i >= 2)
-        return d->entries[i - 2];
-    return i == 0 || !d->n->parent ? d->n : d->n->parent;
+    if (i < 2)
+        return i == 0 ? "." : "..";
+    return (const char *)d->names.data + d->entries[i - 2].name;
 }
 
-static void fill_entry(struct dir *d, size_t i, bool plus, struct mount_entry *e)
+/* Entry 0 is ".", 1 is "..", then the names. NULL: nothing has this name any more. */
+static struct node *entry_node(const struct dir *d, size_t i)
+{
+    if (i < 2)
+        return i == 0 || !d->n->parent ? d->n : d->n->parent;
+    struct node *n = d->entries[i - 2].n;
+    const char *name = entry_name(d, i);
+    if (n->life != NODE_GONE && n->parent == d->n && strcmp(n->shown, name) == 0)
+        return n;
+    n = lookup_known(d->m, d->n, name);
+    return n && n->kind == NODE_ZNODE && n->life != NODE_PENDING ? n : NULL;
+}
+
+static void fill_entry(struct dir *d, size_t i, struct node *n, bool plus, struct mount_entry *e)
 {
     struct mount *m = d->m;
-    struct node *n = entry_node(d, i);
     reply_entry_fill(m, n, e);
     if (n->life == NODE_NAMED)
         e->st.st_mode = 0; /* of a kind that is not known */
-    e->name = arena_str(&m->fx->arena, i == 0 ? "." : i == 1 ? ".." : n->shown);
-    e->next = i < 2 ? i + 1 : n->id;
+    e->name = arena_str(&m->fx->arena, entry_name(d, i));
+    e->next = i < 2 ? i + 1 : d->entries[i - 2].id;
     e->held = plus && i >= 2 && n->life == NODE_LIVE && (!n->is_dir || node_is_held(n));
     if (e->held) {
         n->lookups++;
@@ -110,7 +131,7 @@ static size_t index_of(const struct dir *d, uint64_t offset)
         return offset;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (d->entries[middle]->id <= offset)
+        if (d->entries[middle].id <= offset)
             low = middle + 1;
         else
             high = middle;
@@ -125,13 +146,14 @@ static void reply_from(struct dir *d, uint64_t offset)
     size_t most = MIN(d->n_entries + 2 - first, room / mount_entry_size(1, plus));
     struct mount_entry *entries = arena_alloc(&d->m->fx->arena, most * sizeof(*entries));
     for (size_t i = first; i < d->n_entries + 2 && n < most; i++) {
-        if (i >= 2 && d->entries[i - 2]->life == NODE_GONE)
+        struct node *node = entry_node(d, i);
+        size_t len = mount_entry_size(strlen(entry_name(d, i)), plus);
+        if (!node)
             continue;
-        size_t len = mount_entry_size(i < 2 ? i + 1 : strlen(d->entries[i - 2]->shown), plus);
         if (len > room)
             break;
         room -= len;
-        fill_entry(d, i, plus, &entries[n++]);
+        fill_entry(d, i, node, plus, &entries[n++]);
     }
     struct mount_reply *r = reply_add(d->req, MOUNT_REPLY_DIR);
     r->entries = entries;
@@ -175,7 +197,7 @@ static void fetch_more(struct dir *d)
     d->filling = true; /* what is known already is answered within the call */
     while (d->next < d->n_entries && d->waiting < IN_FLIGHT_MAX) {
         d->waiting++;
-        fetch_attr(d->m, d->entries[d->next++], on_entry, d);
+        fetch_attr(d->m, d->entries[d->next++].n, on_entry, d);
     }
     d->filling = false;
     if (d->waiting == 0)
@@ -189,7 +211,7 @@ static bool is_listed(const struct node *n)
 
 static int by_id(const void *a, const void *b)
 {
-    const struct node *x = *(struct node *const *)a, *y = *(struct node *const *)b;
+    const struct entry *x = a, *y = b;
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
@@ -197,10 +219,16 @@ static int by_id(const void *a, const void *b)
 static bool is_sorted(const struct dir *d)
 {
     for (size_t i = 1; i < d->n_entries; i++) {
-        if (d->entries[i - 1]->id > d->entries[i]->id)
+        if (d->entries[i - 1].id > d->entries[i].id)
             return false;
     }
     return true;
+}
+
+static void add_entry(struct dir *d, struct node *n)
+{
+    d->entries[d->n_entries++] = (struct entry){node_ref(n), n->id, d->names.len};
+    buf_append(&d->names, n->shown, strlen(n->shown) + 1);
 }
 
 static void take_list(struct dir *d)
@@ -209,13 +237,10 @@ static void take_list(struct dir *d)
     forget_entries(d);
     d->entries = mem_alloc((d->n->n_children + 2) * sizeof(*d->entries));
     if (d->n->kind == NODE_ZNODE && d->n->stat.data_length > 0)
-        d->entries[d->n_entries++] = node_ref(node_data_file(t, d->n));
-    if (d->n->kind == NODE_CONTROL_DIR)
-        LIST_FOR_EACH (n, &d->n->children, struct node, siblings)
-            d->entries[d->n_entries++] = node_ref(n);
+        add_entry(d, node_data_file(t, d->n));
     LIST_FOR_EACH (n, &d->n->children, struct node, siblings) {
-        if (is_listed(n))
-            d->entries[d->n_entries++] = node_ref(n);
+        if (d->n->kind == NODE_CONTROL_DIR || is_listed(n))
+            add_entry(d, n);
     }
     if (!is_sorted(d))
         qsort(d->entries, d->n_entries, sizeof(*d->entries), by_id);

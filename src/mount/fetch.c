@@ -57,13 +57,19 @@ static bool is_no_answer(int32_t err)
     return err == ZK_CONNECTIONLOSS || err == ZK_SESSIONEXPIRED || err == ZK_OPERATIONTIMEOUT;
 }
 
+/* In an outage an older content is better than none, unless somebody was told of a newer one. */
+static bool content_will_do(const struct node *n, const struct node *z)
+{
+    return n->content && (n->content->mzxid >= z->told_mzxid || z->told_mzxid == INT64_MAX);
+}
+
 /* While there is no connection, what is known has to do, and is better than no answer. */
 static bool is_known(const struct fetch *f)
 {
     const struct node *z = node_znode(f->n);
     if (!mount_is_cut_off(f->m) || f->m->config.stale_error || z->life != NODE_LIVE)
         return false;
-    return f->what == FETCH_STAT || (f->what == FETCH_DATA && f->n->content) ||
+    return f->what == FETCH_STAT || (f->what == FETCH_DATA && content_will_do(f->n, z)) ||
            (f->what == FETCH_LIST && z->listed);
 }
 
@@ -79,6 +85,8 @@ static void fetch_failed(struct fetch *f, int32_t err)
     }
     if (err == ZK_NONODE && f->n->life != NODE_PENDING)
         know_gone(f->m, f->n);
+    if (is_no_answer(err) && f->what == FETCH_DATA)
+        node_znode(f->n)->unread = true;
     if (err == ZK_NOAUTH && f->what == FETCH_STAT)
         know_closed(f->m, f->n);
     if (err == ZK_NOAUTH && f->what == FETCH_DATA)
@@ -379,7 +387,7 @@ void fetch_content(struct mount *m, struct node *n, fetch_done *done, void *arg)
 {
     struct node *z = node_znode(n);
     bool current = n->content && n->content->mzxid == z->stat.mzxid;
-    bool outage = mount_is_cut_off(m) && !m->config.stale_error && n->content;
+    bool outage = mount_is_cut_off(m) && !m->config.stale_error && content_will_do(n, z);
     if (z->life == NODE_GONE || z->life == NODE_PENDING)
         done(arg, n, n->content || z->life == NODE_PENDING ? ZK_OK : ZK_NONODE);
     else if ((current && z->fresh && !m->config.sync) || outage)

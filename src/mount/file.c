@@ -239,7 +239,7 @@ static void create_there(struct creating *c)
         return;
     }
     if (c->flags & O_EXCL) {
-        namespace_create(m, c->dir, name, SLICE_EMPTY, c->mode, on_exclusive, c);
+        namespace_create(c->req, c->dir, name, SLICE_EMPTY, c->mode, on_exclusive, c);
         return;
     }
     if (n && n->life != NODE_PENDING) {
@@ -496,7 +496,7 @@ static void opener_seen(struct look *l, int count, enum mount_yes own)
     if (holds)
         on_closed(l, 0);
     else
-        commit_start(l->h, on_closed, l);
+        commit_start(l->h, &l->req, on_closed, l);
 }
 
 static void look_and_commit(struct handle *h, struct req req)
@@ -506,7 +506,7 @@ static void look_and_commit(struct handle *h, struct req req)
     *l = (struct look){.id = ++m->next_look, .h = handle_ref(h), .req = req};
     list_init(&l->link);
     if (h->opener <= 0) {
-        commit_start(h, on_closed, l);
+        commit_start(h, &l->req, on_closed, l);
         return;
     }
     list_append(&m->looking, &l->link);
@@ -544,7 +544,7 @@ void req_fsync(struct mount *m, const struct mount_request *q, struct req req)
     if (!h || !h->writable)
         reply_err(req, 0);
     else
-        commit_start(h, on_synced, req_keep(req));
+        commit_start(h, NULL, on_synced, req_keep(req));
 }
 
 void req_release(struct mount *m, const struct mount_request *q, struct req req)
@@ -557,7 +557,7 @@ void req_release(struct mount *m, const struct mount_request *q, struct req req)
     if (q->abandoned)
         h->draft.dirty = false;
     if (h->draft.dirty && !h->commit)
-        commit_start(h, NULL, NULL);
+        commit_start(h, NULL, NULL, NULL);
     else
         handle_free_unused(h);
 }

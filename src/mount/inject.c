@@ -23,6 +23,7 @@ static void injection_free(struct mount *m, struct injection *i)
             node_unref(&m->nodes, nodes[k]);
     }
     free(i->name);
+    free(i->real_name);
     free(i->path);
     free(i->from_name);
     free(i->from_path);
@@ -82,14 +83,30 @@ static void begin(struct mount *m, const struct injection *i)
     call(m, i);
 }
 
+/* Its name has been given to another node here, which the kernel has told: nothing is to be raised
+ * about that one. */
+bool inject_is_late(const struct mount *m, const struct injection *i)
+{
+    if (!i->n || i->n->kind != NODE_ZNODE ||
+        (i->kind != MOUNT_INJECT_DELETE && i->kind != MOUNT_INJECT_CREATE))
+        return false;
+    const struct node *now = node_child(&m->nodes, i->parent, slice_str(i->real_name));
+    return now && now != i->n && now->told && now->lookups > 0;
+}
+
 static void next(struct mount *m)
 {
-    if (m->injecting || list_is_empty(&m->injections))
-        return;
-    struct injection *i = LIST_FIRST(&m->injections, struct injection, link);
-    list_remove(&i->link);
-    m->injecting = i;
-    begin(m, i);
+    while (!m->injecting && !list_is_empty(&m->injections)) {
+        struct injection *i = LIST_FIRST(&m->injections, struct injection, link);
+        list_remove(&i->link);
+        if (inject_is_late(m, i)) {
+            m->n_injections--;
+            injection_free(m, i);
+            continue;
+        }
+        m->injecting = i;
+        begin(m, i);
+    }
 }
 
 static void failed(struct mount *m, struct injection *i, int rc)
@@ -173,6 +190,7 @@ void inject_push(struct mount *m, enum mount_inject kind, struct node *n, struct
                             .n = node_ref(n),
                             .parent = node_ref(n->parent),
                             .name = mem_strdup(n->shown),
+                            .real_name = mem_strdup(n->name),
                             .path = full_path(m, n->parent, n->shown),
                             .is_dir = n->is_dir,
                             .shed = !node_is_held(n) && kind != MOUNT_INJECT_DELETE,

@@ -91,8 +91,8 @@ void injected_make(struct mount *m, const struct mount_request *q, struct req re
 void injected_remove(struct mount *m, const struct mount_request *q, struct req req)
 {
     const struct injection *i = current(m);
-    bool subject =
-        i && i->kind == MOUNT_INJECT_DELETE && is_subject(i, node_find(&m->nodes, q->ino), q->name);
+    bool subject = i && i->kind == MOUNT_INJECT_DELETE && !inject_is_late(m, i) &&
+                   is_subject(i, node_find(&m->nodes, q->ino), q->name);
     reply_err(req, subject ? 0 : ENOENT);
 }
 

@@ -284,6 +284,13 @@ int map_errno(int32_t zk_err, bool writing)
     }
 }
 
+int map_errno_unknown(int32_t zk_err)
+{
+    bool silent =
+        zk_err == ZK_CONNECTIONLOSS || zk_err == ZK_SESSIONEXPIRED || zk_err == ZK_OPERATIONTIMEOUT;
+    return silent ? ETIMEDOUT : EIO;
+}
+
 int map_check_name(struct slice name)
 {
     struct buf path = {0};

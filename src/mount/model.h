@@ -97,6 +97,7 @@ struct node {
     int64_t told_mzxid;
     int32_t told_aversion; /* -1: of any */
     int32_t told_length;
+    bool unread;               /* they were, and whoever wanted to read it could not */
     unsigned unsettled;        /* how often it waits to be compared or told */
     struct node *unsettled_in; /* its directory then */
     size_t unsettled_below;    /* so many names in this directory are unsettled */
@@ -234,6 +235,10 @@ void map_acl_text(struct slice acl, struct buf *out);
 
 /* A positive errno. `writing`: for a request that changes something. */
 int map_errno(int32_t zk_err, bool writing);
+
+/* The same where it cannot be found out whether a change was made: such an error must not say that
+ * it was not. */
+int map_errno_unknown(int32_t zk_err);
 
 /* 0, or the errno for a name that a new node cannot have. */
 int map_check_name(struct slice name);

@@ -88,8 +88,10 @@ static void create_landed(struct change *c, const struct zk_stat *stat)
         n = node_add(&m->nodes, c->dir, slice_str(c->name));
     n->is_dir = is_dir;
     n = know_stat(m, n, stat, is_dir);
-    sync_told(n);
-    n->told = true;
+    if (pending_waits(c->req)) {
+        sync_told(n);
+        n->told = true;
+    }
     know_dirty(m, n);
     c->n = node_ref(n);
     if (is_dir)
@@ -111,7 +113,7 @@ static void on_create_verify(void *arg, const struct answer *reply)
     }
     zk_stat_read(&in, &stat);
     if (reply->err != ZK_OK)
-        create_end(c, map_errno(reply->err, true), NULL);
+        create_end(c, map_errno_unknown(reply->err), NULL);
     else if (!jute_ok(&in))
         create_end(c, EIO, NULL);
     else
@@ -126,6 +128,7 @@ static void on_create(void *arg, const struct answer *reply)
     if (is_lost(c, reply->err)) {
         struct buf path = {0};
         change_path(c, &path);
+        ask_sync(c->m, buf_slice(&path), NULL, NULL); /* what is on its way has landed by then */
         ask_exists(c->m, buf_slice(&path), on_create_verify, c);
         buf_close(&path);
         return;
@@ -154,10 +157,12 @@ static void create_send(struct change *c)
     buf_close(&acl);
 }
 
-void namespace_create(struct mount *m, struct node *parent, struct slice name, struct slice data,
+void namespace_create(struct req req, struct node *parent, struct slice name, struct slice data,
                       mode_t mode, create_done *done, void *arg)
 {
+    struct mount *m = req.m;
     struct change *c = change_new(m, parent, name);
+    c->req = req;
     c->data = data.len > 0 ? SLICE_EMPTY : data;
     c->mode = mode;
     c->done = done;
@@ -195,7 +200,7 @@ static void make(struct mount *m, const struct mount_request *q, struct req req,
     if (err != 0)
         reply_err(req, err);
     else
-        namespace_create(m, dir, lookup_real_name(dir, q->name), data, q->mode, on_made,
+        namespace_create(req, dir, lookup_real_name(dir, q->name), data, q->mode, on_made,
                          req_keep(req));
 }
 
@@ -233,7 +238,7 @@ static void remove_end(struct change *c, int err)
 static void remove_landed(struct change *c)
 {
     if (c->n) {
-        c->n->told = false; /* the kernel tells */
+        c->n->told = c->n->told && !pending_waits(c->req); /* the kernel tells */
         c->n->removed_here = true;
         know_gone(c->m, c->n);
     }
@@ -249,7 +254,7 @@ static void on_remove_verify(void *arg, const struct answer *reply)
     if (reply->err == ZK_NONODE)
         remove_landed(c);
     else if (reply->err != ZK_OK)
-        remove_end(c, map_errno(reply->err, true));
+        remove_end(c, map_errno_unknown(reply->err));
     else if (!jute_ok(&in))
         remove_end(c, EIO);
     else if (c->n && c->n->life == NODE_LIVE && c->n->stat.czxid != stat.czxid)
@@ -264,6 +269,7 @@ static void on_removed(void *arg, const struct answer *reply)
     if (is_lost(c, reply->err)) {
         struct buf path = {0};
         change_path(c, &path);
+        ask_sync(c->m, buf_slice(&path), NULL, NULL); /* what is on its way has landed by then */
         ask_exists(c->m, buf_slice(&path), on_remove_verify, c);
         buf_close(&path);
     } else if (reply->err == ZK_OK) {
@@ -291,7 +297,8 @@ static void on_data_removed(void *arg, const struct answer *reply)
     zk_stat_read(&in, &stat);
     if (reply->err == ZK_OK && jute_ok(&in)) {
         struct node *z = know_stat(c->m, c->dir, &stat, true);
-        sync_told(z);
+        if (pending_waits(c->req))
+            sync_told(z);
         if (z->data_file)
             node_remove(&c->m->nodes, z->data_file);
     }

@@ -15,6 +15,7 @@ struct pending {
     struct hmap_node by_serial;
     struct list due;
     struct req req;
+    int64_t since_ms;
     int64_t deadline_ms;
 };
 
@@ -23,6 +24,7 @@ void pending_add(struct req req)
     struct mount *m = req.m;
     struct pending *p = mem_alloc(sizeof(*p));
     p->req = req;
+    p->since_ms = m->now_ms;
     p->deadline_ms = m->now_ms + m->config.timeo_ms + MARGIN_MS;
     list_append(&m->due, &p->due);
     hmap_insert(&m->pending, &p->by_serial, hash_u64(req.serial));
@@ -35,6 +37,20 @@ static void pending_free(struct mount *m, struct pending *p)
     free(p);
 }
 
+static struct pending *find(const struct mount *m, uint64_t serial)
+{
+    HMAP_FOR_EACH_WITH_HASH (p, &m->pending, hash_u64(serial), struct pending, by_serial) {
+        if (p->req.serial == serial)
+            return p;
+    }
+    return NULL;
+}
+
+bool pending_waits(struct req req)
+{
+    return req.serial == req.m->handling || find(req.m, req.serial);
+}
+
 bool pending_take(struct req req)
 {
     struct mount *m = req.m;
@@ -42,13 +58,10 @@ bool pending_take(struct req req)
         m->handling = 0;
         return true;
     }
-    HMAP_FOR_EACH_WITH_HASH (p, &m->pending, hash_u64(req.serial), struct pending, by_serial) {
-        if (p->req.serial == req.serial) {
-            pending_free(m, p);
-            return true;
-        }
-    }
-    return false;
+    struct pending *p = find(m, req.serial);
+    if (p)
+        pending_free(m, p);
+    return p != NULL;
 }
 
 /* From when on no server has answered for timeo: then nobody waits any longer, whenever he came. So
@@ -64,8 +77,10 @@ void pending_expire(struct mount *m)
 {
     while (pending_deadline(m) <= m->now_ms) {
         struct pending *p = LIST_FIRST(&m->due, struct pending, due);
-        effect_log(m, LOG_LEVEL_WARN, "%s has waited for %d s: no answer from the servers",
-                   mount_op_name(p->req.op), m->config.timeo_ms / 1000);
+        int64_t waited_ms = m->now_ms - p->since_ms;
+        if (waited_ms > 0)
+            effect_log(m, LOG_LEVEL_WARN, "%s has waited for %d ms: no answer from the servers",
+                       mount_op_name(p->req.op), (int)waited_ms);
         reply_err(p->req, ETIMEDOUT);
     }
 }

@@ -23,6 +23,7 @@ struct rename {
     unsigned flags;
     bool replace;
     bool other_read; /* for an exchange */
+    unsigned place;  /* of `a`: with the name that was asked for */
     unsigned tries;
     int64_t deadline_ms;
 };
@@ -53,11 +54,23 @@ static void to_path(const struct rename *r, struct buf *path)
     buf_append(path, r->to_name, strlen(r->to_name));
 }
 
+/* As if another machine had made it: what is there is read again, and told. */
+static void seen_from_outside(struct rename *r)
+{
+    know_dirty_list(r->m, r->a->parent);
+    know_dirty_list(r->m, r->to_dir);
+    know_dirty(r->m, r->a);
+    if (r->b)
+        know_dirty(r->m, r->b);
+}
+
 static void rename_landed(struct rename *r, int64_t zxid)
 {
     struct mount *m = r->m;
     if (!node_is_linked(r->a))
         ; /* it has been removed meanwhile */
+    else if (!pending_waits(r->req))
+        seen_from_outside(r); /* the kernel knows nothing of it */
     else if (r->flags & RENAME_EXCHANGE)
         know_exchanged(m, r->a, r->b, zxid);
     else
@@ -84,7 +97,7 @@ static void on_verify_new(void *arg, const struct answer *reply)
     if (reply->err == ZK_OK && jute_ok(&in))
         rename_landed(r, stat.mzxid);
     else
-        rename_end(r, reply->err == ZK_NONODE ? ENOENT : EIO);
+        rename_end(r, reply->err == ZK_NONODE ? ENOENT : map_errno_unknown(reply->err));
 }
 
 static void on_verify_old(void *arg, const struct answer *reply)
@@ -98,7 +111,7 @@ static void on_verify_old(void *arg, const struct answer *reply)
     } else if (reply->err == ZK_OK) {
         again(r);
     } else {
-        rename_end(r, EIO);
+        rename_end(r, map_errno_unknown(reply->err));
     }
 }
 
@@ -106,6 +119,7 @@ static void verify(struct rename *r)
 {
     struct buf path = {0};
     node_path(r->a, &path);
+    ask_sync(r->m, buf_slice(&path), NULL, NULL); /* what is on its way has landed by then */
     ask_exists(r->m, buf_slice(&path), on_verify_old, r);
     buf_close(&path);
 }
@@ -219,6 +233,10 @@ static void on_moved(void *arg, int err)
 static void rename_begin(struct rename *r)
 {
     r->other_read = false;
+    if (r->a->place != r->place) {
+        rename_end(r, ENOENT); /* what had the name has another by now */
+        return;
+    }
     if (!r->a->is_dir) {
         fetch_data(r->m, r->a, on_content, r);
         return;
@@ -299,6 +317,7 @@ void req_rename(struct mount *m, const struct mount_request *q, struct req req)
                          .to_dir = node_ref(to_dir),
                          .to_name = slice_dup_str(lookup_real_name(to_dir, q->new_name)),
                          .flags = q->flags,
+                         .place = a->place,
                          .replace = b && b->life != NODE_PENDING};
     r->deadline_ms = m->now_ms + m->config.timeo_ms;
     fetch_attr(m, a, on_attr, r);

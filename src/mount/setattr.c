@@ -64,7 +64,7 @@ static void truncate_draft(struct setattr *s, struct handle *h)
     if (h == s->borrow) {
         s->borrow = NULL; /* it goes with its commit */
         h->released = true;
-        commit_start(h, on_truncated, s);
+        commit_start(h, &s->req, on_truncated, s);
     } else {
         setattr_next(s);
     }
@@ -125,7 +125,7 @@ static void do_truncate(struct setattr *s)
         h = s->borrow = handle_new(s->m, s->n, O_WRONLY, 0);
     }
     if (h->draft.append && h->commit)
-        commit_start(h, on_drained, s); /* what is cut is what is there by then */
+        commit_start(h, NULL, on_drained, s); /* what is cut is what is there by then */
     else if (draft_needs_base_to_truncate(&h->draft, s->size))
         fetch_content(s->m, s->n, on_truncate_base, s);
     else
@@ -152,7 +152,8 @@ static void on_set_acl(void *arg, const struct answer *reply)
     zk_stat_read(&in, &stat);
     if (jute_ok(&in) && s->n->life == NODE_LIVE) {
         struct node *z = node_znode(s->n);
-        z->told_aversion = stat.aversion;
+        if (pending_waits(s->req))
+            z->told_aversion = stat.aversion;
         z->fresh = false; /* the ACL is what the server made of it: read it */
     }
     setattr_next(s);
@@ -219,7 +220,10 @@ static void on_touched(void *arg, const struct answer *reply)
     zk_stat_read(&in, &stat);
     if (reply->err == ZK_OK && jute_ok(&in)) {
         struct node *z = know_stat(s->m, node_znode(s->n), &stat, node_znode(s->n)->is_dir);
-        sync_told(z);
+        if (pending_waits(s->req))
+            sync_told(z);
+        else
+            know_dirty(s->m, z);
     }
     setattr_next(s);
 }

@@ -14,7 +14,7 @@ unsigned sync_changes(const struct node *n)
     bool has_data = n->stat.data_length > 0;
     if (!n->told)
         return SYNC_CREATED | (has_data ? SYNC_DATA : 0);
-    if (n->stat.mzxid > n->told_mzxid)
+    if (n->stat.mzxid > n->told_mzxid || n->unread)
         changes |= SYNC_DATA;
     if (n->told_aversion >= 0 && n->stat.aversion != n->told_aversion)
         changes |= SYNC_ACL;
@@ -27,6 +27,7 @@ void sync_told(struct node *n)
     n->told_mzxid = MAX(n->told_mzxid, n->stat.mzxid);
     n->told_aversion = n->stat.aversion;
     n->told_length = n->stat.data_length;
+    n->unread = false;
 }
 
 /* The content, if it is of the version that is there. */
@@ -40,11 +41,14 @@ static const struct content *content_now(const struct node *n)
  * that of whatever was made there later: then what both hold must be known, and be the same. */
 static bool is_one_transaction(const struct node *from, const struct node *to, bool maybe)
 {
+    bool same = from->is_dir || (content_now(from) && content_now(to));
+    /* A multi may remove one thing and change another: without the contents only what it made, and
+     * nobody has read here, is taken for what it removed. */
     if (from->gone_zxid > 0)
-        return to->stat.mzxid == from->gone_zxid;
+        return to->stat.mzxid == from->gone_zxid &&
+               (maybe || same || (to->stat.czxid == from->gone_zxid && !from->content));
     bool made_after = !to->told && from->parent == to->parent && !from->after_change;
-    bool known = maybe || from->is_dir || (content_now(from) && content_now(to));
-    return known && !made_after && to->stat.mzxid == from->parent->stat.pzxid;
+    return (maybe || same) && !made_after && to->stat.mzxid == from->parent->stat.pzxid;
 }
 
 bool sync_is_rename(const struct node *from, const struct node *to, bool maybe)

@@ -6,6 +6,40 @@
  * child of a directory that it holds: one watch a child, or a recursive one if there are many. */
 #include "core.h"
 
+#include <stdlib.h>
+
+struct watching {
+    struct mount *m;
+    struct node *n;
+};
+
+/* A request that was lost with its connection has set no watch, and what changed since was not
+ * told: the node is read again, with a watch. */
+static void on_watched(void *arg, const struct answer *answer)
+{
+    struct watching *w = arg;
+    struct mount *m = w->m;
+    struct node *n = w->n;
+    free(w);
+    if (answer->err != ZK_OK && !m->closed && node_is_linked(n) && n->watch != NODE_WATCH_NONE) {
+        n->watch = NODE_WATCH_NONE;
+        if (n->listed)
+            know_dirty_list(m, n);
+        else
+            know_dirty(m, n);
+    }
+    node_unref(&m->nodes, n);
+}
+
+static void add_watch(struct mount *m, struct node *n, struct slice path, enum node_watch want)
+{
+    struct watching *w = mem_alloc(sizeof(*w));
+    *w = (struct watching){m, node_ref(n)};
+    ask_add_watch(m, path,
+                  want == NODE_WATCH_BELOW ? ZK_WATCH_PERSISTENT_RECURSIVE : ZK_WATCH_PERSISTENT,
+                  on_watched, w);
+}
+
 void watch_set(struct mount *m, struct node *n, enum node_watch want)
 {
     if (n->watch == want)
@@ -16,9 +50,7 @@ void watch_set(struct mount *m, struct node *n, enum node_watch want)
     if (want == NODE_WATCH_NONE || n->watch == NODE_WATCH_BELOW)
         ask_remove_watch(m, buf_slice(&path));
     if (want != NODE_WATCH_NONE)
-        ask_add_watch(m, buf_slice(&path),
-                      want == NODE_WATCH_BELOW ? ZK_WATCH_PERSISTENT_RECURSIVE
-                                               : ZK_WATCH_PERSISTENT);
+        add_watch(m, n, buf_slice(&path), want);
     n->watch = want;
     buf_close(&path);
 }
