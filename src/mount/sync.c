@@ -56,6 +56,8 @@ bool sync_is_rename(const struct node *from, const struct node *to, bool maybe)
     if (!from->told || from->life != NODE_GONE || from->stat.czxid == 0 || !from->parent ||
         to->life != NODE_LIVE || from->is_dir != to->is_dir)
         return false;
+    if (to->told && to->stat.czxid == to->stat.mzxid)
+        return false; /* it was made here, and that was told */
     const struct content *a = content_now(from), *b = content_now(to);
     bool other_data = a && b && !slice_eq(content_slice(a), content_slice(b));
     return !other_data && from->stat.data_length == to->stat.data_length &&
