@@ -172,6 +172,7 @@ struct mount_event {
             uint64_t id;
             int count;          /* of its descriptors; -1: not known */
             enum mount_yes own; /* does it close itself, by whichever thread? */
+            uint32_t same;      /* a bit for each of `others` that is of its process */
         } opener;
     };
 };
@@ -244,7 +245,7 @@ struct mount_reply {
 enum mount_inject {
     MOUNT_INJECT_CREATE, /* mkdir or mknod */
     MOUNT_INJECT_DELETE, /* rmdir or unlink */
-    MOUNT_INJECT_DATA,   /* open for writing, ftruncate to `size`, close */
+    MOUNT_INJECT_DATA,   /* open for writing, ftruncate to `size` (-1: not), close */
     MOUNT_INJECT_ATTRIB, /* utimensat */
     MOUNT_INJECT_RENAME, /* from `from` */
     MOUNT_INJECT_PROBE,  /* statfs: does the mount answer? */
@@ -276,6 +277,8 @@ struct mount_effect {
             pid_t pid;    /* who opened, */
             pid_t closer; /* and who closes a descriptor now */
             uint64_t ino;
+            const pid_t *others; /* threads that have it open too: are they of the same process? */
+            unsigned n_others;   /* at most 32 */
         } opener;
         struct {
             enum log_level level;

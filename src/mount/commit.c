@@ -73,6 +73,16 @@ static void answer_waiters(struct handle *h, uint64_t changes, int err)
     }
 }
 
+void commit_free(struct commit *c)
+{
+    if (!c)
+        return;
+    content_unref(c->base);
+    buf_close(&c->sent);
+    buf_close(&c->acl);
+    free(c);
+}
+
 static void log_failure(struct handle *h, int err)
 {
     struct buf path = {0};
@@ -92,10 +102,10 @@ static void commit_end(struct commit *c, int err)
     struct handle *h = handle_ref(c->h); /* who waits may let go of it */
     uint64_t changes = c->changes;
     h->commit = NULL;
-    content_unref(c->base);
-    buf_close(&c->sent);
-    buf_close(&c->acl);
-    free(c);
+    if (err != 0 && c->is_sent)
+        h->doubt = c; /* it may have taken place: the next try looks first */
+    else
+        commit_free(c);
     if (err != 0) {
         log_failure(h, err);
         h->changed_ms = h->mount->now_ms; /* not again at once */
@@ -202,6 +212,7 @@ static void on_verify(void *arg, const struct answer *reply)
         again(c);
         break;
     case COMMIT_RACED:
+        c->is_sent = false;
         commit_end(c, ESTALE);
         break;
     default:
@@ -253,6 +264,8 @@ static void commit_failed(struct commit *c, int32_t err)
         .moved = c->place != node_znode(h->node)->place,
         .may_create = may_create(c),
     };
+    if (err != ZK_CONNECTIONLOSS && err != ZK_SESSIONEXPIRED)
+        c->is_sent = false; /* the server has refused it, or never saw it */
     switch (decide_after_failure(&failure)) {
     case COMMIT_AGAIN:
         again(c);
@@ -390,11 +403,27 @@ static bool is_unchanged(const struct commit *c)
            slice_eq(content_slice(n->content), buf_slice(&c->sent));
 }
 
+/* It is what the servers have, too; or it is not, and then it is written. */
+static void on_checked(void *arg, const struct answer *reply)
+{
+    struct commit *c = arg;
+    struct handle *h = c->h;
+    if (reply->err == ZK_OK) {
+        draft_committed(&h->draft, c->appended, c->cuts, c->changes == h->changes, c->version);
+        commit_end(c, 0);
+    } else if (reply->err == ZK_BADVERSION || reply->err == ZK_NONODE) {
+        know_dirty(c->m, node_znode(h->node));
+        again(c);
+    } else {
+        commit_failed(c, reply->err);
+    }
+}
+
 /* Nothing is to be done. False: it is not known yet whether that is so, or it is not so. */
 static bool skip_unchanged(struct commit *c)
 {
     struct handle *h = c->h;
-    if (!c->m->config.skip_unchanged || h->node->life != NODE_LIVE)
+    if (!c->m->config.skip_unchanged || h->node->life != NODE_LIVE || h->node->kind != NODE_ZNODE)
         return false;
     if (!c->compared) {
         c->compared = true;
@@ -403,9 +432,14 @@ static bool skip_unchanged(struct commit *c)
     }
     if (!is_unchanged(c))
         return false;
-    draft_committed(&h->draft, c->appended, c->cuts, c->changes == h->changes,
-                    h->node->content->version);
-    commit_end(c, 0);
+    struct request_multi multi;
+    struct buf path = {0};
+    node_path(h->node, &path);
+    c->version = h->node->content->version;
+    request_multi_begin(&multi, c->m->config.chroot);
+    request_multi_check(&multi, buf_slice(&path), c->version);
+    ask_multi(c->m, &multi, on_checked, c);
+    buf_close(&path);
     return true;
 }
 
@@ -469,6 +503,13 @@ static void on_append_base(void *arg, struct node *n, int32_t err)
 
 static void commit_begin(struct handle *h)
 {
+    if (h->doubt) {
+        h->commit = h->doubt;
+        h->doubt = NULL;
+        h->commit->deadline_ms = h->mount->now_ms + h->mount->config.timeo_ms;
+        verify(h->commit);
+        return;
+    }
     struct commit *c = mem_zalloc(sizeof(*c));
     *c = (struct commit){.h = h, .m = h->mount};
     c->deadline_ms = h->mount->now_ms + h->mount->config.timeo_ms;

@@ -241,7 +241,8 @@ void mount_step(struct mount *m, const struct mount_event *event, struct mount_e
         inject_done(m, event->rc);
         break;
     case MOUNT_OPENER_SEEN:
-        file_opener_seen(m, event->opener.id, event->opener.count, event->opener.own);
+        file_opener_seen(m, event->opener.id, event->opener.count, event->opener.own,
+                         event->opener.same);
         break;
     case MOUNT_MOUNTED:
         m->mounted = true;

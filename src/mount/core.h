@@ -275,7 +275,8 @@ struct handle {
     uint64_t commits;
     bool refused; /* the last commit, for a reason that stays: not again before a change */
     struct commit *commit;
-    struct list waiters; /* of the commit */
+    struct commit *doubt; /* one that failed and may have taken place */
+    struct list waiters;  /* of the commit */
     bool released;
     unsigned users; /* requests that wait */
 };
@@ -307,6 +308,8 @@ typedef void commit_done(void *arg, int err);
  * end raises the event that tells of it; NULL: there is none. */
 void commit_start(struct handle *h, const struct req *telling, commit_done *done, void *arg);
 
+void commit_free(struct commit *c); /* NULL is fine */
+
 /* Commit all drafts of a node, or of the mount (NULL); `done` once, with the first error. */
 void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg);
 
@@ -315,7 +318,7 @@ void commit_watch_idle(struct mount *m);
 void commit_idle(struct mount *m);
 
 /* file.c: /proc has told of the opener */
-void file_opener_seen(struct mount *m, uint64_t id, int count, enum mount_yes own);
+void file_opener_seen(struct mount *m, uint64_t id, int count, enum mount_yes own, uint32_t same);
 
 /* ---- namespace.c ---- */
 
@@ -345,12 +348,10 @@ struct injection {
     enum mount_inject kind;
     struct node *n; /* NULL: the probe */
     struct node *parent;
-    char *name;      /* as the kernel knows it, */
-    char *real_name; /* and the znode's */
-    char *path;
+    char *name;               /* as the kernel knows it, */
+    char *real_name;          /* and the znode's */
     struct node *from_parent; /* of a rename */
     char *from_name;
-    char *from_path;
     struct node *target; /* what a rename replaces */
     int64_t size;
     bool is_dir;

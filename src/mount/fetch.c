@@ -57,16 +57,19 @@ static bool is_no_answer(int32_t err)
     return err == ZK_CONNECTIONLOSS || err == ZK_SESSIONEXPIRED || err == ZK_OPERATIONTIMEOUT;
 }
 
-/* In an outage an older content is better than none, unless somebody was told of a newer one. */
-static bool content_will_do(const struct node *n, const struct node *z)
+/* In an outage an older content is better than none. Who was told of a newer one is told again,
+ * when that can be read. */
+static bool content_will_do(const struct node *n, struct node *z)
 {
-    return n->content && (n->content->mzxid >= z->told_mzxid || z->told_mzxid == INT64_MAX);
+    if (n->content && n->content->mzxid < z->told_mzxid && z->told_mzxid != INT64_MAX)
+        z->unread = true;
+    return n->content != NULL;
 }
 
 /* While there is no connection, what is known has to do, and is better than no answer. */
 static bool is_known(const struct fetch *f)
 {
-    const struct node *z = node_znode(f->n);
+    struct node *z = node_znode(f->n);
     if (!mount_is_cut_off(f->m) || f->m->config.stale_error || z->life != NODE_LIVE)
         return false;
     return f->what == FETCH_STAT || (f->what == FETCH_DATA && content_will_do(f->n, z)) ||
@@ -83,6 +86,9 @@ static void fetch_failed(struct fetch *f, int32_t err)
         f->start(f);
         return;
     }
+    if (err == ZK_NONODE && f->n->life == NODE_NAMED && f->n->parent && !f->n->parent->listed &&
+        f->n->lookups == 0)
+        f->n->told = false; /* a name that was only asked for */
     if (err == ZK_NONODE && f->n->life != NODE_PENDING)
         know_gone(f->m, f->n);
     if (is_no_answer(err) && f->what == FETCH_DATA)

@@ -70,6 +70,7 @@ void handle_free(struct handle *h)
     if (h->dir)
         dir_free(h->dir);
     hmap_remove(&m->handles, &h->by_fh);
+    commit_free(h->doubt);
     list_remove(&h->drafts);
     draft_close(&h->draft);
     content_unref(h->pinned);

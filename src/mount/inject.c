@@ -24,9 +24,7 @@ static void injection_free(struct mount *m, struct injection *i)
     }
     free(i->name);
     free(i->real_name);
-    free(i->path);
     free(i->from_name);
-    free(i->from_path);
     free(i);
 }
 
@@ -53,14 +51,29 @@ static void inval_inode(struct mount *m, const struct node *n, bool attr_only)
     e->inval.attr_only = attr_only;
 }
 
+/* As it is now: a directory above may have been renamed since the change was seen. */
+static const char *full_path(struct mount *m, const struct node *dir, const char *name)
+{
+    struct buf path = {0};
+    buf_printf(&path, "%s", m->config.mountpoint);
+    node_mount_path(dir, &path);
+    if (path.data[path.len - 1] != '/')
+        buf_append(&path, "/", 1);
+    buf_append(&path, name, strlen(name) + 1);
+    char *copy = arena_str(&m->fx->arena, (const char *)path.data);
+    buf_close(&path);
+    return copy;
+}
+
 static void call(struct mount *m, const struct injection *i)
 {
     struct mount_effect *e = effect_add(m, MOUNT_INJECT);
     e->inject.kind = i->kind;
     e->inject.is_dir = i->is_dir;
-    e->inject.size = i->size;
-    e->inject.path = i->path ? i->path : m->config.mountpoint;
-    e->inject.from = i->from_path;
+    /* Beside somebody who writes here: the kernel's size is the draft's. */
+    e->inject.size = i->n && i->n->writers > 0 ? -1 : i->size;
+    e->inject.path = i->n ? full_path(m, i->parent, i->name) : m->config.mountpoint;
+    e->inject.from = i->from_parent ? full_path(m, i->from_parent, i->from_name) : NULL;
 }
 
 static void begin(struct mount *m, const struct injection *i)
@@ -70,7 +83,8 @@ static void begin(struct mount *m, const struct injection *i)
         inval_names(m, i);
         break;
     case MOUNT_INJECT_DATA:
-        inval_inode(m, i->n, false);
+        if (i->n->writers == 0) /* else nothing of it is kept */
+            inval_inode(m, i->n, false);
         break;
     case MOUNT_INJECT_ATTRIB:
         inval_inode(m, i->n, true);
@@ -91,7 +105,7 @@ bool inject_is_late(const struct mount *m, const struct injection *i)
         (i->kind != MOUNT_INJECT_DELETE && i->kind != MOUNT_INJECT_CREATE))
         return false;
     const struct node *now = node_child(&m->nodes, i->parent, slice_str(i->real_name));
-    return now && now != i->n && now->told && now->lookups > 0;
+    return now && now != i->n && now->made_here;
 }
 
 static void next(struct mount *m)
@@ -112,7 +126,7 @@ static void next(struct mount *m)
 static void failed(struct mount *m, struct injection *i, int rc)
 {
     m->count.lost_events++;
-    effect_log(m, LOG_LEVEL_DEBUG, "no event for %s: %s", i->path, strerror(-rc));
+    effect_log(m, LOG_LEVEL_DEBUG, "no event for %s: %s", i->name, strerror(-rc));
     inval_names(m, i);
     if (i->kind != MOUNT_INJECT_RENAME)
         return;
@@ -158,17 +172,6 @@ void inject_done(struct mount *m, int rc)
 
 /* ---- The queue ---- */
 
-static char *full_path(struct mount *m, const struct node *dir, const char *name)
-{
-    struct buf path = {0};
-    buf_printf(&path, "%s", m->config.mountpoint);
-    node_mount_path(dir, &path);
-    if (path.data[path.len - 1] != '/')
-        buf_append(&path, "/", 1);
-    buf_append(&path, name, strlen(name) + 1);
-    return (char *)path.data;
-}
-
 static void push(struct mount *m, struct injection *i)
 {
     list_append(&m->injections, &i->link);
@@ -191,14 +194,12 @@ void inject_push(struct mount *m, enum mount_inject kind, struct node *n, struct
                             .parent = node_ref(n->parent),
                             .name = mem_strdup(n->shown),
                             .real_name = mem_strdup(n->name),
-                            .path = full_path(m, n->parent, n->shown),
                             .is_dir = n->is_dir,
                             .shed = !node_is_held(n) && kind != MOUNT_INJECT_DELETE,
                             .size = node_znode(n)->stat.data_length};
     if (from_parent) {
         i->from_parent = node_ref(from_parent);
         i->from_name = mem_strdup(from_name);
-        i->from_path = full_path(m, from_parent, from_name);
     }
     if (target)
         i->target = node_ref(target);

@@ -115,6 +115,9 @@ void know_closed(struct mount *m, struct node *n)
     drop_contents(m, n);
     n->perms_own = n->perms_world = 0;
     n->closed = true;
+    n->acl_ms = m->now_ms;
+    list_remove(&n->by_acl);
+    list_append(&m->nodes.by_acl, &n->by_acl);
     if (news && n->told && (node_is_held(n) || (n->parent && node_is_held(n->parent))))
         inject_push(m, MOUNT_INJECT_ATTRIB, n, NULL, NULL, NULL);
 }
@@ -191,6 +194,7 @@ void know_renamed(struct mount *m, struct node *from, struct node *parent, struc
     }
     drop_watches_below(m, from);
     node_move(&m->nodes, from, parent, name);
+    from->made_here = true;
     renew_below(m, from, zxid);
 }
 
@@ -219,6 +223,7 @@ void know_revived(struct mount *m, struct node *from, struct node *to, int64_t z
     to->told = false;
     know_gone(m, to);
     node_restore(&m->nodes, from, parent, slice_str(to->name));
+    from->made_here = false;
     from->told = true;
     from->told_mzxid = zxid;
     from->told_aversion = -1;

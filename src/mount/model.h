@@ -77,6 +77,7 @@ struct node {
     bool many;         /* too many children for a watch on each */
     int32_t too_long;  /* so many that their list was longer than what is taken; 0: not so */
     bool removed_here; /* through this mount, which is where that was told */
+    bool made_here;    /* it got its name through this mount: the same */
     bool fresh;        /* the Stat is the server's, as far as watches told */
 
     struct zk_stat stat;
@@ -97,6 +98,7 @@ struct node {
     int64_t told_mzxid;
     int32_t told_aversion; /* -1: of any */
     int32_t told_length;
+    uint64_t moved_in;         /* the round that has asked whether it is what was moved */
     bool unread;               /* they were, and whoever wanted to read it could not */
     unsigned unsettled;        /* how often it waits to be compared or told */
     struct node *unsettled_in; /* its directory then */

@@ -90,7 +90,7 @@ static void create_landed(struct change *c, const struct zk_stat *stat)
     n = know_stat(m, n, stat, is_dir);
     if (pending_waits(c->req)) {
         sync_told(n);
-        n->told = true;
+        n->told = n->made_here = true;
     }
     know_dirty(m, n);
     c->n = node_ref(n);

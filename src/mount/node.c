@@ -138,7 +138,8 @@ void node_set_content(struct nodes *t, struct node *n, struct content *c)
     n->content = c;
     t->cached_bytes += c->len;
     list_append(&t->cached, &n->cached);
-    while (t->cached_bytes > NODE_CACHED_BYTES_MAX)
+    while (t->cached_bytes > NODE_CACHED_BYTES_MAX &&
+           LIST_FIRST(&t->cached, struct node, cached) != n)
         node_drop_content(t, LIST_FIRST(&t->cached, struct node, cached));
 }
 

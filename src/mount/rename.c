@@ -54,6 +54,14 @@ static void to_path(const struct rename *r, struct buf *path)
     buf_append(path, r->to_name, strlen(r->to_name));
 }
 
+static void forget_name(struct rename *r)
+{
+    struct mount_effect *e = effect_add(r->m, MOUNT_INVAL_ENTRY);
+    e->inval.ino = r->to_dir->id;
+    e->inval.name = arena_str(&r->m->fx->arena, r->to_name);
+    know_dirty_list(r->m, r->to_dir);
+}
+
 /* As if another machine had made it: what is there is read again, and told. */
 static void seen_from_outside(struct rename *r)
 {
@@ -68,7 +76,7 @@ static void rename_landed(struct rename *r, int64_t zxid)
 {
     struct mount *m = r->m;
     if (!node_is_linked(r->a))
-        ; /* it has been removed meanwhile */
+        forget_name(r); /* the kernel gives it to a node that is gone */
     else if (!pending_waits(r->req))
         seen_from_outside(r); /* the kernel knows nothing of it */
     else if (r->flags & RENAME_EXCHANGE)
@@ -88,16 +96,24 @@ static void again(struct rename *r)
         rename_begin(r);
 }
 
+/* The old name is gone. If the new one has what was moved, it was: whoever did it. */
 static void on_verify_new(void *arg, const struct answer *reply)
 {
     struct rename *r = arg;
     struct jute_reader in = jute_reader_of(reply->body);
-    struct zk_stat stat;
-    zk_stat_read(&in, &stat);
-    if (reply->err == ZK_OK && jute_ok(&in))
-        rename_landed(r, stat.mzxid);
-    else
+    struct zk_get_data_response get = {.data = SLICE_EMPTY};
+    if (reply->err != ZK_OK) {
         rename_end(r, reply->err == ZK_NONODE ? ENOENT : map_errno_unknown(reply->err));
+        return;
+    }
+    zk_get_data_response_read(&in, &get);
+    struct slice sent = content_slice(r->a->content);
+    bool same = r->a->content && slice_size(get.data) == slice_size(sent) &&
+                slice_starts_with(get.data, sent);
+    if (jute_ok(&in) && same)
+        rename_landed(r, get.stat.mzxid);
+    else
+        rename_end(r, EIO);
 }
 
 static void on_verify_old(void *arg, const struct answer *reply)
@@ -106,7 +122,7 @@ static void on_verify_old(void *arg, const struct answer *reply)
     if (reply->err == ZK_NONODE) {
         struct buf path = {0};
         to_path(r, &path);
-        ask_exists(r->m, buf_slice(&path), on_verify_new, r);
+        ask_get(r->m, buf_slice(&path), on_verify_new, r);
         buf_close(&path);
     } else if (reply->err == ZK_OK) {
         again(r);

@@ -42,6 +42,7 @@ struct round {
     size_t to_take; /* dirty nodes that belong to this pass */
     bool renamed;   /* something was */
     size_t waiting; /* for answers */
+    uint64_t serial;
     unsigned passes;
     enum phase phase;
     struct hmap by_name, by_parent, by_state;
@@ -161,8 +162,8 @@ static void revive_below(struct round *r, struct node *dir, int64_t zxid)
 {
     HMAP_FOR_EACH_WITH_HASH (b, &r->by_parent, hash_u64(dir->id), struct member, by_parent) {
         struct node *n = b->node;
-        if (n->life != NODE_GONE || n->parent != dir || n->kind != NODE_ZNODE)
-            continue;
+        if (n->life != NODE_GONE || n->parent != dir || n->kind != NODE_ZNODE || !n->told)
+            continue; /* what was told to be gone does not come back */
         struct node *to = node_child(&r->m->nodes, dir, slice_str(n->name));
         if (to && to != n && to->is_dir == n->is_dir && to->life == NODE_LIVE) {
             know_revived(r->m, n, to, zxid);
@@ -243,7 +244,9 @@ static void read_moved(struct round *r, struct node *dir, struct node *gone)
     struct node *n = NULL;
     if (gone->life == NODE_GONE && gone->parent->life == NODE_GONE)
         n = node_child(&r->m->nodes, dir, slice_str(gone->name));
-    if (n && n->life == NODE_NAMED) {
+    /* Once in a round, however many of that name are gone. */
+    if (n && n->life == NODE_NAMED && n->moved_in != r->serial) {
+        n->moved_in = r->serial;
         r->waiting++;
         fetch_stat(r->m, n, on_moved_stat, r);
     }
@@ -320,8 +323,11 @@ static void compare(struct round *r, const struct node *from)
 static void member_free(struct round *r, size_t i)
 {
     struct nodes *t = &r->m->nodes;
-    node_settle(t, r->members[i]->node);
-    node_unref(t, r->members[i]->node);
+    struct node *n = r->members[i]->node;
+    if (sync_changes(n) != 0 && !r->m->closed)
+        know_dirty(r->m, n); /* there was nobody to tell it by: the next round does */
+    node_settle(t, n);
+    node_unref(t, n);
     free(r->members[i]);
 }
 
@@ -454,6 +460,7 @@ void round_begin(struct mount *m)
     }
     m->round = mem_zalloc(sizeof(*m->round));
     m->round->m = m;
+    m->round->serial = m->count.rounds + 1;
     m->round->passes = 1;
     m->round->to_take = m->n_dirty;
     take_dirty(m->round);

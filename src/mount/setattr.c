@@ -206,7 +206,7 @@ static void on_touched(void *arg, const struct answer *reply)
     struct setattr *s = arg;
     struct jute_reader in = jute_reader_of(reply->body);
     struct zk_stat stat;
-    if (mount_may_retry(s->m, reply->err, UINT64_MAX) && ++s->tries < 3) {
+    if (mount_may_retry(s->m, reply->err, INT64_MAX) && ++s->tries < 3) {
         s->to_set |= MOUNT_SET_MTIME_NOW;
         node_znode(s->n)->fresh = false;
         setattr_next(s);
@@ -246,10 +246,21 @@ static void on_touch_content(void *arg, struct node *n, int32_t err)
     buf_close(&path);
 }
 
+/* What waits to be written gets the time when it is. */
+static bool has_draft(const struct setattr *s)
+{
+    LIST_FOR_EACH (h, &s->m->drafts, struct handle, drafts) {
+        bool mine = h == s->h || (h->writer > 0 && h->writer == s->req.pid);
+        if (h->node == s->n && h->draft.dirty && mine)
+            return true;
+    }
+    return false;
+}
+
 static void do_touch(struct setattr *s)
 {
     s->to_set &= ~(unsigned)MOUNT_SET_MTIME_NOW;
-    if (s->n->life == NODE_LIVE)
+    if (s->n->life == NODE_LIVE && !has_draft(s))
         fetch_content(s->m, s->n, on_touch_content, s);
     else
         setattr_next(s);

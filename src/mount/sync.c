@@ -42,11 +42,10 @@ static const struct content *content_now(const struct node *n)
 static bool is_one_transaction(const struct node *from, const struct node *to, bool maybe)
 {
     bool same = from->is_dir || (content_now(from) && content_now(to));
-    /* A multi may remove one thing and change another: without the contents only what it made, and
-     * nobody has read here, is taken for what it removed. */
+    /* A multi may remove one thing and change another: what somebody has read here must be the
+     * same. */
     if (from->gone_zxid > 0)
-        return to->stat.mzxid == from->gone_zxid &&
-               (maybe || same || (to->stat.czxid == from->gone_zxid && !from->content));
+        return to->stat.mzxid == from->gone_zxid && (maybe || same || !from->content);
     bool made_after = !to->told && from->parent == to->parent && !from->after_change;
     return (maybe || same) && !made_after && to->stat.mzxid == from->parent->stat.pzxid;
 }
@@ -56,8 +55,8 @@ bool sync_is_rename(const struct node *from, const struct node *to, bool maybe)
     if (!from->told || from->life != NODE_GONE || from->stat.czxid == 0 || !from->parent ||
         to->life != NODE_LIVE || from->is_dir != to->is_dir)
         return false;
-    if (to->told && to->stat.czxid == to->stat.mzxid)
-        return false; /* it was made here, and that was told */
+    if (to->made_here && to->stat.czxid == to->stat.mzxid)
+        return false; /* which the kernel has told */
     const struct content *a = content_now(from), *b = content_now(to);
     bool other_data = a && b && !slice_eq(content_slice(a), content_slice(b));
     return !other_data && from->stat.data_length == to->stat.data_length &&

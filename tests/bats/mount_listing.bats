@@ -101,9 +101,11 @@ d"
     run -0 ls "$OTHER$T/open"
     assert_line dir
     assert_line d
-    run cat "$OTHER$T/open/dir"
+    # Whether it is a directory is closed as well.
+    run ls "$OTHER$T/open/dir"
+    refute_line f
+    run cat "$OTHER$T/open/dir/f"
     assert_failure
-    assert_output --partial "Permission denied"
     rm "$M/closed$BATS_TEST_NUMBER"
     wait_for 5 not_listed "$OTHER" "closed$BATS_TEST_NUMBER"
     no_alice_and_bob

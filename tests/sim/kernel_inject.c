@@ -103,7 +103,7 @@ static int rewrite(struct process *p, const struct kernel_order *o)
         return fd;
     struct call truncate = {.type = CALL_FTRUNCATE, .fd = fd, .size = (uint64_t)o->size};
     struct call close = {.type = CALL_CLOSE, .fd = fd};
-    int rc = perform(p, &truncate);
+    int rc = o->size < 0 ? 0 : perform(p, &truncate);
     perform(p, &close);
     return rc;
 }

@@ -70,7 +70,7 @@ static void send(struct mountpoint *m, const struct mount_effect *e)
 struct question {
     struct mountpoint *m;
     uint64_t id, ino;
-    pid_t pid;
+    pid_t pid, closer;
 };
 
 static void answer_question(struct world *w, void *arg)
@@ -80,6 +80,7 @@ static void answer_question(struct world *w, void *arg)
     (void)w;
     e.opener.id = q->id;
     e.opener.count = q->m->dead ? -1 : kernel_count_open(q->m->kernel, q->pid, q->ino);
+    e.opener.own = q->pid == q->closer ? MOUNT_YES : MOUNT_NO;
     if (!q->m->dead)
         step(q->m, &e);
     free(q);
@@ -88,7 +89,7 @@ static void answer_question(struct world *w, void *arg)
 static void look_at_opener(struct mountpoint *m, const struct mount_effect *e)
 {
     struct question *q = mem_zalloc(sizeof(*q));
-    *q = (struct question){m, e->opener.id, e->opener.ino, e->opener.pid};
+    *q = (struct question){m, e->opener.id, e->opener.ino, e->opener.pid, e->opener.closer};
     sim_at(m->w, chance(m->w, 3) ? between(m->w, 0, 10) : 0, answer_question, q);
 }
 

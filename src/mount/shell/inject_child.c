@@ -44,7 +44,7 @@ static int rewrite(int root, const char *path, int64_t size)
     int fd = openat(root, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return -1;
-    int rc = ftruncate(fd, size);
+    int rc = size < 0 ? 0 : ftruncate(fd, size);
     close(fd);
     return rc;
 }

@@ -8,6 +8,7 @@
 #include "shell.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,14 +45,15 @@ static bool find_number(const char *text, const char *key, int base, uint64_t *v
     return false;
 }
 
-static bool is_open_for_writing(pid_t pid, const char *fd)
+/* 1 or 0; -1: we may not look. */
+static int is_open_for_writing(pid_t pid, const char *fd)
 {
     char path[64], text[512];
     uint64_t flags = O_RDONLY;
     snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, fd);
     int info = open(path, O_RDONLY | O_CLOEXEC);
     if (info < 0)
-        return false; /* closed meanwhile */
+        return errno == ENOENT ? 0 : -1; /* closed meanwhile */
     ssize_t len = read(info, text, sizeof(text) - 1);
     close(info);
     text[MAX(len, 0)] = '\0';
@@ -59,11 +61,12 @@ static bool is_open_for_writing(pid_t pid, const char *fd)
            !(flags & O_PATH);
 }
 
-static bool is_file(int dir, const char *fd, const struct opener_look *l)
+static int is_file(int dir, const char *fd, const struct opener_look *l)
 {
     struct statx st;
-    return statx(dir, fd, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 && st.stx_ino == l->ino &&
-           makedev(st.stx_dev_major, st.stx_dev_minor) == l->dev;
+    if (statx(dir, fd, AT_STATX_DONT_SYNC, STATX_INO, &st) != 0)
+        return errno == EACCES || errno == EPERM ? -1 : 0;
+    return st.stx_ino == l->ino && makedev(st.stx_dev_major, st.stx_dev_minor) == l->dev;
 }
 
 static DIR *open_descriptors(pid_t pid)
@@ -73,7 +76,7 @@ static DIR *open_descriptors(pid_t pid)
     return pid > 0 ? opendir(path) : NULL;
 }
 
-/* -1: there are more than `max`. */
+/* -1: there are more than `max`, or we may not look. */
 static int count_in(DIR *dir, const struct opener_look *l, int max)
 {
     int count = 0, n = 0;
@@ -82,7 +85,12 @@ static int count_in(DIR *dir, const struct opener_look *l, int max)
             continue;
         if (n++ == max)
             return -1;
-        count += is_file(dirfd(dir), e->d_name, l) && is_open_for_writing(l->pid, e->d_name);
+        int found = is_file(dirfd(dir), e->d_name, l);
+        if (found > 0)
+            found = is_open_for_writing(l->pid, e->d_name);
+        if (found < 0)
+            return -1;
+        count += found;
     }
     return count;
 }
@@ -125,6 +133,10 @@ bool opener_look(struct shell *sh, const struct mount_effect *e, struct mount_ev
     l.seen.opener.id = e->opener.id;
     l.seen.opener.count = -1;
     l.seen.opener.own = is_thread_of(l.pid, e->opener.closer);
+    for (unsigned i = 0; i < e->opener.n_others; i++) {
+        if (is_thread_of(l.pid, e->opener.others[i]) == MOUNT_YES)
+            l.seen.opener.same |= UINT32_C(1) << i;
+    }
     DIR *dir = open_descriptors(l.pid);
     if (dir)
         l.seen.opener.count = count_in(dir, &l, DESCRIPTORS_NOW);
