@@ -57,6 +57,62 @@ enum fuzz_session_step {
     FUZZ_SESSION_STEPS
 };
 
+/* An input of fuzz_mount has two bytes of settings: enum fuzz_mount_setting, of which the second
+ * byte has those from FUZZ_MOUNT_BEGUN on. The servers are a tree of znodes (znodes.h) that answers
+ * as it should; the other steps say something else. */
+enum fuzz_mount_step {
+    FUZZ_MOUNT_SESSION,  /* number: an enum client_state */
+    FUZZ_MOUNT_REQUEST,  /* op, ino, name, more: see request() */
+    FUZZ_MOUNT_INJECTED, /* the same, from the injector */
+    FUZZ_MOUNT_ANSWER,   /* to the oldest, and `number` more: what the servers say, */
+    FUZZ_MOUNT_ANSWER_ALL,
+    FUZZ_MOUNT_FAIL,         /* a byte: an error; odd number: it was done nevertheless */
+    FUZZ_MOUNT_MUTATE,       /* where, two bytes; what is changed there */
+    FUZZ_MOUNT_ANSWER_BYTES, /* a piece, as it is */
+    FUZZ_MOUNT_LOST,         /* the connection, with all that was asked; odd: which was done */
+    FUZZ_MOUNT_OTHERS,       /* others change a znode: which, its name, how */
+    FUZZ_MOUNT_EVENT,        /* number: its type; a piece: its path */
+    FUZZ_MOUNT_TOLD,         /* the injection has ended. number: how */
+    FUZZ_MOUNT_OPENER,       /* seen. a byte: its descriptors and whether it closed itself */
+    FUZZ_MOUNT_TICK,         /* a byte: milliseconds that have passed */
+    FUZZ_MOUNT_DEADLINE,     /* the time has come that the core waits for */
+    FUZZ_MOUNT_WAIT,         /* number: seconds that have passed */
+    FUZZ_MOUNT_FORGET,       /* ino; number + 1 lookups, or as many as there were */
+    FUZZ_MOUNT_RELEASE,      /* fh; odd number: nobody got it */
+    FUZZ_MOUNT_MOUNTED,
+    FUZZ_MOUNT_STOP,
+    FUZZ_MOUNT_STEPS
+};
+
+enum fuzz_mount_setting {
+    FUZZ_MOUNT_PAGES,
+    FUZZ_MOUNT_SYNC,
+    FUZZ_MOUNT_STALE_ERROR,
+    FUZZ_MOUNT_SKIP_UNCHANGED,
+    FUZZ_MOUNT_IGNORE_MODES,
+    FUZZ_MOUNT_CHROOT,
+    FUZZ_MOUNT_NO_ACL_TIMEO,
+    FUZZ_MOUNT_NO_DRAFT_TIME,
+    FUZZ_MOUNT_BEGUN, /* it is mounted already */
+    FUZZ_MOUNT_READ_ONLY,
+    FUZZ_MOUNT_IDENTITY,
+    FUZZ_MOUNT_MANY,    /* a directory has many children */
+    FUZZ_MOUNT_NO_ZXID, /* events are told without one */
+    FUZZ_MOUNT_CUT_OFF, /* no server answers at the end */
+};
+#define FUZZ_MOUNT_SET(setting) (1u << (setting))
+
+/* What a step of OTHERS does. */
+enum fuzz_mount_change {
+    FUZZ_MOUNT_CREATE_FILE,
+    FUZZ_MOUNT_CREATE_DIR,
+    FUZZ_MOUNT_CREATE_EPHEMERAL,
+    FUZZ_MOUNT_SET_DATA,
+    FUZZ_MOUNT_DELETE,
+    FUZZ_MOUNT_SET_ACL, /* how / FUZZ_MOUNT_CHANGES: an enum znodes_acl */
+    FUZZ_MOUNT_CHANGES
+};
+
 /* The number is that of the connection, of the server or of the link; that of link 3 is to the
  * leader, the others are learners'. A zxid is a byte, FUZZ_ZXID, for LITERAL eight more. */
 enum fuzz_ensemble_step {

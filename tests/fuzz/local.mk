@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The fuzzers need clang and the whole library built for them, so they are built in a build
 # directory of their own below this one; see fuzz.sh.
-fuzzers = %D%/fuzz_config %D%/fuzz_ensemble %D%/fuzz_load %D%/fuzz_log %D%/fuzz_node \
-	%D%/fuzz_records %D%/fuzz_session %D%/fuzz_snapshot %D%/fuzz_tls
+fuzzers = %D%/fuzz_config %D%/fuzz_ensemble %D%/fuzz_load %D%/fuzz_log %D%/fuzz_mount \
+	%D%/fuzz_node %D%/fuzz_records %D%/fuzz_session %D%/fuzz_snapshot %D%/fuzz_tls
 EXTRA_PROGRAMS += $(fuzzers) %D%/seeds
 EXTRA_LIBRARIES = %D%/libfuzz.a
 dist_check_SCRIPTS += %D%/fuzz.sh
@@ -33,6 +33,9 @@ FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_log_SOURCES = %D%/fuzz_log.c
 %C%_fuzz_log_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_log_LDADD = $(FUZZ_LIBS)
+%C%_fuzz_mount_SOURCES = %D%/fuzz_mount.c %D%/znodes.c %D%/znodes.h
+%C%_fuzz_mount_LDFLAGS = $(FUZZER_LINK)
+%C%_fuzz_mount_LDADD = %D%/libfuzz.a libmount.a libsession.a libjute.a libutil.a
 %C%_fuzz_node_SOURCES = %D%/fuzz_node.c
 %C%_fuzz_node_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_node_LDADD = $(FUZZ_LIBS)
