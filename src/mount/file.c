@@ -83,6 +83,8 @@ static void on_open_write(void *arg, struct node *n, int32_t err)
         opening_fail(o, ESTALE);
     else if (err != ZK_OK)
         opening_fail(o, map_errno(err, true));
+    else if (o->n->is_dir)
+        opening_fail(o, EISDIR);
     else if (!(z->perms_own & ZK_PERM_WRITE) && z->life == NODE_LIVE && !o->looked_again) {
         /* No event tells of a new ACL. */
         o->looked_again = true;
@@ -213,6 +215,8 @@ static void on_exclusive(void *arg, int err, struct node *n)
     struct creating *c = arg;
     if (err != 0)
         creating_end(c, err);
+    else if (n->is_dir)
+        creating_end(c, EISDIR);
     else
         created(c, n);
 }

@@ -302,6 +302,8 @@ void req_setattr(struct mount *m, const struct mount_request *q, struct req req)
     int err = !n ? ESTALE : reply_write_error(m);
     if (n && (n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS))
         err = EPERM;
+    else if (n && n->is_dir && (q->set & MOUNT_SET_SIZE))
+        err = EISDIR;
     if (err != 0) {
         reply_err(req, err);
         return;
