@@ -31,8 +31,9 @@ static int64_t entry_timeout(struct mount *m, const struct node *n)
 
 static void set_time(struct stat *st, int64_t ms)
 {
-    st->st_mtim.tv_sec = ms / 1000;
-    st->st_mtim.tv_nsec = ms % 1000 * 1000000;
+    int64_t rest = ms % 1000;
+    st->st_mtim.tv_sec = ms / 1000 - (rest < 0);
+    st->st_mtim.tv_nsec = (rest + (rest < 0 ? 1000 : 0)) * 1000000;
     st->st_ctim = st->st_atim = st->st_mtim;
 }
 

@@ -116,6 +116,7 @@ static void check_attr(const struct mount_entry *e, uint64_t ino)
 {
     ensure(e->attr_ms >= 0 && e->entry_ms >= 0);
     ensure(e->st.st_ino == ino && e->st.st_size >= 0);
+    ensure(e->st.st_mtim.tv_nsec >= 0 && e->st.st_mtim.tv_nsec < 1000000000);
     ensure(S_ISDIR(e->st.st_mode) || S_ISREG(e->st.st_mode));
 }
 

@@ -15,7 +15,8 @@ FUZZ_LIBS = %D%/libfuzz.a libnode.a libzab.a libstore.a libdiskmem.a libtree.a l
 	$(ZSTD_LIBS) $(ZLIB_LIBS) $(CRYPTO_LIBS)
 FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 
-%C%_seeds_SOURCES = %D%/seeds.c %D%/seeds.h %D%/seeds_ensemble.c
+%C%_seeds_SOURCES = %D%/seeds.c %D%/seeds.h %D%/seeds_ensemble.c \
+	%D%/seeds_mount.c
 %C%_seeds_LDADD = $(FUZZ_LIBS)
 
 %C%_fuzz_config_SOURCES = %D%/fuzz_config.c src/server/config.c \

@@ -277,6 +277,7 @@ int main(int argc, char **argv)
     make_dir(to);
     write_conversation(&b);
     write_ensemble_seeds(&b);
+    write_mount_seeds(&b);
     write_logs();
     write_snapshots(&b);
     write_trees(&b);

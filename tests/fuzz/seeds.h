@@ -16,5 +16,6 @@ typedef void take_line(void *arg, const struct buf *line);
 void read_hex(const char *name, take_line *take, void *arg);
 
 void write_ensemble_seeds(struct buf *b);
+void write_mount_seeds(struct buf *b);
 
 #endif
