@@ -145,6 +145,10 @@ static void on_type(void *arg, const struct answer *reply)
     bool null = false;
     if (reply->err == ZK_OK) {
         zk_get_data_response_read(&in, &get);
+        if (!jute_ok(&in)) {
+            fetch_failed(f, ZK_MARSHALLINGERROR);
+            return;
+        }
         null = slice_is_null(get.data);
         f->stat = get.stat;
     }
@@ -176,7 +180,10 @@ static void on_exists(void *arg, const struct answer *reply)
         return;
     }
     zk_stat_read(&in, &f->stat);
-    stat_came(f);
+    if (jute_ok(&in))
+        stat_came(f);
+    else
+        fetch_failed(f, ZK_MARSHALLINGERROR);
 }
 
 static void on_acl(void *arg, const struct answer *reply)

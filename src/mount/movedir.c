@@ -107,6 +107,12 @@ static void send_multi(struct movedir *d)
 
 /* ---- Reading what is there ---- */
 
+/* An answer that cannot be read is one that was not given. */
+static int32_t answer_err(const struct answer *reply, const struct jute_reader *in)
+{
+    return reply->err == ZK_OK && !jute_ok(in) ? ZK_MARSHALLINGERROR : reply->err;
+}
+
 static void item_read(struct movedir *d, struct slice below);
 
 static void one_came(struct movedir *d)
@@ -132,8 +138,9 @@ static void on_data(void *arg, const struct answer *reply)
     struct jute_reader in = jute_reader_of(reply->body);
     struct zk_get_data_response get;
     zk_get_data_response_read(&in, &get);
-    if (reply->err != ZK_OK || !jute_ok(&in)) {
-        item_failed(d, reply->err);
+    int32_t err = answer_err(reply, &in);
+    if (err != ZK_OK) {
+        item_failed(d, err);
     } else if (get.stat.ephemeral_owner != 0) {
         d->err = EXDEV;
     } else {
@@ -153,8 +160,9 @@ static void on_acl(void *arg, const struct answer *reply)
     struct jute_reader in = jute_reader_of(reply->body);
     struct zk_get_acl_response get;
     zk_get_acl_response_read(&in, &get);
-    if (reply->err != ZK_OK || !jute_ok(&in))
-        item_failed(i->move, reply->err);
+    int32_t err = answer_err(reply, &in);
+    if (err != ZK_OK)
+        item_failed(i->move, err);
     else
         jute_write_vector(&i->acl, &get.acl);
     one_came(i->move);
@@ -167,8 +175,9 @@ static void on_children(void *arg, const struct answer *reply)
     struct jute_reader in = jute_reader_of(reply->body);
     struct zk_get_children2_response get;
     zk_get_children2_response_read(&in, &get);
-    if (reply->err != ZK_OK || !jute_ok(&in)) {
-        item_failed(d, reply->err);
+    int32_t err = answer_err(reply, &in);
+    if (err != ZK_OK) {
+        item_failed(d, err);
         one_came(d);
         return;
     }

@@ -28,7 +28,8 @@ static int64_t number_of(struct slice text, const char *key)
                                      text.data[k] <= '9' && n < INT64_MAX / 16;
              k++)
             n = 10 * n + (text.data[k] - '0');
-        return text.data[i + len + 1] == '-' ? -1 : n;
+        bool none = i + len + 1 < slice_size(text) && text.data[i + len + 1] == '-';
+        return none ? -1 : n;
     }
     return -1;
 }
