@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The mount's core, step by step, with a small tree of znodes as its servers. What is here was
+ * found by tests/fuzz/fuzz_mount.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "../fuzz/znodes.h"
+#include "zab/mount.h"
+
+enum {
+    RENAME_BOTH = 2, /* RENAME_EXCHANGE */
+};
+
+static struct znodes servers;
+static struct mount *m;
+static struct mount_effects fx;
+static struct mount_event event;
+static struct {
+    enum zk_op op;
+    struct buf record;
+} asked[256];
+static size_t first_asked, n_asked;
+static size_t n_multis, n_effects[MOUNT_END + 1];
+static struct mount_reply last; /* its pointers are not valid any more */
+static size_t n_replies;
+
+static void step(enum mount_event_type type)
+{
+    event.type = type;
+    mount_step(m, &event, &fx);
+    for (size_t i = 0; i < fx.n; i++) {
+        const struct mount_effect *e = &fx.list[i];
+        n_effects[e->type]++;
+        if (e->type == MOUNT_REPLY) {
+            last = *e->reply;
+            n_replies++;
+        }
+        if (e->type != MOUNT_ASK)
+            continue;
+        assert_true(n_asked < ARRAY_LEN(asked));
+        asked[n_asked].op = e->ask.op;
+        buf_append(&asked[n_asked].record, e->ask.record.data, slice_size(e->ask.record));
+        n_asked++;
+    }
+}
+
+static void tell_events(void)
+{
+    struct buf events = servers.events;
+    const struct znodes_event *e = (void *)events.data;
+    servers.events = (struct buf){0};
+    for (size_t i = 0; i < events.len / sizeof(*e); i++) {
+        event.watch.event = (struct zk_watcher_event){e[i].type, 3, slice_str(e[i].path)};
+        event.watch.zxid = e[i].zxid;
+        step(MOUNT_WATCH_FIRED);
+        free(e[i].path);
+    }
+    buf_close(&events);
+}
+
+/* The oldest request is carried out; the mount is told so, or `told`. */
+static void answer_as(int32_t told, struct slice *body)
+{
+    struct buf b = {0};
+    assert_true(first_asked < n_asked);
+    n_multis += asked[first_asked].op == ZK_OP_multi;
+    int32_t err =
+        znodes_answer(&servers, asked[first_asked].op, buf_slice(&asked[first_asked].record), &b);
+    buf_close(&asked[first_asked].record);
+    first_asked++;
+    tell_events();
+    event.answer.err = told != ZK_OK ? told : err;
+    event.answer.zxid = servers.zxid;
+    event.answer.body = body ? *body : buf_slice(&b);
+    step(MOUNT_ANSWERED);
+    buf_close(&b);
+}
+
+static void answer_all(void)
+{
+    while (first_asked < n_asked)
+        answer_as(ZK_OK, NULL);
+    first_asked = n_asked = 0;
+}
+
+static bool is_next(enum zk_op op)
+{
+    return first_asked < n_asked && asked[first_asked].op == op;
+}
+
+static void answer_until(enum zk_op op)
+{
+    while (!is_next(op))
+        answer_as(ZK_OK, NULL);
+}
+
+static void set_state(enum client_state state)
+{
+    event.session = (struct mount_session){.state = state, .server = "h:1"};
+    step(MOUNT_SESSION);
+}
+
+static void request(struct mount_request q)
+{
+    static uint64_t id;
+    q.id = ++id;
+    q.pid = 1;
+    event.request = &q;
+    step(MOUNT_REQUEST);
+}
+
+static uint64_t lookup(uint64_t dir, const char *name)
+{
+    request((struct mount_request){.op = MOUNT_LOOKUP, .ino = dir, .name = name});
+    answer_all();
+    assert_int_equal(last.type, MOUNT_REPLY_ENTRY);
+    return last.entry.ino;
+}
+
+static void open_mount(void)
+{
+    const struct mount_config config = {.source = "h:1",
+                                        .mountpoint = "/mnt",
+                                        .chroot = SLICE_EMPTY,
+                                        .timeo_ms = 3000,
+                                        .acl_timeo_ms = 1000};
+    znodes_open(&servers, "", false);
+    first_asked = n_asked = n_multis = n_replies = 0;
+    memset(n_effects, 0, sizeof(n_effects));
+    event = (struct mount_event){.now_ms = 1000, .wall_ms = 1000};
+    m = mount_open(&config, event.now_ms);
+    set_state(CLIENT_CONNECTED);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    open_mount();
+    answer_all();
+    assert_int_equal(n_effects[MOUNT_DO_MOUNT], 1);
+    step(MOUNT_MOUNTED);
+    event.rc = 0;
+    step(MOUNT_INJECTED);
+    assert_int_equal(n_effects[MOUNT_READY], 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    answer_all();
+    mount_close(m);
+    mount_effects_close(&fx);
+    znodes_close(&servers);
+    return 0;
+}
+
+static int setup_unmounted(void **state)
+{
+    (void)state;
+    open_mount();
+    return 0;
+}
+
+static void nothing_is_mounted_after_the_end(void **state)
+{
+    (void)state;
+    step(MOUNT_STOP);
+    assert_int_equal(n_effects[MOUNT_END], 1);
+    answer_all();
+    assert_int_equal(n_effects[MOUNT_DO_MOUNT], 0);
+    assert_int_equal(n_effects[MOUNT_END], 1);
+}
+
+static void what_comes_after_the_end_is_answered_without_the_servers(void **state)
+{
+    (void)state;
+    uint64_t ino = lookup(1, "a");
+    step(MOUNT_STOP);
+    size_t before = n_effects[MOUNT_ASK];
+    n_replies = 0;
+    event.now_ms += 5000;
+    request((struct mount_request){.op = MOUNT_OPEN, .ino = ino});
+    assert_int_equal(n_replies, 1);
+    assert_int_equal(last.err, ETIMEDOUT);
+    assert_int_equal(n_effects[MOUNT_ASK], before);
+}
+
+static void a_directory_is_not_cut(void **state)
+{
+    (void)state;
+    request((struct mount_request){.op = MOUNT_SETATTR, .ino = 1, .set = MOUNT_SET_SIZE});
+    assert_int_equal(last.err, EISDIR);
+    request((struct mount_request){.op = MOUNT_OPEN, .ino = 1, .open_flags = O_WRONLY});
+    answer_all();
+    assert_int_equal(last.err, EISDIR);
+}
+
+static void a_size_below_zero_is_none(void **state)
+{
+    (void)state;
+    struct buf body = {0};
+    const struct zk_stat stat = {.czxid = 1, .mzxid = 1, .mtime = -1, .data_length = -5};
+    request((struct mount_request){.op = MOUNT_LOOKUP, .ino = 1, .name = "a"});
+    answer_until(ZK_OP_getACL);
+    jute_write_int(&body, 0);
+    zk_stat_write(&body, &stat);
+    struct slice bytes = buf_slice(&body);
+    answer_as(ZK_OK, &bytes);
+    answer_all();
+    assert_int_equal(last.entry.st.st_size, 0);
+    assert_int_equal(last.entry.st.st_mtim.tv_sec, -1);
+    assert_int_equal(last.entry.st.st_mtim.tv_nsec, 999000000);
+    buf_close(&body);
+}
+
+/* Of what the answer to `op` says nothing can be read. */
+static void move_unread(enum zk_op op)
+{
+    struct slice nothing = SLICE_EMPTY;
+    lookup(1, "b");
+    request((struct mount_request){
+        .op = MOUNT_RENAME, .ino = 1, .name = "b", .new_ino = 1, .new_name = "f"});
+    answer_until(op);
+    answer_as(ZK_OK, &nothing);
+    answer_all();
+    assert_int_equal(last.type, MOUNT_REPLY_ERR);
+    assert_int_equal(last.err, EIO);
+    assert_int_equal(n_multis, 0);
+}
+
+static void a_directory_does_not_move_without_its_data(void **state)
+{
+    (void)state;
+    move_unread(ZK_OP_getData);
+}
+
+static void a_directory_does_not_move_without_its_acl(void **state)
+{
+    (void)state;
+    move_unread(ZK_OP_getACL);
+}
+
+static void a_directory_does_not_move_without_its_children(void **state)
+{
+    (void)state;
+    move_unread(ZK_OP_getChildren2);
+}
+
+static void a_touch_whose_answer_was_lost_is_tried_again(void **state)
+{
+    (void)state;
+    uint64_t ino = lookup(1, "a");
+    request((struct mount_request){.op = MOUNT_SETATTR, .ino = ino, .set = MOUNT_SET_MTIME_NOW});
+    answer_until(ZK_OP_setData);
+    answer_as(ZK_CONNECTIONLOSS, NULL);
+    answer_all();
+    assert_int_equal(last.type, MOUNT_REPLY_ATTR);
+}
+
+/* Of the two that are exchanged one is removed and made again while they are: what is asked before
+ * the multi says that it is gone. */
+static void an_exchange_may_be_overtaken(void **state)
+{
+    (void)state;
+    uint64_t dir = lookup(1, "b");
+    lookup(dir, "a");
+    lookup(dir, "b");
+    request((struct mount_request){.op = MOUNT_RENAME,
+                                   .ino = dir,
+                                   .name = "a",
+                                   .new_ino = dir,
+                                   .new_name = "b",
+                                   .flags = RENAME_BOTH});
+    answer_until(ZK_OP_getData);
+    answer_as(ZK_OK, NULL);
+    answer_until(ZK_OP_getData);
+    event.watch.event = (struct zk_watcher_event){ZK_EVENT_DATA_CHANGED, 3, slice_str("/b/b")};
+    event.watch.zxid = servers.zxid;
+    step(MOUNT_WATCH_FIRED);
+    step(MOUNT_TICK);
+    answer_as(ZK_OK, NULL);
+    znodes_delete(&servers, "/b/b");
+    answer_until(ZK_OP_multi);
+    znodes_create(&servers, "/b/b", slice_str("new"), false);
+    n_replies = 0;
+    answer_as(ZK_OK, NULL);
+    assert_int_equal(n_replies, 1);
+    assert_int_equal(last.op, MOUNT_RENAME);
+    assert_int_equal(last.err, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(nothing_is_mounted_after_the_end, setup_unmounted,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_comes_after_the_end_is_answered_without_the_servers,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_directory_is_not_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_size_below_zero_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_directory_does_not_move_without_its_data, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_directory_does_not_move_without_its_acl, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_directory_does_not_move_without_its_children, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_touch_whose_answer_was_lost_is_tried_again, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(an_exchange_may_be_overtaken, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
