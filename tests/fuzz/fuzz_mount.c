@@ -129,7 +129,8 @@ static void check_dir(struct driver *d, const struct mount_request *q, const str
     for (size_t i = 0; i < r->n_entries; i++) {
         const struct mount_entry *e = &r->entries[i];
         size += mount_entry_size(strlen(e->name), plus);
-        ensure(e->name[0] && e->ino != 0 && e->next > before && (!e->held || plus));
+        ensure(e->name[0] && !strchr(e->name, '/') && strlen(e->name) <= 1024);
+        ensure(e->ino != 0 && e->next > before && (!e->held || plus));
         before = e->next;
         if (e->held) {
             check_attr(e, e->ino);
