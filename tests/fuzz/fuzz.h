@@ -98,6 +98,7 @@ enum fuzz_mount_setting {
     FUZZ_MOUNT_IDENTITY,
     FUZZ_MOUNT_MANY,    /* a directory has many children */
     FUZZ_MOUNT_NO_ZXID, /* events are told without one */
+    FUZZ_MOUNT_QUOTA,
     FUZZ_MOUNT_CUT_OFF, /* no server answers at the end */
 };
 #define FUZZ_MOUNT_SET(setting) (1u << (setting))
@@ -110,6 +111,7 @@ enum fuzz_mount_change {
     FUZZ_MOUNT_SET_DATA,
     FUZZ_MOUNT_DELETE,
     FUZZ_MOUNT_SET_ACL, /* how / FUZZ_MOUNT_CHANGES: an enum znodes_acl */
+    FUZZ_MOUNT_MOVE,    /* how / FUZZ_MOUNT_CHANGES: to which directory; under the name */
     FUZZ_MOUNT_CHANGES
 };
 

@@ -427,7 +427,7 @@ static void others(struct driver *d, uint8_t which, uint8_t number, uint8_t how)
 {
     struct znodes *t = &d->servers;
     char name[512], path[1024];
-    const char *dir = t->list[which % t->n].path;
+    const char *dir = t->list[which % t->n].path, *to;
     name_of(number, name);
     if (number == 0)
         snprintf(path, sizeof(path), "%.500s", dir);
@@ -447,6 +447,11 @@ static void others(struct driver *d, uint8_t which, uint8_t number, uint8_t how)
         break;
     case FUZZ_MOUNT_DELETE:
         znodes_delete(t, path);
+        break;
+    case FUZZ_MOUNT_MOVE:
+        to = t->list[how / FUZZ_MOUNT_CHANGES % t->n].path;
+        snprintf(path, sizeof(path), "%.500s/%s", to[1] ? to : "", name);
+        znodes_move(t, dir, path);
         break;
     default:
         znodes_set_acl(t, path, how / FUZZ_MOUNT_CHANGES % ZNODES_ACLS);
@@ -764,6 +769,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     d.settings = fuzz_byte(&in);
     d.settings |= (unsigned)fuzz_byte(&in) << 8;
     znodes_open(&d.servers, is_set(&d, FUZZ_MOUNT_CHROOT) ? "/r" : "", is_set(&d, FUZZ_MOUNT_MANY));
+    if (is_set(&d, FUZZ_MOUNT_QUOTA))
+        d.servers.quota = "count=5,bytes=-1=;byteHardLimit=70000;countHardLimit=-1";
     begin(&d);
     while (in.pos < in.end && !d.ended && has_room(&d))
         take_step(&d, &in);

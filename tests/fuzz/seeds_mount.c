@@ -203,9 +203,42 @@ static void write_rename(struct buf *b)
     write_seed("mount", "rename", b);
 }
 
+/* The connection is lost over it, and it was done or not. */
+static void write_rename_lost(struct buf *b, bool done)
+{
+    begin(b, FUZZ_MOUNT_SET(FUZZ_MOUNT_SKIP_UNCHANGED));
+    request(b, MOUNT_LOOKUP, 0, NAME_A, 0);
+    ask_rename(b, 0, NAME_A, 0, NAME_F, 0);
+    step(b, FUZZ_MOUNT_ANSWER, 0);
+    lose_connection(b, done);
+    others(b, 0, NAME_A, FUZZ_MOUNT_CREATE_FILE);
+    ask_rename(b, 0, NAME_A, 0, NAME_F, 0); /* the same content, or one that has gone */
+    step(b, FUZZ_MOUNT_ANSWER_ALL, 0);
+    round_of(b);
+    write_seed("mount", done ? "rename-done" : "rename-lost", b);
+}
+
+/* O_APPEND, and it is cut while it is committed. */
+static void write_cut(struct buf *b)
+{
+    begin(b, 0);
+    request(b, MOUNT_LOOKUP, 0, NAME_A, 0);
+    request(b, MOUNT_OPEN, 1, 0, WRONLY | APPEND);
+    ask_write(b, 0, 0, " world");
+    ask(b, MOUNT_FSYNC, 0, 0, 0);
+    step(b, FUZZ_MOUNT_ANSWER, 0);
+    step(b, FUZZ_MOUNT_REQUEST, 5);
+    append_byte(b, MOUNT_SETATTR);
+    append_byte(b, 9); /* is 1 among four inodes, and 0 among three descriptors */
+    append_byte(b, 0);
+    append_byte(b, 2 | 2 << 3);
+    step(b, FUZZ_MOUNT_ANSWER_ALL, 0);
+    write_seed("mount", "cut", b);
+}
+
 static void write_names(struct buf *b)
 {
-    begin(b, FUZZ_MOUNT_SET(FUZZ_MOUNT_CHROOT));
+    begin(b, FUZZ_MOUNT_SET(FUZZ_MOUNT_CHROOT) | FUZZ_MOUNT_SET(FUZZ_MOUNT_QUOTA));
     request(b, MOUNT_STATFS, 0, 0, 0);
     request(b, MOUNT_MKDIR, 0, NAME_F, 0);
     request(b, MOUNT_MKNOD, 1, NAME_A, 0);
@@ -300,6 +333,31 @@ static void write_injection(struct buf *b)
     write_seed("mount", "injection", b);
 }
 
+/* Others rename files and directories, which is told as such, or fails. */
+static void write_moves(struct buf *b)
+{
+    begin(b, 0);
+    request(b, MOUNT_LOOKUP, 0, NAME_A, 0);
+    request(b, MOUNT_LOOKUP, 0, NAME_B, 0);
+    request(b, MOUNT_LOOKUP, 2, NAME_A, 0);
+    others(b, 1, NAME_F, FUZZ_MOUNT_MOVE); /* /a to /f */
+    round_of(b);
+    step(b, FUZZ_MOUNT_INJECTED, 0);
+    append_byte(b, MOUNT_LOOKUP);
+    append_byte(b, 0);
+    append_byte(b, NAME_A);
+    append_byte(b, 0);
+    step(b, FUZZ_MOUNT_TOLD, 1);
+    step(b, FUZZ_MOUNT_TOLD, 1);
+    step(b, FUZZ_MOUNT_TOLD, 0);
+    others(b, 2, NAME_F + 2, FUZZ_MOUNT_MOVE); /* /b, with what is in it */
+    round_of(b);
+    for (int i = 0; i < 4; i++)
+        step(b, FUZZ_MOUNT_TOLD, 0);
+    request(b, MOUNT_LOOKUP, 2, NAME_A, 0);
+    write_seed("mount", "moves", b);
+}
+
 /* No answer for longer than timeo, and what has changed by then. */
 static void write_outage(struct buf *b, unsigned settings, const char *name)
 {
@@ -347,11 +405,15 @@ void write_mount_seeds(struct buf *b)
                  "create-pages");
     write_edit(b);
     write_rename(b);
+    write_rename_lost(b, false);
+    write_rename_lost(b, true);
+    write_cut(b);
     write_names(b);
     write_listing(b, 0, "list");
     write_listing(b, FUZZ_MOUNT_SET(FUZZ_MOUNT_MANY), "list-many");
     write_too_long(b);
     write_injection(b);
+    write_moves(b);
     write_outage(b, 0, "outage");
     write_outage(b, FUZZ_MOUNT_SET(FUZZ_MOUNT_STALE_ERROR) | FUZZ_MOUNT_SET(FUZZ_MOUNT_CUT_OFF),
                  "outage-error");

@@ -43,6 +43,8 @@ static void set_acl(struct znode *z, enum znodes_acl kind)
     jute_write_int(&z->acl, kind == ZNODES_READABLE ? 2 : 1);
     if (kind == ZNODES_OPEN)
         write_acl(&z->acl, ZK_PERM_ALL, "world", "anyone");
+    else if (kind == ZNODES_ADDRESS)
+        write_acl(&z->acl, ZK_PERM_ALL, "ip", "127.0.0.0/10");
     else
         write_acl(&z->acl, ZK_PERM_ALL, "digest", kind == ZNODES_READABLE ? "me:x" : "other:x");
     if (kind == ZNODES_READABLE)
@@ -204,6 +206,11 @@ static int32_t answer_read(struct znodes *t, enum zk_op op, struct slice path, s
         zk_path_write(body, &(struct zk_path){path});
         return ZK_OK;
     }
+    if (!z && t->quota && slice_starts_with(path, slice_str("/zookeeper/quota/"))) {
+        jute_write_buffer(body, slice_str(t->quota));
+        zk_stat_write(body, &(struct zk_stat){0});
+        return ZK_OK;
+    }
     if (!z)
         return ZK_NONODE;
     if (z->closed && op != ZK_OP_exists)
@@ -352,6 +359,56 @@ bool znodes_delete(struct znodes *t, const char *path)
 {
     t->zxid++;
     return do_delete(t, slice_str(path), -1) == ZK_OK;
+}
+
+static bool is_below(const char *path, const char *dir)
+{
+    size_t len = strlen(dir);
+    return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* A parent is before its children in the list, or is not found yet: as many turns as it takes. */
+static void copy_below(struct znodes *t, const char *from, const char *to)
+{
+    struct buf path = {0};
+    for (size_t i = 0, turn = 0; turn < 4; i++) {
+        if (i == t->n) {
+            i = 0;
+            turn++;
+        }
+        const struct znode *z = &t->list[i];
+        if (!is_below(z->path, from))
+            continue;
+        struct jute_vector acl = JUTE_VECTOR_EMPTY;
+        buf_reset(&path);
+        buf_printf(&path, "%s%s", to, z->path + strlen(from));
+        do_create(t, buf_slice(&path), z->null ? SLICE_NULL : buf_slice(&z->data), &acl, false);
+        struct znode *copy = find(t, buf_slice(&path));
+        if (copy && copy->acl.len <= 4)
+            set_acl(copy, ZNODES_OPEN);
+    }
+    buf_close(&path);
+}
+
+bool znodes_move(struct znodes *t, const char *from, const char *to)
+{
+    char *source = slice_dup_str(slice_str(from));
+    bool ok = source[1] && find(t, slice_str(source)) && !find(t, slice_str(to)) &&
+              !is_below(to, source) && find(t, zk_path_parent(slice_str(to)));
+    t->zxid++;
+    if (ok)
+        copy_below(t, source, to);
+    for (size_t i = 0; ok && i < t->n;) {
+        struct znode *z = &t->list[i];
+        bool leaf = is_below(z->path, source) && stat_of(t, z).num_children == 0;
+        char *path = leaf ? slice_dup_str(slice_str(z->path)) : NULL;
+        if (leaf)
+            do_delete(t, slice_str(path), -1);
+        free(path);
+        i = leaf ? 0 : i + 1;
+    }
+    free(source);
+    return ok;
 }
 
 bool znodes_set_acl(struct znodes *t, const char *path, enum znodes_acl kind)

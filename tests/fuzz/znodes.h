@@ -28,6 +28,7 @@ struct znodes_watch {
 
 struct znodes {
     const char *chroot; /* in front of the paths of requests */
+    const char *quota;  /* what both nodes of a quota say; NULL: there are none */
     struct znode list[ZNODES_MAX];
     size_t n;
     struct znodes_watch watches[ZNODES_WATCHES_MAX];
@@ -47,6 +48,7 @@ enum znodes_acl {
     ZNODES_READABLE, /* to the world, and ours to change */
     ZNODES_FOREIGN,  /* somebody else's */
     ZNODES_CLOSED,
+    ZNODES_ADDRESS, /* to those of our network */
     ZNODES_ACLS,
 };
 
@@ -61,6 +63,8 @@ int32_t znodes_answer(struct znodes *t, enum zk_op op, struct slice record, stru
 bool znodes_create(struct znodes *t, const char *path, struct slice data, bool ephemeral);
 bool znodes_set(struct znodes *t, const char *path, struct slice data);
 bool znodes_delete(struct znodes *t, const char *path);
+/* In one transaction, with all that is below it. */
+bool znodes_move(struct znodes *t, const char *from, const char *to);
 bool znodes_set_acl(struct znodes *t, const char *path, enum znodes_acl kind);
 
 #endif
