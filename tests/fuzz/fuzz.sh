@@ -60,7 +60,7 @@ config 20000
 ensemble 2000
 load 10000
 log 4000
-mount 8000
+mount 4000
 node 4000
 records 1000000
 session 20000
