@@ -46,6 +46,14 @@ void ask_answered(struct mount *m, const struct answer *answer)
         a.done(a.arg, answer);
 }
 
+void ask_finish(struct mount *m)
+{
+    while (m->n_unsent > 0 && m->n_unsent == m->n_asked) {
+        m->n_unsent--;
+        ask_answered(m, &(struct answer){.err = ZK_CONNECTIONLOSS, .body = SLICE_EMPTY});
+    }
+}
+
 void ask_close(struct mount *m)
 {
     free(m->asked);
@@ -64,10 +72,14 @@ static struct buf *record_begin(struct mount *m)
 static void submit_record(struct mount *m, enum zk_op op, struct slice record, answer_done *done,
                           void *arg)
 {
+    asked_push(m, done, arg);
+    if (m->closed) {
+        m->n_unsent++;
+        return;
+    }
     struct mount_effect *e = effect_add(m, MOUNT_ASK);
     e->ask.op = op;
     e->ask.record = arena_copy(&m->fx->arena, record);
-    asked_push(m, done, arg);
 }
 
 static void submit(struct mount *m, enum zk_op op, answer_done *done, void *arg)

@@ -114,7 +114,8 @@ static void commit_end(struct commit *c, int err)
             h->draft.dirty = false;
     }
     answer_waiters(h, changes, err);
-    if (!list_is_empty(&h->waiters) || (h->released && h->draft.dirty))
+    bool more = !list_is_empty(&h->waiters) || (h->released && h->draft.dirty);
+    if (more && !h->commit)
         commit_begin(h);
     handle_unref(h);
 }
@@ -162,7 +163,7 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat, struct s
             h->pinned = content_ref(now);
         }
         content_unref(now);
-        if (m->config.cache == MOUNT_CACHE_PAGES)
+        if (m->config.cache == MOUNT_CACHE_PAGES && !m->closed)
             effect_add(m, MOUNT_INVAL_INODE)->inval.ino = h->node->id;
     }
     if (!watched || z != n)

@@ -126,6 +126,8 @@ static void on_root(void *arg, struct node *n, int32_t zk_err)
 {
     struct mount *m = arg;
     (void)n;
+    if (m->stopping)
+        return;
     if (zk_err == ZK_OK) {
         effect_add(m, MOUNT_DO_MOUNT);
         return;
@@ -255,6 +257,7 @@ void mount_step(struct mount *m, const struct mount_event *event, struct mount_e
         stop(m);
         break;
     }
+    ask_finish(m);
     effects_finish(m);
     m->fx = NULL;
 }

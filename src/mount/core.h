@@ -32,6 +32,7 @@ struct mount {
 
     struct asked *asked; /* a ring: what was sent and has no answer */
     size_t asked_cap, asked_head, n_asked;
+    size_t n_unsent;   /* the last of them: asked since MOUNT_END */
     struct buf record; /* of the request that is made */
     int64_t last_zxid;
     struct mount_session session;
@@ -63,7 +64,7 @@ struct mount {
     bool can_inject;
 
     bool connected;
-    bool closed;            /* no further requests to the servers */
+    bool closed;            /* MOUNT_END has been told: nothing but replies and log lines since */
     int64_t quiet_since_ms; /* no server has said what it should since; INT64_MAX: all is well */
     int64_t disconnected_wall_ms;
     bool asked_mount;
@@ -177,6 +178,8 @@ void ask_who_am_i(struct mount *m, answer_done *done, void *arg);
 void ask_multi(struct mount *m, struct request_multi *multi, answer_done *done, void *arg);
 
 void ask_answered(struct mount *m, const struct answer *answer);
+/* At the end of a step: what was asked since MOUNT_END, and so was not sent, has no answer. */
+void ask_finish(struct mount *m);
 void ask_close(struct mount *m);
 
 /* namespace.c: the ACL of a new node; false: open to the world. */

@@ -119,6 +119,10 @@ static void on_open_attr(void *arg, struct node *n, int32_t err)
 static void open_read(struct opening *o)
 {
     struct mount *m = o->m;
+    if (o->n->kind == NODE_ZNODE && o->n->life == NODE_GONE) {
+        on_open_content(o, o->n, ZK_NONODE); /* by a name that the kernel had kept */
+        return;
+    }
     if (m->config.stale_error && mount_is_stale(m)) {
         opening_fail(o, EIO);
         return;
@@ -282,6 +286,8 @@ void req_create(struct mount *m, const struct mount_request *q, struct req req)
         err = ESTALE;
     else if (dir->kind != NODE_ZNODE)
         err = EPERM;
+    else if (!dir->is_dir)
+        err = ENOTDIR;
     else if (err == 0)
         err = map_check_name(slice_str(q->name));
     if (err != 0) {
@@ -525,7 +531,7 @@ static void look_and_commit(struct handle *h, struct req req)
     struct look *l = mem_zalloc(sizeof(*l));
     *l = (struct look){.id = ++m->next_look, .h = handle_ref(h), .req = req};
     list_init(&l->link);
-    if (h->opener <= 0) {
+    if (h->opener <= 0 || m->closed) {
         commit_start(h, &l->req, on_closed, l);
         return;
     }

@@ -110,7 +110,7 @@ bool inject_is_late(const struct mount *m, const struct injection *i)
 
 static void next(struct mount *m)
 {
-    while (!m->injecting && !list_is_empty(&m->injections)) {
+    while (!m->injecting && !m->closed && !list_is_empty(&m->injections)) {
         struct injection *i = LIST_FIRST(&m->injections, struct injection, link);
         list_remove(&i->link);
         if (inject_is_late(m, i)) {
@@ -141,6 +141,8 @@ void inject_done(struct mount *m, int rc)
 {
     struct injection *i = m->injecting;
     ensure(i);
+    if (m->closed)
+        return; /* mount_close() frees it */
     if (rc == -EPIPE) {
         m->count.injector_restarts++;
         effect_log(m, LOG_LEVEL_ERROR, "the injector has died, and was started again");

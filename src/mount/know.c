@@ -30,7 +30,7 @@ static void know_no_root(struct mount *m, struct node *root)
         if (child->kind == NODE_ZNODE)
             know_gone(m, child);
     }
-    if (m->mounted) /* the listing that the kernel keeps */
+    if (m->mounted && !m->closed) /* the listing that the kernel keeps */
         effect_add(m, MOUNT_INVAL_INODE)->inval.ino = root->id;
     root->dirty_list = true;
     root->fresh = false;
@@ -227,6 +227,7 @@ void know_revived(struct mount *m, struct node *from, struct node *to, int64_t z
     know_gone(m, to);
     node_restore(&m->nodes, from, parent, slice_str(to->name));
     from->made_here = false;
+    node_drop_content(&m->nodes, from); /* it was another version's */
     from->told = true;
     from->told_mzxid = zxid;
     from->told_aversion = -1;

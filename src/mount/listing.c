@@ -36,6 +36,8 @@ struct held_event {
 static void add_name(struct mount *m, struct node *dir, struct slice name, uint64_t id,
                      int64_t zxid)
 {
+    if (!map_is_name(name))
+        return; /* no server has it; one of them ends the whole listing in the kernel */
     struct node *n = node_child(&m->nodes, dir, name);
     if (!n) {
         n = node_add(&m->nodes, dir, name);

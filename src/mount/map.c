@@ -284,6 +284,13 @@ int map_errno(int32_t zk_err, bool writing)
     }
 }
 
+bool map_is_name(struct slice name)
+{
+    size_t len = slice_size(name);
+    return len > 0 && !memchr(name.data, '/', len) && !memchr(name.data, '\0', len) &&
+           !slice_eq_str(name, ".") && !slice_eq_str(name, "..");
+}
+
 int map_errno_unknown(int32_t zk_err)
 {
     bool silent =

@@ -242,6 +242,9 @@ int map_errno(int32_t zk_err, bool writing);
  * it was not. */
 int map_errno_unknown(int32_t zk_err);
 
+/* Could the kernel take it for a name in a directory? */
+bool map_is_name(struct slice name);
+
 /* 0, or the errno for a name that a new node cannot have. */
 int map_check_name(struct slice name);
 

@@ -187,6 +187,8 @@ static int make_error(struct mount *m, const struct node *dir, const char *name)
         return ESTALE;
     if (dir->kind != NODE_ZNODE || strcmp(name, ".data") == 0)
         return EPERM;
+    if (!dir->is_dir)
+        return ENOTDIR;
     if (dir->id == NODE_ROOT_ID && strcmp(name, ".zabfs") == 0)
         return EEXIST;
     int err = reply_write_error(m);
@@ -335,12 +337,14 @@ static void remove_name(struct mount *m, const struct mount_request *q, struct r
         err = EPERM;
     if (err != 0) {
         reply_err(req, err);
+        if (n)
+            node_unref(&m->nodes, node_ref(n)); /* a .data that nobody had asked for */
         return;
     }
     struct change *c = change_new(m, dir, lookup_real_name(dir, name));
     c->req = req;
     c->mode = mode;
-    c->n = n && !data ? node_ref(n) : NULL;
+    c->n = n ? node_ref(n) : NULL;
     if (data)
         remove_data(c);
     else if (n && n->life == NODE_PENDING)

@@ -56,6 +56,8 @@ static void to_path(const struct rename *r, struct buf *path)
 
 static void forget_name(struct rename *r)
 {
+    if (r->m->closed)
+        return;
     struct mount_effect *e = effect_add(r->m, MOUNT_INVAL_ENTRY);
     e->inval.ino = r->to_dir->id;
     e->inval.name = arena_str(&r->m->fx->arena, r->to_name);
@@ -72,17 +74,32 @@ static void seen_from_outside(struct rename *r)
         know_dirty(r->m, r->b);
 }
 
+/* Events and lists may have told of it, or of what came after it, before the answer did. */
+static bool is_overtaken(const struct rename *r)
+{
+    if (r->flags & RENAME_EXCHANGE)
+        return !node_is_linked(r->b) || node_is_below(r->a, r->b) || node_is_below(r->b, r->a);
+    const struct node *to = node_child(&r->m->nodes, r->to_dir, slice_str(r->to_name));
+    return !node_is_linked(r->to_dir) || node_is_below(r->to_dir, r->a) ||
+           (to && to != r->a && node_is_below(r->a, to));
+}
+
 static void rename_landed(struct rename *r, int64_t zxid)
 {
     struct mount *m = r->m;
     if (!node_is_linked(r->a))
         forget_name(r); /* the kernel gives it to a node that is gone */
+    else if (is_overtaken(r))
+        know_dirty(m, r->a);
     else if (!pending_waits(r->req))
         seen_from_outside(r); /* the kernel knows nothing of it */
     else if (r->flags & RENAME_EXCHANGE)
         know_exchanged(m, r->a, r->b, zxid);
-    else
+    else {
+        if (r->a->lookups == 0)
+            forget_name(r); /* what the kernel had under the old name was another */
         know_renamed(m, r->a, r->to_dir, slice_str(r->to_name), zxid);
+    }
     rename_end(r, 0);
 }
 
@@ -296,14 +313,18 @@ static int rename_error(struct mount *m, const struct node *a, const struct node
         return ENOENT;
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return EINVAL;
-    if (strcmp(to_name, ".data") == 0)
-        return EXDEV;
     if (a->kind != NODE_ZNODE || (b && b->kind != NODE_ZNODE) || to_dir->kind != NODE_ZNODE)
         return EPERM;
     if ((flags & RENAME_NOREPLACE) && b && b->life != NODE_PENDING)
         return EEXIST;
     if ((flags & RENAME_EXCHANGE) && !b)
         return ENOENT;
+    if (node_is_below(to_dir, a))
+        return EINVAL;
+    if (b && node_is_below(a, b))
+        return ENOTEMPTY;
+    if (!to_dir->is_dir)
+        return ENOTDIR;
     if (!(flags & RENAME_EXCHANGE) && b && b->is_dir &&
         (b->stat.num_children > 0 || b->stat.data_length > 0))
         return ENOTEMPTY;
@@ -313,15 +334,16 @@ static int rename_error(struct mount *m, const struct node *a, const struct node
 
 void req_rename(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct node *dir = node_find(&m->nodes, q->ino), *to_dir = node_find(&m->nodes, q->new_ino);
-    struct node *a = dir ? lookup_known(m, dir, q->name) : NULL;
-    struct node *b = to_dir ? lookup_known(m, to_dir, q->new_name) : NULL;
-    if (strcmp(q->name, ".data") == 0) {
+    if (strcmp(q->name, ".data") == 0 || strcmp(q->new_name, ".data") == 0) {
         reply_err(req, EXDEV);
         return;
     }
-    int err = rename_error(m, a, b, to_dir, q->new_name, q->flags);
-    if (err != 0) {
+    struct node *dir = node_find(&m->nodes, q->ino), *to_dir = node_find(&m->nodes, q->new_ino);
+    struct node *a = dir ? lookup_known(m, dir, q->name) : NULL;
+    struct node *b = to_dir ? lookup_known(m, to_dir, q->new_name) : NULL;
+    bool same = a && a == b;
+    int err = same ? 0 : rename_error(m, a, b, to_dir, q->new_name, q->flags);
+    if (err != 0 || same) {
         reply_err(req, err);
         return;
     }

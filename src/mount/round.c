@@ -192,7 +192,7 @@ static void tell_renamed(struct round *r, struct node *from, struct node *to)
 
 static void tell_data_file(struct mount *m, struct node *dir, int32_t before)
 {
-    struct node *n = node_data_file(&m->nodes, dir);
+    struct node *n = node_ref(node_data_file(&m->nodes, dir));
     bool was = before > 0, is = dir->stat.data_length > 0;
     if (was && is)
         inject_push(m, MOUNT_INJECT_DATA, n, NULL, NULL, NULL);
@@ -200,6 +200,7 @@ static void tell_data_file(struct mount *m, struct node *dir, int32_t before)
         inject_push(m, MOUNT_INJECT_CREATE, n, NULL, NULL, NULL);
     else if (was)
         inject_push(m, MOUNT_INJECT_DELETE, n, NULL, NULL, NULL);
+    node_unref(&m->nodes, n);
 }
 
 static void tell(struct mount *m, struct node *n)

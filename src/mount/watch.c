@@ -140,7 +140,7 @@ static void child_event(struct mount *m, const struct zk_watcher_event *event, s
 
 void watch_event(struct mount *m, const struct zk_watcher_event *event, int64_t zxid)
 {
-    if (event->path.len <= 0 || event->path.data[0] != '/' || listing_holds(m, event, zxid))
+    if (zk_path_check(event->path, false) || listing_holds(m, event, zxid))
         return;
     struct node *n = find_path(m, event->path);
     if (!n && event->type != ZK_EVENT_CHILDREN_CHANGED)

@@ -22,6 +22,7 @@ enum {
     N_FHS = 128,
     N_ASKED = 2048,
     N_OPENERS = 64,
+    NAME_SIZE = 512,
     TIMEO_MS = 3000,
     TICKS_MAX = 2000, /* at one time */
 };
@@ -409,13 +410,13 @@ static void lose(struct driver *d, bool done)
 
 /* ---- Others ---- */
 
-static void name_of(uint8_t number, char *name)
+static void name_of(uint8_t number, char name[NAME_SIZE])
 {
     static const char *const names[] = {
         "a",           "b", "c",    "d",  "e",       ".data",        ".zabfs", "status",
         ".data@znode", "f", "f\n1", "17", "x@znode", ".zabfs@znode", "\xff"};
     if (number % 32 < ARRAY_LEN(names)) {
-        strcpy(name, names[number % 32]);
+        snprintf(name, NAME_SIZE, "%s", names[number % 32]);
         return;
     }
     size_t len = number % 32 == 31 ? 300 : 255u - number % 32;
@@ -426,7 +427,7 @@ static void name_of(uint8_t number, char *name)
 static void others(struct driver *d, uint8_t which, uint8_t number, uint8_t how)
 {
     struct znodes *t = &d->servers;
-    char name[512], path[1024];
+    char name[NAME_SIZE], path[1024];
     const char *dir = t->list[which % t->n].path, *to;
     name_of(number, name);
     if (number == 0)
@@ -534,7 +535,7 @@ static void request(struct driver *d, struct fuzz_input *in, uint8_t number, boo
 {
     static const char *const xattrs[] = {"user.zk.czxid", "user.zk.acl", "user.zk.version",
                                          "security.selinux"};
-    char name[512], new_name[512];
+    char name[NAME_SIZE], new_name[NAME_SIZE];
     enum mount_op op = fuzz_byte(in) % MOUNT_N_OPS;
     uint8_t ino = fuzz_byte(in), name_number = fuzz_byte(in), more = fuzz_byte(in);
     struct mount_request q = {

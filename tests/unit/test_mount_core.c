@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -26,7 +27,7 @@ static struct mount_event event;
 static struct {
     enum zk_op op;
     struct buf record;
-} asked[256];
+} asked[4096];
 static size_t first_asked, n_asked;
 static size_t n_multis, n_effects[MOUNT_END + 1];
 static struct mount_reply last; /* its pointers are not valid any more */
@@ -222,6 +223,62 @@ static void a_size_below_zero_is_none(void **state)
     buf_close(&body);
 }
 
+/* What the status says of the nodes. */
+static int nodes_known(void)
+{
+    char text[4096] = "";
+    request((struct mount_request){.op = MOUNT_OPEN, .ino = 3});
+    uint64_t fh = last.opened.fh;
+    request((struct mount_request){.op = MOUNT_READ, .fh = fh, .size = sizeof(text) - 1});
+    memcpy(text, last.data.data, slice_size(last.data));
+    request((struct mount_request){.op = MOUNT_RELEASE, .fh = fh});
+    assert_non_null(strstr(text, "\nnodes: "));
+    return atoi(strstr(text, "\nnodes: ") + strlen("\nnodes: "));
+}
+
+static void a_data_file_that_was_only_named_is_forgotten(void **state)
+{
+    (void)state;
+    int before = nodes_known();
+    request((struct mount_request){
+        .op = MOUNT_RENAME, .ino = 1, .name = "a", .new_ino = 1, .new_name = ".data"});
+    assert_int_equal(last.err, EXDEV);
+    request((struct mount_request){.op = MOUNT_UNLINK, .ino = 1, .name = ".data"});
+    answer_until(ZK_OP_setData);
+    answer_as(ZK_NOAUTH, NULL);
+    answer_all();
+    assert_int_equal(last.err, EACCES);
+    assert_int_equal(nodes_known(), before);
+}
+
+/* The kernel gives up a whole listing for one of them. */
+static void a_name_that_no_server_has_is_not_listed(void **state)
+{
+    static const char *const names[] = {"a/b", "", ".", "..", "a"};
+    struct buf body = {0};
+    (void)state;
+    struct jute_builder vb = jute_vector_begin(&body);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        jute_write_buffer(&body, slice_str(names[i]));
+    jute_write_buffer(&body, slice_of("\0x", 2));
+    vb.count = ARRAY_LEN(names) + 1;
+    jute_vector_end(&vb);
+    zk_stat_write(&body, &(struct zk_stat){0});
+    struct slice bytes = buf_slice(&body);
+    request((struct mount_request){.op = MOUNT_LOOKUP, .ino = 1, .name = "b"});
+    answer_until(ZK_OP_getChildren2);
+    answer_as(ZK_OK, &bytes);
+    answer_all();
+    request((struct mount_request){.op = MOUNT_OPENDIR, .ino = last.entry.ino});
+    uint64_t fh = last.opened.fh;
+    request((struct mount_request){.op = MOUNT_READDIR, .fh = fh, .size = 4096});
+    answer_all();
+    assert_int_equal(last.type, MOUNT_REPLY_DIR);
+    assert_int_equal(last.n_entries, 3); /* with "." and ".." */
+    request((struct mount_request){.op = MOUNT_RELEASEDIR, .fh = fh});
+    buf_close(&body);
+}
+
 /* Of what the answer to `op` says nothing can be read. */
 static void move_unread(enum zk_op op)
 {
@@ -298,6 +355,51 @@ static void an_exchange_may_be_overtaken(void **state)
     assert_int_equal(last.err, 0);
 }
 
+/* A tree of directories that all have the same name is renamed: each is read once or twice. */
+static void a_name_that_recurs_does_not_multiply(void **state)
+{
+    uint64_t ino = lookup(1, "b");
+    char path[32];
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        snprintf(path, sizeof(path), "/b%.*s", 2 * (i + 1), "/s/s/s/s/s/s");
+        assert_true(znodes_create(&servers, path, SLICE_NULL, false));
+    }
+    tell_events();
+    step(MOUNT_TICK);
+    answer_all();
+    for (int i = 0; i < 6; i++)
+        ino = lookup(ino, "s");
+    size_t before = n_effects[MOUNT_ASK];
+    assert_true(znodes_move(&servers, "/b", "/f"));
+    tell_events();
+    for (int i = 0; i < 20; i++) {
+        step(MOUNT_TICK);
+        answer_all();
+    }
+    assert_true(n_effects[MOUNT_ASK] - before < 200);
+}
+
+/* The kernel does not ask for it. */
+static void nothing_is_renamed_over_its_directory(void **state)
+{
+    (void)state;
+    uint64_t dir = lookup(1, "b");
+    lookup(dir, "a");
+    request((struct mount_request){
+        .op = MOUNT_RENAME, .ino = dir, .name = "a", .new_ino = 1, .new_name = "b"});
+    assert_int_equal(last.err, ENOTEMPTY);
+    request((struct mount_request){
+        .op = MOUNT_RENAME, .ino = 1, .name = "b", .new_ino = dir, .new_name = "c"});
+    assert_int_equal(last.err, EINVAL);
+    request((struct mount_request){
+        .op = MOUNT_RENAME, .ino = 1, .name = "b", .new_ino = 1, .new_name = "b"});
+    assert_int_equal(last.err, 0);
+    uint64_t file = lookup(1, "a");
+    request((struct mount_request){.op = MOUNT_MKDIR, .ino = file, .name = "c"});
+    assert_int_equal(last.err, ENOTDIR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +409,9 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_directory_is_not_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(a_size_below_zero_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_data_file_that_was_only_named_is_forgotten, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_name_that_no_server_has_is_not_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_directory_does_not_move_without_its_data, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_directory_does_not_move_without_its_acl, setup, teardown),
@@ -314,6 +419,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_touch_whose_answer_was_lost_is_tried_again, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_name_that_recurs_does_not_multiply, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_renamed_over_its_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(an_exchange_may_be_overtaken, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
