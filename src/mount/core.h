@@ -320,7 +320,7 @@ void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg);
 void commit_watch_idle(struct mount *m);
 void commit_idle(struct mount *m);
 
-/* file.c: /proc has told of the opener */
+/* close.c: /proc has told of the opener */
 void file_opener_seen(struct mount *m, uint64_t id, int count, enum mount_yes own, uint32_t same);
 
 /* ---- namespace.c ---- */
