@@ -377,10 +377,10 @@ void status_text(struct mount *m, struct buf *out);
 typedef void request_handler(struct mount *m, const struct mount_request *q, struct req req);
 
 request_handler req_lookup, req_forget, req_getattr, req_access, req_statfs, req_getxattr,
-    req_listxattr;                                        /* lookup.c */
-request_handler req_opendir, req_readdir, req_releasedir; /* dir.c */
-request_handler req_open, req_create, req_read, req_write, req_flush, req_release,
-    req_fsync;                                                           /* file.c */
+    req_listxattr;                                                       /* lookup.c */
+request_handler req_opendir, req_readdir, req_releasedir;                /* dir.c */
+request_handler req_open, req_create, req_read, req_write;               /* file.c */
+request_handler req_flush, req_release, req_fsync;                       /* close.c */
 request_handler req_setattr;                                             /* setattr.c */
 request_handler req_mkdir, req_mknod, req_unlink, req_rmdir, req_refuse; /* namespace.c */
 request_handler req_rename;                                              /* rename.c */
