@@ -97,14 +97,15 @@ static void begin(struct mount *m, const struct injection *i)
     call(m, i);
 }
 
-/* Its name has been given to another node here, which the kernel has told: nothing is to be raised
- * about that one. */
+/* Its name has been given to another node here, or it to another name, which the kernel has told:
+ * nothing is to be raised about what is not there. */
 bool inject_is_late(const struct mount *m, const struct injection *i)
 {
-    if (!i->n || i->n->kind != NODE_ZNODE ||
-        (i->kind != MOUNT_INJECT_DELETE && i->kind != MOUNT_INJECT_CREATE))
+    if (!i->n || i->n->kind != NODE_ZNODE || i->kind == MOUNT_INJECT_RENAME)
         return false;
     const struct node *now = node_child(&m->nodes, i->parent, slice_str(i->real_name));
+    if (i->kind != MOUNT_INJECT_DELETE && i->n->life != NODE_GONE && i->n->made_here && now != i->n)
+        return true;
     return now && now != i->n && now->made_here;
 }
 

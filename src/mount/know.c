@@ -213,6 +213,7 @@ void know_exchanged(struct mount *m, struct node *a, struct node *b, int64_t zxi
 void know_revived(struct mount *m, struct node *from, struct node *to, int64_t zxid)
 {
     struct node *parent = node_ref(to->parent);
+    struct content *content = to->content ? content_ref(to->content) : NULL;
     node_ref(to);
     LIST_FOR_EACH_SAFE (child, &to->children, struct node, siblings) {
         char *name = mem_strdup(child->name);
@@ -227,7 +228,11 @@ void know_revived(struct mount *m, struct node *from, struct node *to, int64_t z
     know_gone(m, to);
     node_restore(&m->nodes, from, parent, slice_str(to->name));
     from->made_here = false;
-    node_drop_content(&m->nodes, from); /* it was another version's */
+    if (content) /* what it had was another version's */
+        node_set_content(&m->nodes, from, content);
+    else
+        node_drop_content(&m->nodes, from);
+    content_unref(content);
     from->told = true;
     from->told_mzxid = zxid;
     from->told_aversion = -1;
