@@ -121,6 +121,43 @@ static bool is_watchable(const struct node *n)
     return node_is_held(n) || (n->parent && node_is_held(n->parent));
 }
 
+/* ---- Telling ---- */
+
+static void tell_data_file(struct mount *m, struct node *dir, int32_t before)
+{
+    struct node *n = node_ref(node_data_file(&m->nodes, dir));
+    bool was = before > 0, is = dir->stat.data_length > 0;
+    if (was && is)
+        inject_push(m, MOUNT_INJECT_DATA, n, NULL, NULL, NULL);
+    else if (is)
+        inject_push(m, MOUNT_INJECT_CREATE, n, NULL, NULL, NULL);
+    else if (was)
+        inject_push(m, MOUNT_INJECT_DELETE, n, NULL, NULL, NULL);
+    node_unref(&m->nodes, n);
+}
+
+static void tell(struct mount *m, struct node *n)
+{
+    unsigned changes = sync_changes(n);
+    if (changes == 0)
+        return;
+    int32_t told_length = n->told_length;
+    bool watchable = is_watchable(n);
+    sync_told(n);
+    if (!watchable)
+        return;
+    if (changes & SYNC_DELETED)
+        inject_push(m, MOUNT_INJECT_DELETE, n, NULL, NULL, NULL);
+    if (changes & SYNC_CREATED)
+        inject_push(m, MOUNT_INJECT_CREATE, n, NULL, NULL, NULL);
+    if ((changes & SYNC_DATA) && n->is_dir)
+        tell_data_file(m, n, told_length);
+    else if (changes & SYNC_DATA)
+        inject_push(m, MOUNT_INJECT_DATA, n, NULL, NULL, NULL);
+    if (changes & SYNC_ACL)
+        inject_push(m, MOUNT_INJECT_ATTRIB, n, NULL, NULL, NULL);
+}
+
 /* ---- Renames ---- */
 
 static uint64_t state_hash(int64_t zxid, const struct node *n)
@@ -172,6 +209,17 @@ static void revive_below(struct round *r, struct node *dir, int64_t zxid)
     }
 }
 
+/* What had this name before, and is gone, goes first. */
+static void tell_gone(struct round *r, const struct node *dir, const char *name)
+{
+    uint64_t hash = hash_bytes(name, strlen(name), 0);
+    HMAP_FOR_EACH_WITH_HASH (b, &r->by_name, hash, struct member, by_name) {
+        struct node *n = b->node;
+        if (n->life == NODE_GONE && n->parent == dir && n->told && strcmp(n->name, name) == 0)
+            tell(r->m, n);
+    }
+}
+
 /* The old node takes the new one's place, in the model as in the kernel. */
 static void tell_renamed(struct round *r, struct node *from, struct node *to)
 {
@@ -182,47 +230,11 @@ static void tell_renamed(struct round *r, struct node *from, struct node *to)
     bool watchable = is_watchable(from) || is_watchable(to);
     know_revived(m, from, to, zxid);
     revive_below(r, from, zxid);
+    tell_gone(r, from->parent, from->name);
     if (watchable)
         inject_push(m, MOUNT_INJECT_RENAME, from, from_parent, from_name, to);
     node_unref(&m->nodes, from_parent);
     free(from_name);
-}
-
-/* ---- Telling ---- */
-
-static void tell_data_file(struct mount *m, struct node *dir, int32_t before)
-{
-    struct node *n = node_ref(node_data_file(&m->nodes, dir));
-    bool was = before > 0, is = dir->stat.data_length > 0;
-    if (was && is)
-        inject_push(m, MOUNT_INJECT_DATA, n, NULL, NULL, NULL);
-    else if (is)
-        inject_push(m, MOUNT_INJECT_CREATE, n, NULL, NULL, NULL);
-    else if (was)
-        inject_push(m, MOUNT_INJECT_DELETE, n, NULL, NULL, NULL);
-    node_unref(&m->nodes, n);
-}
-
-static void tell(struct mount *m, struct node *n)
-{
-    unsigned changes = sync_changes(n);
-    if (changes == 0)
-        return;
-    int32_t told_length = n->told_length;
-    bool watchable = is_watchable(n);
-    sync_told(n);
-    if (!watchable)
-        return;
-    if (changes & SYNC_DELETED)
-        inject_push(m, MOUNT_INJECT_DELETE, n, NULL, NULL, NULL);
-    if (changes & SYNC_CREATED)
-        inject_push(m, MOUNT_INJECT_CREATE, n, NULL, NULL, NULL);
-    if ((changes & SYNC_DATA) && n->is_dir)
-        tell_data_file(m, n, told_length);
-    else if (changes & SYNC_DATA)
-        inject_push(m, MOUNT_INJECT_DATA, n, NULL, NULL, NULL);
-    if (changes & SYNC_ACL)
-        inject_push(m, MOUNT_INJECT_ATTRIB, n, NULL, NULL, NULL);
 }
 
 /* ---- Reading ---- */
