@@ -251,13 +251,24 @@ static void commit_nowhere(struct commit *c)
     commit_end(c, raced ? ESTALE : 0);
 }
 
+/* There is no time for another try; or whoever waited was told of an error, and must not find it
+ * done much later, on top of what came since. */
+static bool is_late(const struct commit *c)
+{
+    LIST_FOR_EACH (w, &c->h->waiters, struct waiter, link) {
+        if (w->telling && !pending_waits(*w->telling))
+            return true;
+    }
+    return c->m->closed || mount_is_stale(c->m) || c->m->now_ms > c->deadline_ms;
+}
+
 static void commit_failed(struct commit *c, int32_t err)
 {
     struct handle *h = c->h;
     const struct commit_failure failure = {
         .err = err,
         .sent = c->is_sent,
-        .late = c->m->closed || mount_is_stale(c->m) || c->m->now_ms > c->deadline_ms,
+        .late = is_late(c),
         .mode = h->draft.mode,
         .life = h->node->life,
         .exists = c->exists,
@@ -496,6 +507,8 @@ static void on_append_base(void *arg, struct node *n, int32_t err)
         c->base = content_ref(mine->content);
     if (err != ZK_OK)
         commit_failed(c, err);
+    else if (is_late(c))
+        commit_end(c, ETIMEDOUT);
     else
         commit_send(c);
 }

@@ -150,8 +150,9 @@ x"
 
 @test "-o unchanged=skip: writing what is there changes nothing, and tells nobody" {
     start_mount "$M" "" unchanged=skip
-    echo one >"$M$T/f"
     start_watch w "$A"
+    echo one >"$M$T/f"
+    expect_events w "$B" "CREATE f" "OPEN f" "MODIFY f" "CLOSE_WRITE,CLOSE f"
     echo one >"$M$T/f"
     echo one >"$LOGS/in"
     cp "$LOGS/in" "$M$T/f"
