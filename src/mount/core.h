@@ -313,6 +313,8 @@ void commit_start(struct handle *h, const struct req *telling, commit_done *done
 
 void commit_free(struct commit *c); /* NULL is fine */
 
+/* ---- drafts.c ---- */
+
 /* Commit all drafts of a node, or of the mount (NULL); `done` once, with the first error. */
 void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg);
 
