@@ -289,16 +289,23 @@ can_write() {
     stop_server "$NAME"
 }
 
+# New sessions are not refused as writes are: at last one finds no room, be it in the log or in the
+# file that says how far the log is decided.
+open_sessions_until_no_room() {
+    local deadline=$((SECONDS + 120))
+    until log_has "error cannot write .*: no space left on the device .*; writes wait"; do
+        ((SECONDS < deadline)) || return 1
+        zabctl -t 1 -s "127.0.0.1:$SERVER_PORT" ls / >/dev/null 2>&1 || :
+    done
+}
+
 @test "on a disk that somebody else fills writes wait, and go on when there is room" {
     small_disk 3072
     start_on_disk
     local n
     n=$(fill_disk)
     on_disk sh -c "cat /dev/zero >'$DIR/data/foreign' 2>/dev/null" || :
-    # New sessions are not refused as writes are: at last one finds no room.
-    until log_has "error cannot write .*log.*: no space left on the device .*; writes wait"; do
-        zabctl -t 1 -s "127.0.0.1:$SERVER_PORT" ls / >/dev/null 2>&1 || :
-    done
+    open_sessions_until_no_room
     run ! can_write /more
     ! process_is_gone "$(cat "$DIR/pid")"
     on_disk rm "$DIR/data/foreign"
