@@ -175,7 +175,6 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat, struct s
 /* ---- After a lost connection ---- */
 
 static void verify(struct commit *c);
-static void commit_nowhere(struct commit *c);
 
 static void on_verify(void *arg, const struct answer *reply)
 {

@@ -138,6 +138,15 @@ static bool same_type(const struct inode *i, const struct mount_entry *e)
     return (i->st.st_mode & S_IFMT) == (e->st.st_mode & S_IFMT);
 }
 
+/* An inode whose number has become a file of another type is bad. */
+static int check_type(struct inode *i, const struct mount_entry *e)
+{
+    if (same_type(i, e))
+        return 0;
+    make_bad(i);
+    return -EIO;
+}
+
 /* ---- Making ---- */
 
 static struct inode *inode_new(struct kernel *k, const struct mount_entry *e, uint64_t version,
@@ -203,12 +212,9 @@ int inode_getattr(struct process *p, struct inode *i, struct file *f, bool cache
     int rc = queue_ask(k, p, &r, &a);
     if (rc < 0)
         return rc;
-    if (!same_type(i, &a->reply.entry)) {
-        make_bad(i);
-        rc = -EIO;
-    } else {
+    rc = check_type(i, &a->reply.entry);
+    if (rc == 0)
         inode_change(i, &a->reply.entry, version);
-    }
     queue_done(a);
     return rc;
 }
@@ -232,10 +238,8 @@ int inode_setattr(struct process *p, struct inode *i, const struct file *f, unsi
     i->size_unstable = false;
     if (rc < 0)
         return rc;
-    if (!same_type(i, &a->reply.entry)) {
-        make_bad(i);
-        rc = -EIO;
-    } else {
+    rc = check_type(i, &a->reply.entry);
+    if (rc == 0) {
         change_now(i, &a->reply.entry);
         if (truncate)
             inode_drop_pages(i);

@@ -44,15 +44,14 @@ static const struct option_entry {
      "without a quorum: read what is known, or fail (serve)"},
     {"unchanged=", "write|skip", OPT_CHOICE, FIELD(skip_unchanged),
      "a close that changes nothing: write makes a version all the same, which tells those who "
-     "watch; "
-     "skip makes none, so that rsync and deployments that repeat themselves cost nothing (write)"},
+     "watch; skip makes none, so that rsync and deployments that repeat themselves cost nothing "
+     "(write)"},
     {"modes=", "strict|ignore", OPT_CHOICE, FIELD(ignore_modes),
      "a mode that would hide a file and cannot be enforced, since the mount has no identity: fail "
      "with EPERM, or accept it and change no ACL (strict)"},
     {"locks=", "none|local", OPT_CHOICE, FIELD(local_locks),
      "flock and fcntl locks: fail with ENOLCK, or hold within this mount only, while other "
-     "machines "
-     "know nothing of them (none)"},
+     "machines know nothing of them (none)"},
     {"acl_timeo=", "SECONDS", OPT_SECONDS, FIELD(acl_timeo_ms),
      "look at the ACLs of files that are in use after so long, since servers do not tell of their "
      "changes; 0: never (60)"},
