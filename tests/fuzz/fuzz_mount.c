@@ -241,10 +241,10 @@ static void take_effect(struct driver *d, const struct mount_effect *e)
         take_inject(d, e);
         break;
     case MOUNT_INVAL_ENTRY:
-        ensure(d->mounted && e->inval.ino != 0 && e->inval.name[0]);
+        ensure(d->asked_to_mount && e->inval.ino != 0 && e->inval.name[0]);
         break;
     case MOUNT_INVAL_INODE:
-        ensure(d->mounted && e->inval.ino != 0);
+        ensure(d->asked_to_mount && e->inval.ino != 0);
         break;
     case MOUNT_LOOK_AT_OPENER:
         ensure(e->opener.pid > 0 && d->n_openers < N_OPENERS);
