@@ -32,6 +32,7 @@ static void on_closed(void *arg, int err)
 {
     struct look *l = arg;
     if (err != 0) {
+        l->h->lost = err; /* for a copy of the descriptor that was not seen */
         l->h->draft.dirty = l->h->draft.written = false;
         commit_free(l->h->doubt);
         l->h->doubt = NULL;
@@ -114,7 +115,7 @@ void req_flush(struct mount *m, const struct mount_request *q, struct req req)
     else if (h->draft.dirty || h->commit)
         look_and_commit(h, req);
     else
-        reply_err(req, 0);
+        reply_err(req, h->lost);
 }
 
 /* A close follows, which tells: an event of ours would disturb what the kernel knows of the size.
@@ -130,6 +131,8 @@ void req_fsync(struct mount *m, const struct mount_request *q, struct req req)
     struct handle *h = handle_find(m, q->fh);
     if (!h || !h->writable)
         reply_err(req, 0);
+    else if (h->lost && !h->draft.dirty && !h->commit)
+        reply_err(req, h->lost);
     else
         sync_and_reply(h, req);
 }

@@ -101,6 +101,7 @@ static void commit_end(struct commit *c, int err)
 {
     struct handle *h = handle_ref(c->h); /* who waits may let go of it */
     uint64_t changes = c->changes;
+    h->lost = 0;
     h->commit = NULL;
     if (err != 0 && c->is_sent)
         h->doubt = c; /* it may have taken place: the next try looks first */
@@ -120,16 +121,6 @@ static void commit_end(struct commit *c, int err)
     handle_unref(h);
 }
 
-/* The node that has the name now, if the one that was opened is gone. */
-static struct node *landing_node(struct commit *c)
-{
-    struct node *n = node_znode(c->h->node);
-    if (n->life != NODE_GONE || !node_is_linked(n->parent))
-        return n;
-    struct node *now = node_child(&c->m->nodes, n->parent, slice_str(n->name));
-    return now ? now : node_add(&c->m->nodes, n->parent, slice_str(n->name));
-}
-
 /* Does an event of the kernel's own follow? A close and a truncation raise one; what is committed
  * at another time, or after its caller has given up, has to be told. */
 static bool is_told(const struct handle *h)
@@ -146,7 +137,7 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat, struct s
 {
     struct handle *h = c->h;
     struct mount *m = c->m;
-    struct node *n = landing_node(c);
+    struct node *n = know_place(m, node_znode(h->node));
     bool watched = n->life == NODE_LIVE;
     struct node *z = know_stat(m, n, stat, n->is_dir || map_is_dir(stat, false));
     m->count.commits++;
@@ -154,7 +145,7 @@ static void commit_landed(struct commit *c, const struct zk_stat *stat, struct s
     if (z == node_znode(h->node)) {
         struct content *now = content_new(data, stat);
         if (is_told(h))
-            sync_told(z);
+            sync_data_told(z);
         else
             know_dirty(m, z);
         node_set_content(&m->nodes, h->node, now);

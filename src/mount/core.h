@@ -123,6 +123,8 @@ struct handle;
 
 void reply_fill(struct mount *m, struct node *n, struct stat *st);
 void reply_entry_fill(struct mount *m, struct node *n, struct mount_entry *e);
+/* With a reply that gives this node the kernel has it, and counts it once more. */
+void reply_give(struct mount *m, struct node *n);
 void reply_entry(struct req req, struct node *n);
 void reply_attr(struct req req, struct node *n);
 /* The same as who writes through `h` is to see it; NULL: nobody. */
@@ -192,7 +194,13 @@ bool create_acl(const struct mount *m, bool is_dir, mode_t mode, struct buf *out
 struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *stat, bool is_dir);
 void know_acl(struct mount *m, struct node *n, const struct jute_vector *acl);
 void know_closed(struct mount *m, struct node *n); /* it may not be looked at any more */
+/* The node that has this one's path: itself, or where it is gone what took its place. */
+struct node *know_place(struct mount *m, struct node *n);
+
 void know_gone(struct mount *m, struct node *n);
+void know_gone_untold(struct mount *m, struct node *n); /* the watchers know, or shall not */
+/* What has this place shall be another node, whose making is to be told. */
+void know_other(struct mount *m, struct node *n);
 
 /* The list came, and was longer than what is taken. */
 void know_too_long(struct mount *m, struct node *dir, int32_t bytes);
@@ -234,6 +242,10 @@ void watch_forget(struct mount *m, struct node *n, uint64_t lookups);
 
 /* lookup.c: what has this name, as the kernel knows it; NULL: nothing that is known. */
 struct node *lookup_known(struct mount *m, struct node *dir, const char *name);
+
+/* The directory in which something is to be changed; NULL: it is gone, and its path may be
+ * another's by now. */
+struct node *lookup_dir(struct mount *m, uint64_t ino);
 
 /* The name of the znode. */
 struct slice lookup_real_name(const struct node *dir, const char *name);
@@ -277,6 +289,7 @@ struct handle {
     int64_t changed_wall_ms;
     uint64_t commits;
     bool refused; /* the last commit, for a reason that stays: not again before a change */
+    int lost;     /* the error with which a close gave up what was written; 0: nothing was lost */
     struct commit *commit;
     struct commit *doubt; /* one that failed and may have taken place */
     struct list waiters;  /* of the commit */
@@ -366,7 +379,7 @@ struct injection {
 
 void inject_push(struct mount *m, enum mount_inject kind, struct node *n, struct node *from_parent,
                  const char *from_name, struct node *target);
-bool inject_is_late(const struct mount *m, const struct injection *i);
+bool inject_is_late(struct mount *m, const struct injection *i);
 void inject_probe(struct mount *m);
 void inject_done(struct mount *m, int rc);
 void inject_close(struct mount *m);

@@ -116,10 +116,9 @@ static void fill_entry(struct dir *d, size_t i, struct node *n, bool plus, struc
     e->name = arena_str(&m->fx->arena, entry_name(d, i));
     e->next = i < 2 ? i + 1 : d->entries[i - 2].id;
     e->held = plus && i >= 2 && n->life == NODE_LIVE && (!n->is_dir || node_is_held(n));
-    if (e->held) {
-        n->lookups++;
-        watch_apply(m, n);
-    }
+    n->given = true;
+    if (e->held)
+        reply_give(m, n);
 }
 
 /* An offset is the id of the node before it, so that it means the same in another list: nodes are

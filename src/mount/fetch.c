@@ -86,9 +86,6 @@ static void fetch_failed(struct fetch *f, int32_t err)
         f->start(f);
         return;
     }
-    if (err == ZK_NONODE && f->n->life == NODE_NAMED && f->n->parent && !f->n->parent->listed &&
-        f->n->lookups == 0)
-        f->n->told = false; /* a name that was only asked for */
     if (err == ZK_NONODE && f->n->life != NODE_PENDING)
         know_gone(f->m, f->n);
     if (is_no_answer(err) && f->what == FETCH_DATA)

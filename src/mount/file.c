@@ -209,8 +209,7 @@ static void created(struct creating *c, struct node *n)
     struct mount_reply *r = reply_add(c->req, MOUNT_REPLY_CREATE);
     reply_entry_fill(m, n, &r->entry);
     r->opened = handle_opened(h);
-    n->lookups++;
-    watch_apply(m, n);
+    reply_give(m, n);
     creating_end(c, 0);
 }
 
@@ -267,7 +266,7 @@ static void on_create_dir(void *arg, struct node *n, int32_t err)
     struct creating *c = arg;
     if (err != ZK_OK)
         creating_end(c, map_errno(err, true));
-    else if (n != c->dir)
+    else if (n != c->dir || !node_is_linked(n))
         creating_end(c, ESTALE);
     else if (!(n->perms_own & ZK_PERM_CREATE) && !c->looked_again) {
         c->looked_again = true;
@@ -280,7 +279,7 @@ static void on_create_dir(void *arg, struct node *n, int32_t err)
 
 void req_create(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct node *dir = node_find(&m->nodes, q->ino);
+    struct node *dir = lookup_dir(m, q->ino);
     int err = reply_write_error(m);
     if (!dir)
         err = ESTALE;
@@ -347,11 +346,15 @@ static void on_page(void *arg, struct node *n, int32_t err)
 {
     struct io *io = arg;
     (void)n;
-    struct content *c = io->h->node->content ? io->h->node->content : io->h->pinned;
-    if (err != ZK_OK && err != ZK_NONODE)
+    struct node *mine = io->h->node;
+    struct content *c = mine->content ? mine->content : io->h->pinned;
+    if (err != ZK_OK && err != ZK_NONODE) {
         reply_err(io->req, map_errno(err, false));
-    else
+    } else {
+        bool mixed = mine->pages_mzxid != 0 && mine->pages_mzxid != c->mzxid;
+        mine->pages_mzxid = mixed ? -1 : c->mzxid;
         reply_bytes(io->req, io->h, c, io->size, io->off);
+    }
     io_end(io);
 }
 

@@ -45,15 +45,29 @@ struct handle *handle_new_dir(struct mount *m, struct node *n)
     return h;
 }
 
+/* The kernel may read this file from its page cache: the size and the pages that it has are of the
+ * version that is opened. Where they are older, and are still to be dropped, it comes to us. */
+static bool may_use_pages(const struct handle *h)
+{
+    const struct node *n = h->node;
+    int64_t now = h->pinned ? h->pinned->mzxid : 0;
+    return h->mount->config.cache == MOUNT_CACHE_PAGES && !h->writable && n->size_mzxid == now &&
+           (n->pages_mzxid == 0 || n->pages_mzxid == now);
+}
+
 struct mount_opened handle_opened(const struct handle *h)
 {
     struct mount_opened o = {.fh = h->fh};
     if (h->dir) {
-        o.cache_dir = o.keep_cache = true;
+        o.cache_dir = true;
+        o.keep_cache = !h->node->list_lacks;
+        h->node->list_lacks = false;
     } else {
-        o.direct_io = h->mount->config.cache == MOUNT_CACHE_VERSIONS || h->writable;
-        o.keep_cache = !o.direct_io;
+        o.keep_cache = may_use_pages(h);
+        o.direct_io = !o.keep_cache;
         o.no_flush = !h->writable;
+        if (!o.keep_cache)
+            h->node->pages_mzxid = 0;
     }
     return o;
 }
@@ -63,8 +77,9 @@ void handle_free(struct handle *h)
     struct mount *m = h->mount;
     ensure(!h->commit && list_is_empty(&h->waiters));
     if (h->writable && --h->node->writers == 0 && h->node->life == NODE_PENDING) {
-        /* It did not come to be, and watchers have seen it. */
-        h->node->told = true;
+        /* It did not come to be, and watchers have seen it. Another may have been made meanwhile,
+         * for which there was no room in the table. */
+        know_dirty_list(m, h->node->parent);
         know_gone(m, h->node);
     }
     if (h->dir)

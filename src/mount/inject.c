@@ -76,6 +76,12 @@ static void call(struct mount *m, const struct injection *i)
     e->inject.from = i->from_parent ? full_path(m, i->from_parent, i->from_name) : NULL;
 }
 
+/* What has the name that the rename begins with: the node, or one that was made there since. */
+static struct node *renamed_from(struct mount *m, const struct injection *i)
+{
+    return lookup_known(m, i->from_parent, i->from_name);
+}
+
 static void begin(struct mount *m, const struct injection *i)
 {
     switch (i->kind) {
@@ -89,8 +95,11 @@ static void begin(struct mount *m, const struct injection *i)
     case MOUNT_INJECT_ATTRIB:
         inval_inode(m, i->n, true);
         break;
-    case MOUNT_INJECT_DELETE:
     case MOUNT_INJECT_RENAME:
+        if (renamed_from(m, i))
+            inval_entry(m, i->from_parent, i->from_name);
+        break;
+    case MOUNT_INJECT_DELETE:
     case MOUNT_INJECT_PROBE:
         break;
     }
@@ -99,14 +108,76 @@ static void begin(struct mount *m, const struct injection *i)
 
 /* Its name has been given to another node here, or it to another name, which the kernel has told:
  * nothing is to be raised about what is not there. */
-bool inject_is_late(const struct mount *m, const struct injection *i)
+bool inject_is_late(struct mount *m, const struct injection *i)
 {
-    if (!i->n || i->n->kind != NODE_ZNODE || i->kind == MOUNT_INJECT_RENAME)
+    if (!i->n || i->n->kind != NODE_ZNODE)
         return false;
+    const struct node *from = i->kind == MOUNT_INJECT_RENAME ? renamed_from(m, i) : NULL;
+    if (from && from != i->n && from->made_here)
+        return true;
     const struct node *now = node_child(&m->nodes, i->parent, slice_str(i->real_name));
     if (i->kind != MOUNT_INJECT_DELETE && i->n->life != NODE_GONE && i->n->made_here && now != i->n)
         return true;
     return now && now != i->n && now->made_here;
+}
+
+/* ---- The queue ---- */
+
+static void next(struct mount *m);
+
+static void push(struct mount *m, struct injection *i)
+{
+    list_append(&m->injections, &i->link);
+    m->n_injections++;
+    next(m);
+}
+
+/* About the node at a place that it has, or had. */
+static struct injection *injection_new(struct mount *m, enum mount_inject kind, struct node *n,
+                                       struct node *parent, const char *shown)
+{
+    struct injection *i = mem_zalloc(sizeof(*i));
+    *i = (struct injection){.kind = kind,
+                            .n = node_ref(n),
+                            .parent = node_ref(parent),
+                            .name = mem_strdup(shown),
+                            .real_name = slice_dup_str(lookup_real_name(parent, shown)),
+                            .is_dir = n->is_dir,
+                            .shed = !node_is_held(n) && kind != MOUNT_INJECT_DELETE,
+                            .size = node_znode(n)->stat.data_length};
+    n->injecting++;
+    n->queued = i;
+    node_unsettle(n);
+    m->count.injections++;
+    return i;
+}
+
+void inject_push(struct mount *m, enum mount_inject kind, struct node *n, struct node *from_parent,
+                 const char *from_name, struct node *target)
+{
+    if (!m->can_inject || m->closed || !n->parent)
+        return;
+    /* One that waits will tell of this change too. */
+    if (kind == MOUNT_INJECT_DATA && n->queued && n->queued != m->injecting &&
+        n->queued->kind == MOUNT_INJECT_DATA)
+        return;
+    struct injection *i = injection_new(m, kind, n, n->parent, n->shown);
+    if (from_parent) {
+        i->from_parent = node_ref(from_parent);
+        i->from_name = mem_strdup(from_name);
+    }
+    if (target)
+        i->target = node_ref(target);
+    push(m, i);
+}
+
+/* It cannot be told as a rename: what had the old name goes, and another node is made, which has
+ * the new one. */
+static void split(struct mount *m, const struct injection *i)
+{
+    if (node_is_linked(i->n))
+        know_other(m, i->n);
+    push(m, injection_new(m, MOUNT_INJECT_DELETE, i->n, i->from_parent, i->from_name));
 }
 
 static void next(struct mount *m)
@@ -114,14 +185,28 @@ static void next(struct mount *m)
     while (!m->injecting && !m->closed && !list_is_empty(&m->injections)) {
         struct injection *i = LIST_FIRST(&m->injections, struct injection, link);
         list_remove(&i->link);
-        if (inject_is_late(m, i)) {
-            m->n_injections--;
-            injection_free(m, i);
-            continue;
+        if (!inject_is_late(m, i)) {
+            m->injecting = i;
+            begin(m, i);
+            return;
         }
-        m->injecting = i;
-        begin(m, i);
+        if (i->kind == MOUNT_INJECT_RENAME)
+            split(m, i);
+        m->n_injections--;
+        injection_free(m, i);
     }
+}
+
+/* ---- The end of one ---- */
+
+/* Another node has a name by now that was told to be gone, and somebody may have been given that
+ * one already, in a list that was made before: it is told after it. */
+static void tell_successor(struct mount *m, const struct injection *i, struct node *now)
+{
+    if (!now || now == i->n || !now->told || now->injecting > 0)
+        return;
+    now->told = false;
+    know_dirty(m, now);
 }
 
 static void failed(struct mount *m, struct injection *i, int rc)
@@ -129,13 +214,8 @@ static void failed(struct mount *m, struct injection *i, int rc)
     m->count.lost_events++;
     effect_log(m, LOG_LEVEL_DEBUG, "no event for %s: %s", i->name, strerror(-rc));
     inval_names(m, i);
-    if (i->kind != MOUNT_INJECT_RENAME)
-        return;
-    /* The kernel knows nothing of it: what it holds under the old name is gone, under the new one
-     * it is made. */
-    inject_push(m, MOUNT_INJECT_CREATE, i->n, NULL, NULL, NULL);
-    if (!i->is_dir && i->size > 0)
-        inject_push(m, MOUNT_INJECT_DATA, i->n, NULL, NULL, NULL);
+    if (i->kind == MOUNT_INJECT_RENAME)
+        split(m, i);
 }
 
 void inject_done(struct mount *m, int rc)
@@ -161,8 +241,12 @@ void inject_done(struct mount *m, int rc)
         }
         if (rc < 0)
             failed(m, i, rc);
-        if (i->kind == MOUNT_INJECT_RENAME)
+        if (i->kind == MOUNT_INJECT_RENAME) {
             inval_inode(m, i->n, false);
+            tell_successor(m, i, renamed_from(m, i));
+        }
+        if (i->kind == MOUNT_INJECT_DELETE && i->n->kind == NODE_ZNODE)
+            tell_successor(m, i, node_child(&m->nodes, i->parent, slice_str(i->real_name)));
         /* What was not held before shall be forgotten again, unless somebody watches it by now. */
         if (i->shed)
             inval_entry(m, i->parent, i->name);
@@ -171,46 +255,6 @@ void inject_done(struct mount *m, int rc)
     m->n_injections--;
     injection_free(m, i);
     next(m);
-}
-
-/* ---- The queue ---- */
-
-static void push(struct mount *m, struct injection *i)
-{
-    list_append(&m->injections, &i->link);
-    m->n_injections++;
-    next(m);
-}
-
-void inject_push(struct mount *m, enum mount_inject kind, struct node *n, struct node *from_parent,
-                 const char *from_name, struct node *target)
-{
-    if (!m->can_inject || m->closed || !n->parent)
-        return;
-    /* One that waits will tell of this change too. */
-    if (kind == MOUNT_INJECT_DATA && n->queued && n->queued != m->injecting &&
-        n->queued->kind == MOUNT_INJECT_DATA)
-        return;
-    struct injection *i = mem_zalloc(sizeof(*i));
-    *i = (struct injection){.kind = kind,
-                            .n = node_ref(n),
-                            .parent = node_ref(n->parent),
-                            .name = mem_strdup(n->shown),
-                            .real_name = mem_strdup(n->name),
-                            .is_dir = n->is_dir,
-                            .shed = !node_is_held(n) && kind != MOUNT_INJECT_DELETE,
-                            .size = node_znode(n)->stat.data_length};
-    if (from_parent) {
-        i->from_parent = node_ref(from_parent);
-        i->from_name = mem_strdup(from_name);
-    }
-    if (target)
-        i->target = node_ref(target);
-    n->injecting++;
-    n->queued = i;
-    node_unsettle(n);
-    m->count.injections++;
-    push(m, i);
 }
 
 void inject_probe(struct mount *m)

@@ -19,25 +19,15 @@ static void reply_told(struct req req, const struct injection *i)
     i->n->injecting++;
 }
 
-static void on_listed(void *arg, struct node *n, int32_t err)
-{
-    (void)arg;
-    (void)n;
-    (void)err;
-}
-
 /* A directory on the way to the subject. It may be gone already, and then is in no table. */
 static void lookup_on_the_way(struct req req, const struct injection *i, const struct node *parent,
                               const char *name)
 {
-    struct mount *m = req.m;
     struct node *starts[] = {i->parent, i->from_parent};
     for (size_t k = 0; k < ARRAY_LEN(starts); k++) {
         for (struct node *n = starts[k]; n && n->parent; n = n->parent) {
             if (n->parent != parent || strcmp(n->shown, name) != 0)
                 continue;
-            if (node_is_linked(n) && !n->listed)
-                fetch_list(m, n, on_listed, NULL);
             reply_entry(req, n);
             return;
         }

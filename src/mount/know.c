@@ -48,18 +48,48 @@ void know_gone(struct mount *m, struct node *n)
     LIST_FOR_EACH_SAFE (child, &n->children, struct node, siblings)
         know_gone(m, child);
     watch_end(m, n);
+    n->told = n->given;
     if (n->told)
         know_dirty(m, n);
     node_remove(&m->nodes, n);
     node_unref(&m->nodes, n);
 }
 
+static void forget_told(struct node *n)
+{
+    n->told = n->given = false;
+    LIST_FOR_EACH (child, &n->children, struct node, siblings)
+        forget_told(child);
+}
+
+void know_gone_untold(struct mount *m, struct node *n)
+{
+    forget_told(n);
+    know_gone(m, n);
+}
+
+struct node *know_place(struct mount *m, struct node *n)
+{
+    if (node_is_linked(n))
+        return n;
+    struct node *dir = know_place(m, n->parent);
+    struct node *now = node_child(&m->nodes, dir, slice_str(n->name));
+    if (!now) {
+        now = node_add(&m->nodes, dir, slice_str(n->name));
+        know_dirty(m, now);
+    }
+    return now;
+}
+
 /* The same name, another znode: the old one is gone, the new one has not been told of. */
-static struct node *replace(struct mount *m, struct node *n)
+static struct node *replace(struct mount *m, struct node *n, bool untold)
 {
     struct node *parent = node_ref(n->parent);
     char *name = mem_strdup(n->name);
-    know_gone(m, n);
+    if (untold)
+        know_gone_untold(m, n);
+    else
+        know_gone(m, n);
     struct node *other = node_add(&m->nodes, parent, slice_str(name));
     free(name);
     know_dirty(m, other);
@@ -67,9 +97,15 @@ static struct node *replace(struct mount *m, struct node *n)
     return other;
 }
 
+void know_other(struct mount *m, struct node *n)
+{
+    replace(m, n, true);
+}
+
 static bool is_another(const struct node *n, const struct zk_stat *stat, bool is_dir)
 {
-    if (n->is_dir != is_dir && (n->life != NODE_NAMED || n->lookups > 0))
+    bool kind_is_known = n->life != NODE_NAMED || n->lookups > 0 || n->stat.czxid != 0;
+    if (n->is_dir != is_dir && kind_is_known)
         return true;
     if (n->life == NODE_NAMED)
         return n->told && stat->czxid > n->told_mzxid;
@@ -81,9 +117,11 @@ struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *st
     if (!node_is_linked(n))
         return n;
     if (n->parent && is_another(n, stat, is_dir))
-        n = replace(m, n);
-    if (n->life == NODE_PENDING)
+        n = replace(m, n, false);
+    if (n->life == NODE_PENDING) {
         n->told = true; /* the open that creates it has told */
+        n->parent->list_lacks = true;
+    }
     n->life = NODE_LIVE;
     n->is_dir = is_dir || !n->parent;
     n->stat = *stat;
@@ -191,9 +229,8 @@ void know_renamed(struct mount *m, struct node *from, struct node *parent, struc
 {
     struct node *to = node_child(&m->nodes, parent, name);
     if (to && to != from) {
-        to->told = false;
         to->removed_here = true;
-        know_gone(m, to);
+        know_gone_untold(m, to);
     }
     drop_watches_below(m, from);
     node_move(&m->nodes, from, parent, name);
@@ -218,14 +255,16 @@ void know_revived(struct mount *m, struct node *from, struct node *to, int64_t z
     LIST_FOR_EACH_SAFE (child, &to->children, struct node, siblings) {
         char *name = mem_strdup(child->name);
         node_move(&m->nodes, child, from, slice_str(name));
+        child->told = false; /* unless it takes the place of one that was in `from` (round.c) */
+        know_dirty(m, child);
         free(name);
     }
+    from->list_moved = to->is_dir && !to->listed;
     from->listed = to->listed;
     from->many = to->many;
     from->is_dir = to->is_dir;
     from->stat = to->stat;
-    to->told = false;
-    know_gone(m, to);
+    know_gone_untold(m, to);
     node_restore(&m->nodes, from, parent, slice_str(to->name));
     from->made_here = false;
     if (content) /* what it had was another version's */
@@ -237,7 +276,10 @@ void know_revived(struct mount *m, struct node *from, struct node *to, int64_t z
     from->told_mzxid = zxid;
     from->told_aversion = -1;
     watch_apply(m, from);
-    know_dirty(m, from);
+    if (from->list_moved)
+        know_dirty_list(m, from);
+    else
+        know_dirty(m, from);
     node_unref(&m->nodes, to);
     node_unref(&m->nodes, parent);
 }

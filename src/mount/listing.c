@@ -41,11 +41,16 @@ static void add_name(struct mount *m, struct node *dir, struct slice name, uint6
     struct node *n = node_child(&m->nodes, dir, name);
     if (!n) {
         n = node_add(&m->nodes, dir, name);
-        n->told = !dir->listed;
-        n->told_mzxid = dir->listed ? 0 : zxid;
-        if (dir->listed)
+        bool news = dir->listed || dir->list_moved;
+        n->told = !news;
+        n->told_mzxid = news ? 0 : zxid;
+        if (news)
             know_dirty(m, n);
     } else if (n->life == NODE_PENDING) {
+        know_dirty(m, n);
+    } else if (!dir->listed && n->told_mzxid == INT64_MAX) {
+        /* Looked up before there was a list; from now on its changes are told. */
+        n->told_mzxid = n->life == NODE_LIVE ? n->stat.mzxid : zxid;
         know_dirty(m, n);
     }
     n->seen = id;
@@ -93,7 +98,7 @@ static void finish(struct mount *m, const struct listing *l)
 {
     struct node *dir = l->dir;
     dir->listed = true;
-    dir->dirty_list = false;
+    dir->dirty_list = dir->list_moved = false;
     dir->too_long = 0;
     dir->list_id = 0;
     if (l->count > NODE_MANY_CHILDREN)

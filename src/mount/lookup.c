@@ -80,6 +80,12 @@ struct slice lookup_real_name(const struct node *dir, const char *name)
     return map_real_name(slice_str(name), dir->id == NODE_ROOT_ID);
 }
 
+struct node *lookup_dir(struct mount *m, uint64_t ino)
+{
+    struct node *dir = node_find(&m->nodes, ino);
+    return dir && node_is_linked(dir) ? dir : NULL;
+}
+
 struct node *lookup_known(struct mount *m, struct node *dir, const char *name)
 {
     if (dir->id == NODE_ROOT_ID && strcmp(name, ".zabfs") == 0)

@@ -95,6 +95,7 @@ struct node {
 
     /* What the watchers have been told of. */
     bool told;
+    bool given; /* somebody was given this name, or told of it: its end is to be told */
     int64_t told_mzxid;
     int32_t told_aversion; /* -1: of any */
     int32_t told_length;
@@ -106,9 +107,15 @@ struct node {
     unsigned injecting;        /* injections that wait or run */
     struct injection *queued;  /* the last of them */
 
+    /* Of which versions the kernel has the size, and pages; 0: it has none, -1: of several. */
+    int64_t size_mzxid;
+    int64_t pages_mzxid;
+
     unsigned writers; /* handles open for writing */
     struct list dirty;
     bool dirty_list;
+    bool list_moved; /* it took the place of another, unlisted: what its next list adds is told */
+    bool list_lacks; /* a listing that the kernel keeps may lack a name that was pending then */
     uint64_t changed_in; /* the round before whose end its children changed last */
     bool after_change;   /* its directory had changed already when it was removed */
     int64_t gone_zxid;   /* the transaction that removed it; 0 or less: not known */
@@ -273,6 +280,10 @@ unsigned sync_changes(const struct node *n);
 
 /* They have been told. */
 void sync_told(struct node *n);
+
+/* The kernel has told of its data, through a system call made here. What else there is to be told,
+ * its making above all, still is. */
+void sync_data_told(struct node *n);
 
 /* Was `to` made from `from`, which is gone, in the transaction that removed it? `maybe`: it may
  * turn out so when the contents of both are known. */

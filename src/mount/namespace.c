@@ -78,14 +78,14 @@ static void create_landed(struct change *c, const struct zk_stat *stat)
 {
     struct mount *m = c->m;
     bool is_dir = slice_is_null(c->data);
-    struct node *n = node_child(&m->nodes, c->dir, slice_str(c->name));
+    struct node *dir = know_place(m, c->dir);
+    struct node *n = node_child(&m->nodes, dir, slice_str(c->name));
     if (n && n->life == NODE_LIVE && n->stat.czxid != stat->czxid) {
-        n->told = false; /* the list knew better than we what was there before */
-        know_gone(m, n);
+        know_gone_untold(m, n); /* the list knew better than we what was there before */
         n = NULL;
     }
     if (!n)
-        n = node_add(&m->nodes, c->dir, slice_str(c->name));
+        n = node_add(&m->nodes, dir, slice_str(c->name));
     n->is_dir = is_dir;
     n = know_stat(m, n, stat, is_dir);
     if (pending_waits(c->req)) {
@@ -197,7 +197,7 @@ static int make_error(struct mount *m, const struct node *dir, const char *name)
 
 static void make(struct mount *m, const struct mount_request *q, struct req req, struct slice data)
 {
-    struct node *dir = node_find(&m->nodes, q->ino);
+    struct node *dir = lookup_dir(m, q->ino);
     int err = make_error(m, dir, q->name);
     if (err != 0)
         reply_err(req, err);
@@ -240,9 +240,11 @@ static void remove_end(struct change *c, int err)
 static void remove_landed(struct change *c)
 {
     if (c->n) {
-        c->n->told = c->n->told && !pending_waits(c->req); /* the kernel tells */
         c->n->removed_here = true;
-        know_gone(c->m, c->n);
+        if (pending_waits(c->req))
+            know_gone_untold(c->m, c->n); /* the kernel tells */
+        else
+            know_gone(c->m, c->n);
     }
     remove_end(c, 0);
 }
@@ -300,7 +302,7 @@ static void on_data_removed(void *arg, const struct answer *reply)
     if (reply->err == ZK_OK && jute_ok(&in)) {
         struct node *z = know_stat(c->m, c->dir, &stat, true);
         if (pending_waits(c->req))
-            sync_told(z);
+            sync_data_told(z);
         if (z->data_file)
             node_remove(&c->m->nodes, z->data_file);
     }
@@ -329,7 +331,7 @@ static void on_rmdir_attr(void *arg, struct node *n, int32_t err)
 static void remove_name(struct mount *m, const struct mount_request *q, struct req req, mode_t mode)
 {
     const char *name = q->name;
-    struct node *dir = node_find(&m->nodes, q->ino);
+    struct node *dir = lookup_dir(m, q->ino);
     struct node *n = dir ? lookup_known(m, dir, name) : NULL;
     int err = !dir ? ESTALE : reply_write_error(m);
     bool data = n && n->kind == NODE_DATA;

@@ -272,6 +272,8 @@ void node_unlist(struct nodes *t, struct node *dir)
     LIST_FOR_EACH_SAFE (n, &dir->children, struct node, siblings) {
         if (!node_is_needed(n))
             node_free_unneeded(t, n);
+        else if (n->watch == NODE_WATCH_NONE)
+            n->fresh = false;
     }
     node_unref(t, dir);
 }

@@ -309,7 +309,7 @@ static void on_attr(void *arg, struct node *n, int32_t err)
 static int rename_error(struct mount *m, const struct node *a, const struct node *b,
                         const struct node *to_dir, const char *to_name, unsigned flags)
 {
-    if (!a || !to_dir)
+    if (!a)
         return ENOENT;
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return EINVAL;
@@ -338,11 +338,13 @@ void req_rename(struct mount *m, const struct mount_request *q, struct req req)
         reply_err(req, EXDEV);
         return;
     }
-    struct node *dir = node_find(&m->nodes, q->ino), *to_dir = node_find(&m->nodes, q->new_ino);
+    struct node *dir = lookup_dir(m, q->ino), *to_dir = lookup_dir(m, q->new_ino);
     struct node *a = dir ? lookup_known(m, dir, q->name) : NULL;
     struct node *b = to_dir ? lookup_known(m, to_dir, q->new_name) : NULL;
     bool same = a && a == b;
-    int err = same ? 0 : rename_error(m, a, b, to_dir, q->new_name, q->flags);
+    int err = !dir || !to_dir ? ESTALE
+              : same          ? 0
+                              : rename_error(m, a, b, to_dir, q->new_name, q->flags);
     if (err != 0 || same) {
         reply_err(req, err);
         return;

@@ -23,9 +23,17 @@ static int64_t attr_timeout(struct mount *m, struct node *n)
     return n->kind == NODE_STATUS || !stays ? 0 : MIN(timeout_of(m), acl_age_left(m, z));
 }
 
+/* A directory that could be listed, and was not: what changes in it is not noticed. Whoever looks
+ * it up is to ask us, so that it is listed before a watch is set on it. */
+static bool is_to_be_listed(const struct node *n)
+{
+    return n->is_dir && n->kind == NODE_ZNODE && !n->listed && n->too_long == 0 &&
+           (n->perms_own & ZK_PERM_READ);
+}
+
 static int64_t entry_timeout(struct mount *m, const struct node *n)
 {
-    bool stays = n->life == NODE_LIVE && n->told && n->injecting == 0;
+    bool stays = n->life == NODE_LIVE && n->told && n->injecting == 0 && !is_to_be_listed(n);
     return stays && (n->kind != NODE_DATA || n->writers == 0) ? timeout_of(m) : 0;
 }
 
@@ -64,6 +72,7 @@ void reply_entry_fill(struct mount *m, struct node *n, struct mount_entry *e)
     *e = (struct mount_entry){
         .ino = n->id, .attr_ms = attr_timeout(m, n), .entry_ms = entry_timeout(m, n)};
     reply_fill(m, n, &e->st);
+    n->size_mzxid = node_znode(n)->stat.mzxid;
 }
 
 struct req *req_keep(struct req req)
@@ -83,12 +92,17 @@ struct mount_reply *reply_add(struct req req, enum mount_reply_type type)
     return r;
 }
 
-/* The kernel has it now, and every name of it counts. */
+void reply_give(struct mount *m, struct node *n)
+{
+    n->lookups++;
+    n->given = true;
+    watch_apply(m, n);
+}
+
 void reply_entry(struct req req, struct node *n)
 {
     reply_entry_fill(req.m, n, &reply_add(req, MOUNT_REPLY_ENTRY)->entry);
-    n->lookups++;
-    watch_apply(req.m, n);
+    reply_give(req.m, n);
 }
 
 void reply_attr_of(struct req req, struct node *n, const struct handle *h)
@@ -97,6 +111,7 @@ void reply_attr_of(struct req req, struct node *n, const struct handle *h)
     reply_entry_fill(req.m, n, e);
     if (!h)
         return;
+    n->size_mzxid = -1;
     e->attr_ms = 0;
     e->st.st_size = (off_t)draft_size(&h->draft, (size_t)e->st.st_size);
     e->st.st_blocks = (e->st.st_size + 511) / 512;

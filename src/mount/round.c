@@ -313,7 +313,7 @@ static void read_one(struct round *r, struct node *n)
 {
     if (n->life == NODE_GONE || n->kind != NODE_ZNODE)
         return;
-    if (n->dirty_list && n->listed) {
+    if (n->dirty_list && (n->listed || n->list_moved)) {
         r->waiting++;
         fetch_list(r->m, n, on_one, r);
     }

@@ -66,6 +66,8 @@ static void truncate_draft(struct setattr *s, struct handle *h)
         h->released = true;
         commit_start(h, &s->req, on_truncated, s);
     } else {
+        if (!s->h)
+            s->h = handle_ref(h); /* the kernel takes the size that it is answered */
         setattr_next(s);
     }
 }
@@ -219,9 +221,12 @@ static void on_touched(void *arg, const struct answer *reply)
     }
     zk_stat_read(&in, &stat);
     if (reply->err == ZK_OK && jute_ok(&in)) {
-        struct node *z = know_stat(s->m, node_znode(s->n), &stat, node_znode(s->n)->is_dir);
-        if (pending_waits(s->req))
-            sync_told(z);
+        struct node *before = node_znode(s->n);
+        /* The event that the kernel raises is of a touch: it tells nobody of other data. */
+        bool told = pending_waits(s->req) && !(sync_changes(before) & SYNC_DATA);
+        struct node *z = know_stat(s->m, before, &stat, before->is_dir);
+        if (told)
+            sync_data_told(z);
         else
             know_dirty(s->m, z);
     }

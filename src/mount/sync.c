@@ -23,9 +23,18 @@ unsigned sync_changes(const struct node *n)
 
 void sync_told(struct node *n)
 {
-    n->told = n->life != NODE_GONE;
+    n->told = n->given = n->life != NODE_GONE;
     n->told_mzxid = MAX(n->told_mzxid, n->stat.mzxid);
     n->told_aversion = n->stat.aversion;
+    n->told_length = n->stat.data_length;
+    n->unread = false;
+}
+
+void sync_data_told(struct node *n)
+{
+    if (!n->told)
+        return;
+    n->told_mzxid = MAX(n->told_mzxid, n->stat.mzxid);
     n->told_length = n->stat.data_length;
     n->unread = false;
 }

@@ -42,6 +42,9 @@ static void add_watch(struct mount *m, struct node *n, struct slice path, enum n
 
 void watch_set(struct mount *m, struct node *n, enum node_watch want)
 {
+    /* The servers know a watch by its path, which may be another node's by now. */
+    if (!node_is_linked(n) && want != NODE_WATCH_NONE)
+        return;
     if (n->watch == want)
         return;
     struct buf path = {0};
@@ -51,6 +54,8 @@ void watch_set(struct mount *m, struct node *n, enum node_watch want)
         ask_remove_watch(m, buf_slice(&path));
     if (want != NODE_WATCH_NONE)
         add_watch(m, n, buf_slice(&path), want);
+    else
+        n->fresh = false;
     n->watch = want;
     buf_close(&path);
 }
@@ -107,7 +112,7 @@ static struct node *known_by_event(struct mount *m, const struct zk_watcher_even
     if (!dir || dir->too_long == 0 || dir->listed)
         return NULL;
     struct node *n = node_add(&m->nodes, dir, zk_path_name(event->path));
-    n->told = event->type != ZK_EVENT_CREATED;
+    n->told = n->given = event->type != ZK_EVENT_CREATED;
     n->told_mzxid = zxid > 0 ? zxid - 1 : INT64_MAX;
     return n;
 }

@@ -9,7 +9,6 @@
 #include <sys/inotify.h>
 
 enum {
-    RETRIES = 400,
     PATH_SIZE = 96,
 };
 
@@ -106,7 +105,7 @@ static int64_t insist(struct mirror *r, struct call *c)
 {
     struct call copy = *c;
     int64_t rc = sys(r->p, c);
-    for (int i = 0; i < RETRIES && is_passing(rc) && !r->ends; i++) {
+    while (is_passing(rc) && !r->ends) {
         program_pause(r->m->w, 100);
         *c = copy;
         rc = sys(r->p, c);
@@ -125,7 +124,7 @@ static void read_file(struct mirror *r, const char *path)
 {
     struct buf data = {0};
     int64_t rc = -EAGAIN;
-    for (int i = 0; i < RETRIES && is_passing(rc) && !r->ends; i++) {
+    while (is_passing(rc) && !r->ends) {
         int64_t fd = open_it(r, path, O_RDONLY);
         buf_reset(&data);
         rc = fd < 0 ? fd : sys_read_all(r->p, (int)fd, &data);
@@ -165,9 +164,10 @@ static void look(struct mirror *r, const char *path)
         read_file(r, path);
 }
 
-static void list(struct mirror *r, const char *path, struct buf *names)
+static int64_t list_once(struct mirror *r, const char *path, struct buf *names)
 {
     int64_t fd = open_it(r, path, O_RDONLY | O_DIRECTORY), rc = fd;
+    buf_reset(names);
     while (fd >= 0 && rc >= 0) {
         struct call c = {.type = CALL_GETDENTS, .fd = (int)fd, .size = 4096};
         rc = sys(r->p, &c);
@@ -181,6 +181,16 @@ static void list(struct mirror *r, const char *path, struct buf *names)
     }
     if (fd >= 0)
         sys_close(r->p, (int)fd);
+    return rc;
+}
+
+static void list(struct mirror *r, const char *path, struct buf *names)
+{
+    int64_t rc = list_once(r, path, names);
+    while (is_passing(rc) && !r->ends) {
+        program_pause(r->m->w, 100);
+        rc = list_once(r, path, names);
+    }
 }
 
 /* A watch first, then what is there. */
@@ -236,9 +246,13 @@ static void take_event(struct mirror *r, const struct notice *n)
     buf_close(&text);
     if (n->name[0] == '.')
         return;
-    if (n->mask & (IN_DELETE | IN_MOVED_FROM))
+    /* What is made in the place of something else need not be told as its end too: where that was
+     * made here, at a name that was found free, the kernel tells of no more. */
+    if (n->mask & (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM))
         take_away(r, path);
-    else if (n->mask & IN_ISDIR)
+    if (n->mask & (IN_DELETE | IN_MOVED_FROM))
+        return;
+    if (n->mask & IN_ISDIR)
         scan(r, path);
     else if (n->mask & (IN_CREATE | IN_MOVED_TO))
         look(r, path);

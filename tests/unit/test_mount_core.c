@@ -13,161 +13,16 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "../fuzz/znodes.h"
-#include "zab/mount.h"
+#include "mount_lib.h"
 
 enum {
     RENAME_BOTH = 2, /* RENAME_EXCHANGE */
 };
 
-static struct znodes servers;
-static struct mount *m;
-static struct mount_effects fx;
-static struct mount_event event;
-static struct {
-    enum zk_op op;
-    struct buf record;
-} asked[4096];
-static size_t first_asked, n_asked;
-static size_t n_multis, n_effects[MOUNT_END + 1];
-static struct mount_reply last; /* its pointers are not valid any more */
-static size_t n_replies;
-
-static void step(enum mount_event_type type)
-{
-    event.type = type;
-    mount_step(m, &event, &fx);
-    for (size_t i = 0; i < fx.n; i++) {
-        const struct mount_effect *e = &fx.list[i];
-        n_effects[e->type]++;
-        if (e->type == MOUNT_REPLY) {
-            last = *e->reply;
-            n_replies++;
-        }
-        if (e->type != MOUNT_ASK)
-            continue;
-        assert_true(n_asked < ARRAY_LEN(asked));
-        asked[n_asked].op = e->ask.op;
-        buf_append(&asked[n_asked].record, e->ask.record.data, slice_size(e->ask.record));
-        n_asked++;
-    }
-}
-
-static void tell_events(void)
-{
-    struct buf events = servers.events;
-    const struct znodes_event *e = (void *)events.data;
-    servers.events = (struct buf){0};
-    for (size_t i = 0; i < events.len / sizeof(*e); i++) {
-        event.watch.event = (struct zk_watcher_event){e[i].type, 3, slice_str(e[i].path)};
-        event.watch.zxid = e[i].zxid;
-        step(MOUNT_WATCH_FIRED);
-        free(e[i].path);
-    }
-    buf_close(&events);
-}
-
-/* The oldest request is carried out; the mount is told so, or `told`. */
-static void answer_as(int32_t told, struct slice *body)
-{
-    struct buf b = {0};
-    assert_true(first_asked < n_asked);
-    n_multis += asked[first_asked].op == ZK_OP_multi;
-    int32_t err =
-        znodes_answer(&servers, asked[first_asked].op, buf_slice(&asked[first_asked].record), &b);
-    buf_close(&asked[first_asked].record);
-    first_asked++;
-    tell_events();
-    event.answer.err = told != ZK_OK ? told : err;
-    event.answer.zxid = servers.zxid;
-    event.answer.body = body ? *body : buf_slice(&b);
-    step(MOUNT_ANSWERED);
-    buf_close(&b);
-}
-
-static void answer_all(void)
-{
-    while (first_asked < n_asked)
-        answer_as(ZK_OK, NULL);
-    first_asked = n_asked = 0;
-}
-
-static bool is_next(enum zk_op op)
-{
-    return first_asked < n_asked && asked[first_asked].op == op;
-}
-
-static void answer_until(enum zk_op op)
-{
-    while (!is_next(op))
-        answer_as(ZK_OK, NULL);
-}
-
-static void set_state(enum client_state state)
-{
-    event.session = (struct mount_session){.state = state, .server = "h:1"};
-    step(MOUNT_SESSION);
-}
-
-static void request(struct mount_request q)
-{
-    static uint64_t id;
-    q.id = ++id;
-    q.pid = 1;
-    event.request = &q;
-    step(MOUNT_REQUEST);
-}
-
-static uint64_t lookup(uint64_t dir, const char *name)
-{
-    request((struct mount_request){.op = MOUNT_LOOKUP, .ino = dir, .name = name});
-    answer_all();
-    assert_int_equal(last.type, MOUNT_REPLY_ENTRY);
-    return last.entry.ino;
-}
-
-static void open_mount(void)
-{
-    const struct mount_config config = {.source = "h:1",
-                                        .mountpoint = "/mnt",
-                                        .chroot = SLICE_EMPTY,
-                                        .timeo_ms = 3000,
-                                        .acl_timeo_ms = 1000};
-    znodes_open(&servers, "", false);
-    first_asked = n_asked = n_multis = n_replies = 0;
-    memset(n_effects, 0, sizeof(n_effects));
-    event = (struct mount_event){.now_ms = 1000, .wall_ms = 1000};
-    m = mount_open(&config, event.now_ms);
-    set_state(CLIENT_CONNECTED);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    open_mount();
-    answer_all();
-    assert_int_equal(n_effects[MOUNT_DO_MOUNT], 1);
-    step(MOUNT_MOUNTED);
-    event.rc = 0;
-    step(MOUNT_INJECTED);
-    assert_int_equal(n_effects[MOUNT_READY], 1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    answer_all();
-    mount_close(m);
-    mount_effects_close(&fx);
-    znodes_close(&servers);
-    return 0;
-}
-
 static int setup_unmounted(void **state)
 {
     (void)state;
-    open_mount();
+    open_mount(MOUNT_CACHE_VERSIONS);
     return 0;
 }
 
