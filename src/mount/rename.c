@@ -96,9 +96,11 @@ static void rename_landed(struct rename *r, int64_t zxid)
     else if (r->flags & RENAME_EXCHANGE)
         know_exchanged(m, r->a, r->b, zxid);
     else {
-        if (r->a->lookups == 0)
-            forget_name(r); /* what the kernel had under the old name was another */
         know_renamed(m, r->a, r->to_dir, slice_str(r->to_name), zxid);
+        if (r->a->lookups == 0) { /* what the kernel had, and has moved, was another */
+            forget_name(r);
+            r->a->told = false;
+        }
     }
     rename_end(r, 0);
 }
