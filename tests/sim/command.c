@@ -17,7 +17,7 @@
  *     isolate S | heal              nothing goes to or from server S; all is well again
  *     run MS                        let time pass
  *     settle                        until one server leads and all that are up have all there is
- *     mounts | mount | on M.P ...   see mount_command.c */
+ *     mounts | mount [DRAFT_MS] | on M.P ... | wait   see mount_command.c */
 #include "program.h"
 
 static void pass_time(struct world *w, int64_t ms)
@@ -153,6 +153,8 @@ static bool of_world(struct world *w, const char *word, unsigned a, unsigned b)
         pass_time(w, a);
     else if (strcmp(word, "settle") == 0)
         wait_for(w, all_up_are_settled, "there is no leader");
+    else if (strcmp(word, "wait") == 0)
+        wait_for(w, mount_commands_ended, "a call does not end");
     else if (strcmp(word, "heal") == 0)
         faults_heal(w);
     else if (strcmp(word, "block") == 0 && a - 1 < w->n_servers && b - 1 < w->n_servers)
@@ -194,7 +196,7 @@ bool command_carry_out(struct world *w, const char *line)
     if (end != word)
         return n >= 3 && index < w->n_clients && ask(w, index, op, path, mode);
     if (strcmp(word, "mount") == 0 && w->unmodelled && w->n_mounts < MOUNTS_MAX) {
-        mountpoint_start(w, w->n_mounts++);
+        mountpoint_start(w, w->n_mounts++, op[0] ? atoi(op) : 1000);
         return true;
     }
     if (strcmp(word, "on") == 0)

@@ -218,6 +218,8 @@ static int may_move(const struct move *m)
         return -ENOENT;
     if ((m->flags & RENAME_NOREPLACE) && target)
         return -EEXIST;
+    if (m->from == m->to)
+        return 0;
     if (is_above(m->from, m->to))
         return -EINVAL;
     if (is_above(m->to, m->from))

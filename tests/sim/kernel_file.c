@@ -143,8 +143,8 @@ void call_write(struct process *p, struct call *c, struct file *f)
 {
     struct world *w = p->kernel->w;
     bool own = c->offset < 0;
-    if (!(f->flags & (O_WRONLY | O_RDWR)) || f->inode->bad) {
-        c->rc = f->inode->bad ? -EIO : -EBADF;
+    if (!file_is_written(f) || f->inode->bad) {
+        c->rc = file_is_written(f) ? -EIO : -EBADF;
         return;
     }
     if (own)

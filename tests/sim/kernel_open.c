@@ -100,7 +100,7 @@ static int do_open(struct process *p, struct dentry *d, int flags, struct file *
 static int open_found(struct process *p, struct dentry *d, int flags, struct file **out)
 {
     struct inode *i = d->inode;
-    bool writes = (flags & O_ACCMODE) != O_RDONLY;
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
     if ((flags & O_CREAT) && (flags & O_EXCL))
         return -EEXIST;
     if (inode_is_dir(i) && (writes || (flags & O_CREAT)))
@@ -129,11 +129,12 @@ static int do_create(struct process *p, struct dentry *d, int flags, mode_t mode
     struct inode *dir = d->parent->inode;
     struct pending *a;
     uint64_t evictions = k->evictions;
+    int without = O_NOCTTY | (flags & O_EXCL ? O_TRUNC : 0);
     const struct mount_request r = {.op = MOUNT_CREATE,
                                     .ino = dir->nodeid,
                                     .name = d->name,
                                     .mode = S_IFREG | mode,
-                                    .open_flags = flags & ~O_NOCTTY};
+                                    .open_flags = flags & ~without};
     int rc = queue_ask(k, p, &r, &a);
     if (rc < 0) {
         if (rc == -EEXIST)
@@ -223,7 +224,8 @@ void call_open(struct process *p, struct call *c)
 {
     struct file *f;
     int fd = free_fd(p);
-    c->rc = fd < 0 ? fd : try_open(p, c, 0, &f);
+    bool unclear = (c->flags & O_CREAT) && (c->flags & O_DIRECTORY); /* since Linux 6.4 */
+    c->rc = fd < 0 ? fd : unclear ? -EINVAL : try_open(p, c, 0, &f);
     if (c->rc == -ESTALE) {
         cover_mount(MOUNT_POINT_estale);
         c->rc = try_open(p, c, WALK_REVAL, &f);

@@ -11,7 +11,7 @@ sim_kernel = %D%/kernel.h %D%/kernel_call.c %D%/kernel_change.c %D%/kernel_dentr
 	%D%/faults.c %D%/hostile.c %D%/invariant.c %D%/journal.c %D%/journal.h %D%/links.c %D%/logger.c %D%/main.c \
 	%D%/minority.c %D%/model.c %D%/model.h %D%/model_read.c %D%/model_write.c %D%/net.c %D%/operators.c %D%/options.c %D%/peers.c \
 	%D%/proposal.c %D%/reads.c %D%/request.c %D%/rot.c %D%/script.c %D%/server.c %D%/server.h \
-	$(sim_kernel) %D%/mirror.c %D%/mount_command.c %D%/mountcheck.c %D%/mountpoint.c %D%/mountpoint.h %D%/own_file.c \
+	$(sim_kernel) %D%/mirror.c %D%/mount_call.c %D%/mount_command.c %D%/mountcheck.c %D%/mountpoint.c %D%/mountpoint.h %D%/own_file.c \
 	%D%/program.c %D%/program.h \
 	%D%/shrink.c %D%/sim.h %D%/snapshots.c %D%/stalls.c %D%/tamper.c %D%/tamper_link.c %D%/watchcheck.c %D%/world.c
 %C%_sim_LDFLAGS = -Wl,--wrap=zab_step

@@ -3,13 +3,16 @@
  * task: the script goes on meanwhile, "run" lets time pass.
  *
  *     mounts              before all others: there will be mounts
- *     mount               start one more
+ *     mount [DRAFT_MS]    start one more
+ *     wait                until all that was begun on mounts has ended
  *     on M.P append PATH TEXT | put PATH TEXT | cat PATH | ls PATH | stat PATH | mv PATH PATH
  *       | rm PATH | mkdir PATH | rmdir PATH | touch PATH
- *     on M.P open PATH [LETTERS]   w, a(ppend), c(reate), t(runcate), x, + for both ways; into the
- * next free descriptor on M.P write FD TEXT | read FD | end FD | fstat FD | trunc FD SIZE | sync FD
- * | close FD | dup FD | fill FD SIZE | ls-some FD | drop on M.P fork         with a child that
- * exits at once on M.P watch PATH   its events are told from now on */
+ *     on M.P open PATH [LETTERS]   w, a(ppend), c(reate), t(runcate), x, + for both ways
+ *     on M.P write FD TEXT | read FD | end FD | fstat FD | trunc FD SIZE | sync FD | close FD
+ *       | dup FD | fill FD SIZE | ls-some FD | drop
+ *     on M.P fork         with a child that exits at once
+ *     on M.P watch PATH   its events are told from now on
+ *     on M.P call ...     see mount_call.c */
 #include "program.h"
 
 #include <fcntl.h>
@@ -193,14 +196,20 @@ static bool by_name(struct order *o)
     return false;
 }
 
+static void one_call(struct order *o)
+{
+    if (!mount_call(o->p, o->a, o->b))
+        sim_fail(o->m->w, SIM_USAGE, "not understood: call %s %s", o->a, o->b);
+}
+
 static void run(struct world *w, void *arg)
 {
     struct order *o = arg;
     static const struct {
         const char *op;
         void (*run)(struct order *o);
-    } ops[] = {
-        {"cat", cat}, {"watch", watch}, {"open", open_it}, {"fork", fork_child}, {"fill", fill}};
+    } ops[] = {{"cat", cat},         {"watch", watch}, {"open", open_it},
+               {"fork", fork_child}, {"fill", fill},   {"call", one_call}};
     (void)w;
     for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
         if (strcmp(ops[i].op, o->op) == 0)
@@ -233,6 +242,15 @@ bool mount_command(struct world *w, const char *line)
     o->p = shells[mount][shell];
     o->m->n_programs++;
     task_start(w, 0, run, o);
+    return true;
+}
+
+bool mount_commands_ended(const struct world *w)
+{
+    for (unsigned i = 0; i < w->n_mounts; i++) {
+        if (w->mounts[i]->n_programs > 0)
+            return false;
+    }
     return true;
 }
 

@@ -253,13 +253,13 @@ void mountpoint_watch(struct mountpoint *m, const struct session_effect *fx)
 
 /* ---- Beginning and end ---- */
 
-static int draft_ms(struct world *w)
+static int any_draft_ms(struct world *w)
 {
     static const int all_ms[] = {1000, 1000, 0, 50};
-    return all_ms[w->options.script ? 0 : rng_below(&w->rng, ARRAY_LEN(all_ms))];
+    return all_ms[rng_below(&w->rng, ARRAY_LEN(all_ms))];
 }
 
-void mountpoint_start(struct world *w, unsigned index)
+void mountpoint_start(struct world *w, unsigned index, int draft_ms)
 {
     static const int timeos_ms[] = {1000, 3000, 10000};
     struct mountpoint *m = mem_zalloc(sizeof(*m));
@@ -274,7 +274,7 @@ void mountpoint_start(struct world *w, unsigned index)
         .mountpoint = m->path,
         .chroot = SLICE_EMPTY,
         .timeo_ms = timeos_ms[w->options.script ? 2 : rng_below(&w->rng, ARRAY_LEN(timeos_ms))],
-        .draft_ms = draft_ms(w),
+        .draft_ms = draft_ms >= 0 ? draft_ms : any_draft_ms(w),
         .cache = chance(w, 4) ? MOUNT_CACHE_PAGES : MOUNT_CACHE_VERSIONS,
         .sync = chance(w, 8),
         .uid = 1,

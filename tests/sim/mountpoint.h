@@ -58,7 +58,7 @@ struct mountpoint {
 };
 
 /* mountpoint.c */
-void mountpoint_start(struct world *w, unsigned index);
+void mountpoint_start(struct world *w, unsigned index, int draft_ms); /* -1: any */
 void mountpoint_stop(struct mountpoint *m);
 void mountpoint_free(struct mountpoint *m);
 void mountpoint_state(struct mountpoint *m, enum client_state state);

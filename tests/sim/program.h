@@ -24,6 +24,10 @@ struct process *program_process(struct mountpoint *m, const char *name);
 /* mount_command.c */
 bool mount_command(struct world *w, const char *line);
 void mount_commands_begin(void);
+bool mount_commands_ended(const struct world *w);
+
+/* mount_call.c: false if it is not understood. */
+bool mount_call(struct process *p, const char *name, char *fields);
 
 /* own_file.c */
 void own_file(struct program *g);

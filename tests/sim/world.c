@@ -215,7 +215,7 @@ static void run_randomly(struct world *w)
     for (unsigned i = 0; i < w->n_clients; i++)
         start_somewhere(w, i);
     for (; w->n_mounts < w->options.mounts; w->n_mounts++)
-        mountpoint_start(w, w->n_mounts);
+        mountpoint_start(w, w->n_mounts, -1);
     if (w->n_clients > 5)
         cover_point(COVER_many_clients);
     if (is_ensemble(w) && w->times.tick_ms == 2000)
