@@ -35,6 +35,7 @@ static void lookup_on_the_way(struct req req, const struct injection *i, const s
     reply_err(req, ENOENT);
 }
 
+/* A name that has gone to another here while this was on its way must not come back. */
 static void lookup_subject(struct req req, const struct injection *i)
 {
     struct node *target = i->target;
@@ -43,7 +44,8 @@ static void lookup_subject(struct req req, const struct injection *i)
         target = NULL;
     if (i->kind == MOUNT_INJECT_RENAME && target)
         reply_entry(req, target);
-    else if (i->kind == MOUNT_INJECT_RENAME || i->kind == MOUNT_INJECT_CREATE)
+    else if (i->kind == MOUNT_INJECT_RENAME || i->kind == MOUNT_INJECT_CREATE ||
+             inject_is_late(req.m, i))
         reply_err(req, ENOENT);
     else
         reply_told(req, i);
