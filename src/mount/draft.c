@@ -40,6 +40,12 @@ void draft_load(struct draft *d, const struct content *base)
     d->loaded = true;
 }
 
+void draft_begins(struct draft *d)
+{
+    if (d->mode == DRAFT_APPEND)
+        d->mode = DRAFT_WHOLE;
+}
+
 /* The bytes up to `size`, zeros where there were none. */
 static void set_size(struct draft *d, size_t size)
 {

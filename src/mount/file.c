@@ -203,6 +203,9 @@ static void created(struct creating *c, struct node *n)
     bool pending = n->life == NODE_PENDING;
     if ((c->flags & O_TRUNC) || (pending && !h->draft.append))
         draft_truncate(&h->draft, 0, 0);
+    if (n->life == NODE_LIVE && n->kind == NODE_ZNODE && n->stat.data_length == 0)
+        h->pinned =
+            content_new(SLICE_EMPTY, &n->stat); /* known, also when it has no name any more */
     h->draft.dirty = pending || (c->flags & O_TRUNC && n->stat.data_length > 0);
     if (h->draft.dirty)
         handle_changed(h); /* the node is to be made, be it empty */
@@ -213,10 +216,13 @@ static void created(struct creating *c, struct node *n)
     creating_end(c, 0);
 }
 
-static void on_exclusive(void *arg, int err, struct node *n)
+/* Where somebody else has made it meanwhile, the kernel looks it up again and opens it. */
+static void on_made(void *arg, int err, struct node *n)
 {
     struct creating *c = arg;
-    if (err != 0)
+    if (err == EEXIST && !(c->flags & O_EXCL))
+        creating_end(c, ESTALE);
+    else if (err != 0)
         creating_end(c, err);
     else if (n->is_dir)
         creating_end(c, EISDIR);
@@ -245,11 +251,13 @@ static void create_there(struct creating *c)
         created(c, node_data_file(&m->nodes, c->dir));
         return;
     }
-    if (c->flags & O_EXCL) {
-        namespace_create(c->req, c->dir, name, SLICE_EMPTY, c->mode, on_exclusive, c);
+    bool reads = (c->flags & O_ACCMODE) == O_RDONLY; /* its close brings no FLUSH: make it now */
+    bool there = n && n->life != NODE_PENDING;
+    if (c->flags & O_EXCL || (reads && !there)) {
+        namespace_create(c->req, c->dir, name, SLICE_EMPTY, c->mode, on_made, c);
         return;
     }
-    if (n && n->life != NODE_PENDING) {
+    if (there) {
         fetch_attr(m, n, on_existing, c);
         return;
     }

@@ -319,6 +319,9 @@ bool draft_needs_base_to_truncate(const struct draft *d, uint64_t size);
 /* What was appended to the draft so far comes behind it. */
 void draft_load(struct draft *d, const struct content *base);
 
+/* There is nothing that it could come behind. */
+void draft_begins(struct draft *d);
+
 /* Change it; -EFBIG beyond `limit` bytes. */
 int draft_write(struct draft *d, struct slice data, uint64_t offset, size_t limit);
 int draft_truncate(struct draft *d, uint64_t size, size_t limit);

@@ -117,8 +117,8 @@ static void do_truncate(struct setattr *s)
 {
     struct handle *h = s->h;
     s->to_set &= ~(unsigned)MOUNT_SET_SIZE;
-    if (!h && s->size == 0)
-        h = truncating_open(s);
+    if (!h && s->size == 0 && truncating_open(s))
+        h = s->h = handle_ref(truncating_open(s));
     if (!h) {
         if (s->n->life == NODE_PENDING) {
             setattr_next(s);
@@ -126,9 +126,13 @@ static void do_truncate(struct setattr *s)
         }
         h = s->borrow = handle_new(s->m, s->n, O_WRONLY, 0);
     }
-    if (h->draft.append && h->commit)
+    if (h->draft.append && h->commit) {
         commit_start(h, NULL, on_drained, s); /* what is cut is what is there by then */
-    else if (draft_needs_base_to_truncate(&h->draft, s->size))
+        return;
+    }
+    if (s->n->life == NODE_PENDING)
+        draft_begins(&h->draft);
+    if (draft_needs_base_to_truncate(&h->draft, s->size))
         fetch_content(s->m, s->n, on_truncate_base, s);
     else
         truncate_draft(s, h);
