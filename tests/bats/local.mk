@@ -30,10 +30,11 @@ $(mount_zookeeper_tests): $(mount_tests)
 	        $(srcdir)/$(@:_zookeeper.bats=.bats); } >$@.tmp && mv $@.tmp $@
 
 # What is not the server's runs on zabd only.
-mount_other_tests = %D%/mount_options.bats %D%/mount_consumers.bats %D%/quickstart.bats
+mount_other_tests = %D%/mount_options.bats %D%/mount_consumers.bats %D%/mount_programs.bats %D%/mount_posix.bats \
+	%D%/quickstart.bats
 
 TESTS += $(mount_tests) $(mount_zookeeper_tests) $(mount_other_tests)
 CLEANFILES += $(mount_zookeeper_tests)
 EXTRA_DIST += $(mount_tests) $(mount_other_tests) %D%/mount_helpers.bash %D%/mount_calls.py \
 	%D%/mount_drafts.py %D%/mount_listing.py %D%/mount_mirror.py %D%/mount_outage.py \
-	%D%/mount_consumers.py
+	%D%/mount_consumers.py %D%/mount_programs.py %D%/mount_posix.py

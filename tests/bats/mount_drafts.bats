@@ -36,7 +36,7 @@ as_local() {
     cmp "$LOGS/expected" "$LOGS/actual"
 }
 
-@test "fstat, SEEK_END and reads on a descriptor show what was written to it" {
+@test "fstat, SEEK_END, reads and listings show what was written and made" {
     as_local posix
 }
 

@@ -118,7 +118,53 @@ def archives(path):
     os.unlink(path)
 
 
-SCENES = seek_end, w_plus, fstat_write, fstat_append, duplicate, archives
+def made_by_reader(path):
+    """As flock(1) opens its file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CREAT)
+    print(os.stat(path).st_size, os.listdir(os.path.dirname(path)).count(os.path.basename(path)))
+    os.close(fd)
+
+
+def listed_while_made(path):
+    directory = path + ".d"
+    os.mkdir(directory)
+    early = os.open(directory, os.O_RDONLY)
+    fd = os.open(directory + "/new", os.O_WRONLY | os.O_CREAT)
+    os.listdir(early)
+    os.listdir(directory)
+    os.close(fd)
+    print(os.listdir(directory), os.listdir(early))
+    os.close(early)
+    os.unlink(directory + "/new")
+    os.rmdir(directory)
+
+
+def truncate_new_append(path):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(fd, b"abc")
+    os.ftruncate(fd, 5)
+    os.write(fd, b"def")
+    os.close(fd)
+
+
+def truncated_append(path):
+    put(path, b"old text")
+    fd = os.open(path, os.O_RDWR | os.O_TRUNC | os.O_APPEND)
+    os.write(fd, b"new")
+    print(os.lseek(fd, 0, os.SEEK_CUR), os.pread(fd, 10, 0))
+    os.close(fd)
+
+
+def unlinked(path):
+    """As tmpfile() does."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    os.unlink(path)
+    print(os.write(fd, b"nameless"), os.pread(fd, 10, 0), os.fstat(fd).st_size)
+    os.close(fd)
+
+
+SCENES = (seek_end, w_plus, fstat_write, fstat_append, duplicate, archives, made_by_reader, listed_while_made,
+          truncate_new_append, truncated_append, unlinked)
 
 
 def posix(directory):
