@@ -204,8 +204,7 @@ static void created(struct creating *c, struct node *n)
     if ((c->flags & O_TRUNC) || (pending && !h->draft.append))
         draft_truncate(&h->draft, 0, 0);
     if (n->life == NODE_LIVE && n->kind == NODE_ZNODE && n->stat.data_length == 0)
-        h->pinned =
-            content_new(SLICE_EMPTY, &n->stat); /* known, also when it has no name any more */
+        h->pinned = content_new(SLICE_EMPTY, &n->stat); /* also when it has no name any more */
     h->draft.dirty = pending || (c->flags & O_TRUNC && n->stat.data_length > 0);
     if (h->draft.dirty)
         handle_changed(h); /* the node is to be made, be it empty */

@@ -64,7 +64,7 @@ mounts_on() {
     assert_output --regexp 'mounted|already|busy'
     assert_equal "$(mounts_on "$M")" 1
     echo x >"$M$T/f"
-    assert_equal "$(cat "$A/f")" x
+    wait_for 5 content_is "$A/f" x
     stop_mount "$M"
 }
 

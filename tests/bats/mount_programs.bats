@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The judgement of the real kernel: the same random programs of system calls on the mount, on a tmpfs,
 # and on the simulator's model of the kernel over the mount's core. What must be the same, and what is
-# known to differ from POSIX, is said in mount_programs.py. MOUNT_PROGRAMS is how many are run.
+# known to differ from POSIX, is said in mount_programs.py. MOUNT_PROGRAMS is how many are run (400).
 
 setup_file() {
     load mount_helpers
@@ -27,7 +27,7 @@ teardown() {
 }
 
 @test "random programs of system calls give the same on the mount, on tmpfs and on the model" {
-    run timeout 250 $PROGRAMS compare "$LOCAL" "$A" "$SIM" 1 "${MOUNT_PROGRAMS:-600}"
+    run $PROGRAMS compare "$LOCAL" "$A" "$SIM" 1 "${MOUNT_PROGRAMS:-400}"
     echo "$output"
     assert_success
     $PROGRAMS same "$A" "$B"

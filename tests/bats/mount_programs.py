@@ -14,6 +14,7 @@
 # other program keeps away from such calls, and is compared to its end.
 import ctypes
 import errno
+import fcntl
 import itertools
 import os
 import random
@@ -201,6 +202,8 @@ def run_model(sim, programs, scratch):
         for n, lines in enumerate(programs):
             for line in lines:
                 f.write(f"on 0.{n % 8} call {line}\nwait\n")
+            for fd in SLOTS:  # what was open there only
+                f.write(f"- on 0.{n % 8} call close fd={fd}\n- wait\n")
     done = subprocess.run([sim, "--script", scratch, "--rewrite"], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{sim} --script {scratch}: status {done.returncode}\n{done.stderr[-3000:]}")
@@ -218,13 +221,21 @@ def errno_name(said):
 class File:
     """What a descriptor and its copies refer to."""
 
+    numbers = itertools.count()
+
     def __init__(self, fd, writes, version, draft, new):
+        self.number = next(self.numbers)
         self.fd = fd
         self.writes = writes
         self.version = version
         self.draft = draft  # something waits for its commit
         self.new = new  # its name, too
         self.moved = False  # it, or a directory above, got another name
+
+    @property
+    def position(self):
+        append = fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_APPEND
+        return self.stat.st_size if append else os.lseek(self.fd, 0, os.SEEK_CUR)
 
     @property
     def stat(self):
@@ -267,6 +278,15 @@ def gone(s, name, c):
     return own is not None and own.stat.st_nlink == 0 and name in ("write", "ftruncate", "fsync", "close")
 
 
+def too_large(s, name, c):
+    """How long it would be, about."""
+    size = int(c["size"]) if name in ("write", "truncate", "ftruncate") else 0
+    own = s.files.get(c.get("fd"))
+    if name == "write" and own:
+        size += int(c.get("offset", own.position))
+    return size > 1000000
+
+
 def directory_offset(s, name, c):
     own = s.files.get(c.get("fd"))
     return name == "lseek" and own is not None and stat.S_ISDIR(own.stat.st_mode)
@@ -291,12 +311,21 @@ def copied_beside(s, name, c):
     return any(f.writes and f.stat.st_ino in inodes and s.copies(f) > 1 for f in s.open_files())
 
 
+def listed_by_earlier(s, name, c):
+    """A directory in which a file is new that was made after the directory was opened."""
+    own = s.files.get(c.get("fd"))
+    inside = own.name + "/" if name == "getdents" and own else None
+    return inside is not None and any(
+        f.new and f.number > own.number and f.name.startswith(inside) for f in s.open_files())
+
+
 KNOWN = [
     (draft_of_another, "a draft is its descriptor's until it is closed: others see what was committed"),
     (new_name_below, "a file that O_CREAT made is no entry of its directory before its close"),
     (other_version, "an open file is one version: it shows no other one's changes, and ESTALE refuses to"
      " write over them; an exchange is a change of both"),
     (moved, "a rename makes another znode, so that what was opened before it may be of another version: ESTALE"),
+    (too_large, "EFBIG: a node and its path must fit into a packet"),
     (gone, "what is written to a file without a name has no place to go"),
     (exchanged_directory, "EXDEV: only files are exchanged"),
     (truncated_reader, "POSIX does not say what O_TRUNC does without the right to write; the descriptor keeps"
@@ -307,6 +336,7 @@ KNOWN = [
 NEVER = [
     (copied_beside, "a descriptor's copies are told from another open of the same file by their number only:"
      " the first of those closes may commit a moment later"),
+    (listed_by_earlier, "the kernel keeps such a listing, and is told a moment after the file's close to drop it"),
     (directory_offset, "the offsets of a directory are the file system's own"),
 ]
 
@@ -321,6 +351,7 @@ WEIGHTS = {"open": 14, "close": 10, "dup": 2, "read": 6, "pread": 4, "write": 10
            "unlink": 3, "rename": 5, "getdents": 2, "list": 3, "fsync": 2}
 CALLS = set(WEIGHTS) - {"pread", "pwrite", "list"}
 SLOTS = range(3, 9)
+LARGE = [70000, 500000, 1040000]  # a WRITE of the kernel's is less than 1 MiB, as its buffer lies in pages
 
 
 def look(fd, path, *lines):
@@ -428,8 +459,8 @@ class Program:
     def free_fd(self):
         return next((n for n in SLOTS if n not in self.p.fds), None)
 
-    def size(self):
-        return self.draw.randrange(40)
+    def size(self, most=40):
+        return self.draw.randrange(most) if self.draw.randrange(100) else self.draw.choice(LARGE)
 
     def any_calls(self):
         name = self.draw.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
@@ -451,7 +482,7 @@ class Program:
             return f"read fd={fd} size={self.size()}{at}"
         if name in ("write", "pwrite"):
             at = f" offset={self.size()}" if name == "pwrite" else ""
-            return f"write fd={fd} size={draw.randrange(1, 12)} byte={next(self.byte)}{at}"
+            return f"write fd={fd} size={self.size(12)} byte={next(self.byte)}{at}"
         if name == "lseek":
             whence = draw.choice([os.SEEK_SET, os.SEEK_CUR, os.SEEK_END])
             return f"lseek fd={fd} offset={draw.randrange(-5, 30)} whence={whence}"
@@ -497,7 +528,7 @@ class Program:
             self.do(f"close fd={fd}", must=True)
         for path in PATHS:
             self.do(f"stat path={self.dir}/{path}")
-            for line in look(3, f"{self.dir}/{path}", "read fd=3 size=1000", "getdents fd=3"):
+            for line in look(3, f"{self.dir}/{path}", "read fd=3 size=1100000", "getdents fd=3"):
                 self.do(line)
 
     def make(self):
