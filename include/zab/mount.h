@@ -14,8 +14,8 @@
  *     CONNECTED, all persistent watches that were asked for are set again.
  *  5. MOUNT_INJECT, MOUNT_INVAL_ENTRY and MOUNT_INVAL_INODE are carried out one after the other,
  *     in their order, but not on this thread: all of them may wait for locks that a request to us
- *     holds. MOUNT_INJECTED comes when a MOUNT_INJECT has ended; until then there is no other. There
- *     is no MOUNT_INVAL_ before MOUNT_DO_MOUNT, and no MOUNT_INJECT before MOUNT_MOUNTED.
+ *     holds. MOUNT_INJECTED comes when a MOUNT_INJECT has ended; until then there is no other.
+ * There is no MOUNT_INVAL_ before MOUNT_DO_MOUNT, and no MOUNT_INJECT before MOUNT_MOUNTED.
  *  6. MOUNT_LOOK_AT_OPENER asks /proc how often a process has a file open for writing (if it has
  *     few descriptors), and whether it is the one that closes: MOUNT_OPENER_SEEN, in any order.
  *  7. MOUNT_DO_MOUNT comes once, when the root has been read; MOUNT_MOUNTED says that it worked.
