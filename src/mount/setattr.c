@@ -66,8 +66,6 @@ static void truncate_draft(struct setattr *s, struct handle *h)
         h->released = true;
         commit_start(h, &s->req, on_truncated, s);
     } else {
-        if (!s->h)
-            s->h = handle_ref(h); /* the kernel takes the size that it is answered */
         setattr_next(s);
     }
 }
@@ -117,8 +115,10 @@ static void do_truncate(struct setattr *s)
 {
     struct handle *h = s->h;
     s->to_set &= ~(unsigned)MOUNT_SET_SIZE;
-    if (!h && s->size == 0 && truncating_open(s))
-        h = s->h = handle_ref(truncating_open(s));
+    if (!h && s->size == 0)
+        h = truncating_open(s);
+    if (h && !s->h)
+        s->h = handle_ref(h); /* the kernel takes the size that it is answered */
     if (!h) {
         if (s->n->life == NODE_PENDING) {
             setattr_next(s);
