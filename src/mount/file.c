@@ -412,11 +412,11 @@ void req_read(struct mount *m, const struct mount_request *q, struct req req)
 static void write_now(struct req req, struct handle *h, struct slice data, uint64_t off)
 {
     int rc = draft_write(&h->draft, data, off, handle_limit(h));
+    handle_changed(h); /* also if it does not fit: a commit under way is not of this draft */
     if (rc < 0) {
         reply_err(req, -rc);
         return;
     }
-    handle_changed(h);
     h->writer = req.pid;
     reply_size(req, slice_size(data));
 }

@@ -228,10 +228,7 @@ static void a_name_that_recurs_does_not_multiply(void **state)
     size_t before = n_effects[MOUNT_ASK];
     assert_true(znodes_move(&servers, "/b", "/f"));
     tell_events();
-    for (int i = 0; i < 20; i++) {
-        step(MOUNT_TICK);
-        answer_all();
-    }
+    pass_rounds();
     assert_true(n_effects[MOUNT_ASK] - before < 200);
 }
 
@@ -253,6 +250,65 @@ static void nothing_is_renamed_over_its_directory(void **state)
     uint64_t file = lookup(1, "a");
     request((struct mount_request){.op = MOUNT_MKDIR, .ino = file, .name = "c"});
     assert_int_equal(last.err, ENOTDIR);
+}
+
+/* The opener closes its last descriptor. */
+static void flush(uint64_t fh)
+{
+    request((struct mount_request){.op = MOUNT_FLUSH, .fh = fh});
+    event.opener.id = opener_id;
+    event.opener.count = 0;
+    event.opener.own = MOUNT_YES;
+    event.opener.same = 0;
+    step(MOUNT_OPENER_SEEN);
+}
+
+static void a_write_that_does_not_fit_is_told_at_close(void **state)
+{
+    (void)state;
+    uint64_t ino = lookup(1, "a");
+    request((struct mount_request){.op = MOUNT_OPEN, .ino = ino, .open_flags = O_WRONLY});
+    answer_all();
+    uint64_t fh = last.opened.fh;
+    request((struct mount_request){
+        .op = MOUNT_SETATTR, .ino = ino, .fh = fh, .set = MOUNT_SET_SIZE, .size = 0});
+    request((struct mount_request){.op = MOUNT_WRITE, .fh = fh, .data = slice_str("x")});
+    request((struct mount_request){.op = MOUNT_FSYNC, .fh = fh});
+    answer_until(ZK_OP_setData);
+    request((struct mount_request){
+        .op = MOUNT_WRITE, .fh = fh, .offset = 2 << 20, .data = slice_str("x")});
+    assert_int_equal(last.err, EFBIG);
+    flush(fh);
+    answer_all();
+    assert_int_equal(last.op, MOUNT_FLUSH);
+    assert_int_equal(last.err, EFBIG);
+    request((struct mount_request){.op = MOUNT_RELEASE, .fh = fh});
+}
+
+/* Somebody else makes it while it is open, and does not let us write to it. */
+static void a_name_that_is_not_ours_is_there_after_a_create_that_failed(void **state)
+{
+    (void)state;
+    request((struct mount_request){
+        .op = MOUNT_CREATE, .ino = 1, .name = "new", .mode = 0666, .open_flags = O_WRONLY});
+    uint64_t fh = last.opened.fh;
+    assert_true(znodes_create(&servers, "/new", slice_str("theirs"), false));
+    assert_true(znodes_set_acl(&servers, "/new", ZNODES_CLOSED));
+    tell_events();
+    for (int i = 0; i < 20; i++) {
+        step(MOUNT_TICK);
+        while (first_asked < n_asked)
+            answer_as(is_next(ZK_OP_exists) ? ZK_NOAUTH : ZK_OK, NULL);
+    }
+    flush(fh);
+    answer_until(ZK_OP_setData);
+    answer_as(ZK_NOAUTH, NULL);
+    answer_all();
+    assert_int_equal(last.op, MOUNT_FLUSH);
+    assert_int_equal(last.err, EACCES);
+    request((struct mount_request){.op = MOUNT_RELEASE, .fh = fh});
+    pass_rounds();
+    assert_int_not_equal(lookup(1, "new"), 0);
 }
 
 int main(void)
@@ -277,6 +333,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_name_that_recurs_does_not_multiply, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_renamed_over_its_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(an_exchange_may_be_overtaken, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_write_that_does_not_fit_is_told_at_close, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_name_that_is_not_ours_is_there_after_a_create_that_failed,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
