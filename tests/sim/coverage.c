@@ -4,6 +4,7 @@
 #include "coverage.h"
 #include "kernel.h"
 
+#include <errno.h>
 #include <sys/inotify.h>
 
 /* Beside the points: kind and what it counts. NODE_CONN_SECURED is not simulated: there is no TLS.
@@ -234,6 +235,7 @@
     R(MOUNT_REQUEST, MOUNT_FORGET, 0)                                                              \
     R(MOUNT_REQUEST, MOUNT_GETATTR, 0)                                                             \
     R(MOUNT_REQUEST, MOUNT_SETATTR, 0)                                                             \
+    R(MOUNT_REQUEST, MOUNT_ACCESS, 0)                                                              \
     R(MOUNT_REQUEST, MOUNT_STATFS, 0)                                                              \
     R(MOUNT_REQUEST, MOUNT_OPENDIR, 0)                                                             \
     R(MOUNT_REQUEST, MOUNT_READDIRPLUS, 0)                                                         \
@@ -278,6 +280,136 @@
     R(MOUNT_INJECT, MOUNT_INJECT_PROBE, false)                                                     \
     R(MOUNT_KILLED, MOUNT_OPEN, true)                                                              \
     R(MOUNT_KILLED, MOUNT_LOOKUP, true)                                                            \
+    R(MOUNT_ASK, ZK_OP_delete, 0)                                                                  \
+    R(MOUNT_ASK, ZK_OP_exists, 0)                                                                  \
+    R(MOUNT_ASK, ZK_OP_getData, 0)                                                                 \
+    R(MOUNT_ASK, ZK_OP_setData, 0)                                                                 \
+    R(MOUNT_ASK, ZK_OP_getACL, 0)                                                                  \
+    R(MOUNT_ASK, ZK_OP_sync, 0)                                                                    \
+    R(MOUNT_ASK, ZK_OP_getChildren2, 0)                                                            \
+    R(MOUNT_ASK, ZK_OP_multi, 0)                                                                   \
+    R(MOUNT_ASK, ZK_OP_create2, 0)                                                                 \
+    R(MOUNT_ASK, ZK_OP_removeWatches, 0)                                                           \
+    R(MOUNT_ASK, ZK_OP_addWatch, 0)                                                                \
+    R(MOUNT_ASK, ZK_OP_whoAmI, 0)                                                                  \
+    R(MOUNT_ANSWER, ZK_OP_delete, ZK_OK)                                                           \
+    R(MOUNT_ANSWER, ZK_OP_delete, ZK_NONODE)                                                       \
+    R(MOUNT_ANSWER, ZK_OP_delete, ZK_CONNECTIONLOSS)                                               \
+    R(MOUNT_ANSWER, ZK_OP_exists, ZK_OK)                                                           \
+    R(MOUNT_ANSWER, ZK_OP_exists, ZK_NOAUTH)                                                       \
+    R(MOUNT_ANSWER, ZK_OP_exists, ZK_NONODE)                                                       \
+    R(MOUNT_ANSWER, ZK_OP_exists, ZK_CONNECTIONLOSS)                                               \
+    R(MOUNT_ANSWER, ZK_OP_exists, ZK_OPERATIONTIMEOUT)                                             \
+    R(MOUNT_ANSWER, ZK_OP_getData, ZK_OK)                                                          \
+    R(MOUNT_ANSWER, ZK_OP_getData, ZK_NOAUTH)                                                      \
+    R(MOUNT_ANSWER, ZK_OP_getData, ZK_NONODE)                                                      \
+    R(MOUNT_ANSWER, ZK_OP_getData, ZK_CONNECTIONLOSS)                                              \
+    R(MOUNT_ANSWER, ZK_OP_getData, ZK_OPERATIONTIMEOUT)                                            \
+    R(MOUNT_ANSWER, ZK_OP_getData, ZK_SESSIONEXPIRED)                                              \
+    R(MOUNT_ANSWER, ZK_OP_setData, ZK_OK)                                                          \
+    R(MOUNT_ANSWER, ZK_OP_setData, ZK_BADVERSION)                                                  \
+    R(MOUNT_ANSWER, ZK_OP_setData, ZK_NONODE)                                                      \
+    R(MOUNT_ANSWER, ZK_OP_setData, ZK_CONNECTIONLOSS)                                              \
+    R(MOUNT_ANSWER, ZK_OP_getACL, ZK_OK)                                                           \
+    R(MOUNT_ANSWER, ZK_OP_getACL, ZK_NOAUTH)                                                       \
+    R(MOUNT_ANSWER, ZK_OP_getACL, ZK_NONODE)                                                       \
+    R(MOUNT_ANSWER, ZK_OP_getACL, ZK_CONNECTIONLOSS)                                               \
+    R(MOUNT_ANSWER, ZK_OP_getACL, ZK_OPERATIONTIMEOUT)                                             \
+    R(MOUNT_ANSWER, ZK_OP_getACL, ZK_SESSIONEXPIRED)                                               \
+    R(MOUNT_ANSWER, ZK_OP_sync, ZK_OK)                                                             \
+    R(MOUNT_ANSWER, ZK_OP_sync, ZK_CONNECTIONLOSS)                                                 \
+    R(MOUNT_ANSWER, ZK_OP_sync, ZK_OPERATIONTIMEOUT)                                               \
+    R(MOUNT_ANSWER, ZK_OP_getChildren2, ZK_OK)                                                     \
+    R(MOUNT_ANSWER, ZK_OP_getChildren2, ZK_NONODE)                                                 \
+    R(MOUNT_ANSWER, ZK_OP_getChildren2, ZK_CONNECTIONLOSS)                                         \
+    R(MOUNT_ANSWER, ZK_OP_getChildren2, ZK_OPERATIONTIMEOUT)                                       \
+    R(MOUNT_ANSWER, ZK_OP_getChildren2, ZK_SESSIONEXPIRED)                                         \
+    R(MOUNT_ANSWER, ZK_OP_multi, ZK_OK)                                                            \
+    R(MOUNT_ANSWER, ZK_OP_multi, ZK_NODEEXISTS)                                                    \
+    R(MOUNT_ANSWER, ZK_OP_multi, ZK_CONNECTIONLOSS)                                                \
+    R(MOUNT_ANSWER, ZK_OP_create2, ZK_OK)                                                          \
+    R(MOUNT_ANSWER, ZK_OP_create2, ZK_NODEEXISTS)                                                  \
+    R(MOUNT_ANSWER, ZK_OP_create2, ZK_NONODE)                                                      \
+    R(MOUNT_ANSWER, ZK_OP_create2, ZK_CONNECTIONLOSS)                                              \
+    R(MOUNT_ANSWER, ZK_OP_removeWatches, ZK_OK)                                                    \
+    R(MOUNT_ANSWER, ZK_OP_addWatch, ZK_OK)                                                         \
+    R(MOUNT_ANSWER, ZK_OP_addWatch, ZK_CONNECTIONLOSS)                                             \
+    R(MOUNT_REPLY, MOUNT_LOOKUP, MOUNT_REPLY_ENTRY)                                                \
+    R(MOUNT_REPLY, MOUNT_GETATTR, MOUNT_REPLY_ATTR)                                                \
+    R(MOUNT_REPLY, MOUNT_SETATTR, MOUNT_REPLY_ATTR)                                                \
+    R(MOUNT_REPLY, MOUNT_ACCESS, MOUNT_REPLY_ERR)                                                  \
+    R(MOUNT_REPLY, MOUNT_STATFS, MOUNT_REPLY_STATFS)                                               \
+    R(MOUNT_REPLY, MOUNT_OPENDIR, MOUNT_REPLY_OPEN)                                                \
+    R(MOUNT_REPLY, MOUNT_READDIRPLUS, MOUNT_REPLY_DIR)                                             \
+    R(MOUNT_REPLY, MOUNT_RELEASEDIR, MOUNT_REPLY_ERR)                                              \
+    R(MOUNT_REPLY, MOUNT_OPEN, MOUNT_REPLY_OPEN)                                                   \
+    R(MOUNT_REPLY, MOUNT_CREATE, MOUNT_REPLY_CREATE)                                               \
+    R(MOUNT_REPLY, MOUNT_READ, MOUNT_REPLY_DATA)                                                   \
+    R(MOUNT_REPLY, MOUNT_WRITE, MOUNT_REPLY_SIZE)                                                  \
+    R(MOUNT_REPLY, MOUNT_FLUSH, MOUNT_REPLY_ERR)                                                   \
+    R(MOUNT_REPLY, MOUNT_RELEASE, MOUNT_REPLY_ERR)                                                 \
+    R(MOUNT_REPLY, MOUNT_FSYNC, MOUNT_REPLY_ERR)                                                   \
+    R(MOUNT_REPLY, MOUNT_MKDIR, MOUNT_REPLY_ENTRY)                                                 \
+    R(MOUNT_REPLY, MOUNT_MKNOD, MOUNT_REPLY_ENTRY)                                                 \
+    R(MOUNT_REPLY, MOUNT_UNLINK, MOUNT_REPLY_ERR)                                                  \
+    R(MOUNT_REPLY, MOUNT_RMDIR, MOUNT_REPLY_ERR)                                                   \
+    R(MOUNT_REPLY, MOUNT_RENAME, MOUNT_REPLY_ERR)                                                  \
+    R(MOUNT_ERROR, MOUNT_LOOKUP, ENOENT)                                                           \
+    R(MOUNT_ERROR, MOUNT_LOOKUP, ETIMEDOUT)                                                        \
+    R(MOUNT_ERROR, MOUNT_SETATTR, EROFS)                                                           \
+    R(MOUNT_ERROR, MOUNT_SETATTR, ESTALE)                                                          \
+    R(MOUNT_ERROR, MOUNT_OPEN, EACCES)                                                             \
+    R(MOUNT_ERROR, MOUNT_OPEN, EROFS)                                                              \
+    R(MOUNT_ERROR, MOUNT_OPEN, ESTALE)                                                             \
+    R(MOUNT_ERROR, MOUNT_OPEN, ETIMEDOUT)                                                          \
+    R(MOUNT_ERROR, MOUNT_READDIRPLUS, ETIMEDOUT)                                                   \
+    R(MOUNT_ERROR, MOUNT_CREATE, EROFS)                                                            \
+    R(MOUNT_ERROR, MOUNT_WRITE, EFBIG)                                                             \
+    R(MOUNT_ERROR, MOUNT_FLUSH, EFBIG)                                                             \
+    R(MOUNT_ERROR, MOUNT_FLUSH, EIO)                                                               \
+    R(MOUNT_ERROR, MOUNT_FLUSH, ETIMEDOUT)                                                         \
+    R(MOUNT_ERROR, MOUNT_MKDIR, EEXIST)                                                            \
+    R(MOUNT_ERROR, MOUNT_MKDIR, EROFS)                                                             \
+    R(MOUNT_ERROR, MOUNT_MKNOD, EROFS)                                                             \
+    R(MOUNT_ERROR, MOUNT_UNLINK, ENOENT)                                                           \
+    R(MOUNT_ERROR, MOUNT_UNLINK, EROFS)                                                            \
+    R(MOUNT_ERROR, MOUNT_RMDIR, ENOTEMPTY)                                                         \
+    R(MOUNT_ERROR, MOUNT_RMDIR, EROFS)                                                             \
+    R(MOUNT_ERROR, MOUNT_RENAME, ENOENT)                                                           \
+    R(MOUNT_ERROR, MOUNT_RENAME, ENOTEMPTY)                                                        \
+    R(MOUNT_ERROR, MOUNT_RENAME, EROFS)                                                            \
+    R(MOUNT_SESSION, CLIENT_CONNECTING, 0)                                                         \
+    R(MOUNT_SESSION, CLIENT_CONNECTED, 0)                                                          \
+    R(MOUNT_SESSION, CLIENT_EXPIRED, 0)                                                            \
+    R(MOUNT_SESSION, CLIENT_CLOSED, 0)                                                             \
+    R(MOUNT_INJECT, MOUNT_INJECT_ATTRIB, false)                                                    \
+    R(MOUNT_INJECT, MOUNT_INJECT_RENAME, true)                                                     \
+    R(MOUNT_INJECTED, 0, 0)                                                                        \
+    R(MOUNT_INJECTED, -EPIPE, 0)                                                                   \
+    R(MOUNT_INJECTED, -ENOENT, 0)                                                                  \
+    R(CALL, CALL_OPEN, 0)                                                                          \
+    R(CALL, CALL_CLOSE, 0)                                                                         \
+    R(CALL, CALL_DUP, 0)                                                                           \
+    R(CALL, CALL_READ, 0)                                                                          \
+    R(CALL, CALL_WRITE, 0)                                                                         \
+    R(CALL, CALL_LSEEK, 0)                                                                         \
+    R(CALL, CALL_FSTAT, 0)                                                                         \
+    R(CALL, CALL_STAT, 0)                                                                          \
+    R(CALL, CALL_FTRUNCATE, 0)                                                                     \
+    R(CALL, CALL_TRUNCATE, 0)                                                                      \
+    R(CALL, CALL_FSYNC, 0)                                                                         \
+    R(CALL, CALL_UTIMES, 0)                                                                        \
+    R(CALL, CALL_CHMOD, 0)                                                                         \
+    R(CALL, CALL_ACCESS, 0)                                                                        \
+    R(CALL, CALL_GETDENTS, 0)                                                                      \
+    R(CALL, CALL_MKDIR, 0)                                                                         \
+    R(CALL, CALL_MKNOD, 0)                                                                         \
+    R(CALL, CALL_UNLINK, 0)                                                                        \
+    R(CALL, CALL_RMDIR, 0)                                                                         \
+    R(CALL, CALL_RENAME, 0)                                                                        \
+    R(CALL, CALL_WATCH, 0)                                                                         \
+    R(CALL, CALL_FORK, 0)                                                                          \
+    R(CALL, CALL_EXIT, 0)                                                                          \
     R(NOTIFY, IN_CREATE, 0)                                                                        \
     R(NOTIFY, IN_DELETE, 0)                                                                        \
     R(NOTIFY, IN_DELETE_SELF, 0)                                                                   \

@@ -33,6 +33,11 @@ enum cover_kind {
     COVER_MOUNT_KILLED,   /* enum mount_op, whether it was delivered */
     COVER_MOUNT_INJECT,   /* enum mount_inject, whether of a directory */
     COVER_MOUNT_INJECTED, /* its result */
+    COVER_MOUNT_ASK,      /* enum zk_op */
+    COVER_MOUNT_ANSWER,   /* enum zk_op, enum zk_error */
+    COVER_MOUNT_REPLY,    /* enum mount_op, enum mount_reply_type */
+    COVER_MOUNT_ERROR,    /* enum mount_op, errno */
+    COVER_MOUNT_SESSION,  /* enum client_state */
     COVER_NOTIFY,         /* inotify's mask */
     COVER_CALL,           /* enum call_type */
     COVER_CALL_RC,        /* enum call_type, negative errno or 0 */
@@ -145,7 +150,45 @@ enum cover_kind {
     P(check_content, "mount: check: what is there behind a close")                                 \
     P(check_missed, "mount: check: a name that is always there")                                   \
     P(check_read, "mount: check: a reader sees a whole version")                                   \
-    P(check_listed, "mount: check: a listing")
+    P(check_listed, "mount: check: a listing")                                                     \
+    P(program_killed, "mount: a program is killed")                                                \
+    P(reply_lost, "mount: a reply that nobody takes")                                              \
+    P(without_zxids, "mount: events do not say of which transaction they are")                     \
+    P(pages, "mount: a mount with the page cache")                                                 \
+    P(sync_option, "mount: a mount with -o sync")                                                  \
+    P(acl_timeo, "mount: a mount that reads ACLs again")                                           \
+    P(check_draft, "mount: check: a descriptor reads its draft")                                   \
+    P(check_size, "mount: check: a descriptor knows its size")                                     \
+    P(check_line, "mount: check: an appended line")                                                \
+    P(check_wait, "mount: check: how long a request waits")                                        \
+    P(check_step, "mount: check: how much a step does")                                            \
+    P(check_too_large, "mount: check: the close behind a write that did not fit")                  \
+    P(commit_again, "mount: a commit that failed begins again")                                    \
+    P(commit_create, "mount: a file that is gone is made again")                                   \
+    P(commit_set, "mount: a file that is there by now is set")                                     \
+    P(commit_verify, "mount: a commit is looked for, as its answer was lost")                      \
+    P(commit_nowhere, "mount: a file without a name has no commit")                                \
+    P(commit_fail, "mount: a commit fails")                                                        \
+    P(look_landed, "mount: what was looked for is there")                                          \
+    P(look_again, "mount: what was looked for is not there, and is sent again")                    \
+    P(look_raced, "mount: somebody else was first")                                                \
+    P(tell_gone, "mount: a name that is gone is told")                                             \
+    P(tell_new, "mount: a new name is told")                                                       \
+    P(tell_data, "mount: other data are told")                                                     \
+    P(tell_acl, "mount: another ACL is told")                                                      \
+    P(tell_nothing, "mount: nothing is to be told")                                                \
+    P(renamed, "mount: what is gone and what is new are one")                                      \
+    P(not_renamed, "mount: what is gone and what is new are two")                                  \
+    P(check_error, "mount: check: the close of a child that wrote nothing")                        \
+    P(check_cache, "mount: check: a name that the kernel keeps")                                   \
+    P(check_none, "mount: check: a name that the kernel keeps as one that is not there")           \
+    P(check_attr, "mount: check: a size that the kernel keeps")                                    \
+    P(check_pages, "mount: check: pages that the kernel keeps")                                    \
+    P(check_kept_list, "mount: check: a listing that the kernel keeps")                            \
+    P(check_list_closed, "mount: check: a listing with files that may not be read")                \
+    P(check_moved, "mount: check: a move that is told")                                            \
+    P(check_closed, "mount: check: a file that may not be read")                                   \
+    P(check_open, "mount: check: a file that may be read again")
 
 enum mount_point {
 #define MOUNT_POINT_ENUM(name, text) MOUNT_POINT_##name,

@@ -4,6 +4,8 @@
  * all. */
 #include "mountpoint.h"
 
+enum { EPOCHS_AHEAD_MAX = 3 };
+
 bool server_is_settled(const struct world *w, const struct server *s)
 {
     return s->up && node_is_serving(s->node) && s->n_orders == 0 &&
@@ -124,7 +126,8 @@ static struct server *leader_of(struct world *w)
 }
 
 /* A leader does not give way to the number of an epoch: who has accepted a later one, which never
- * began, follows again after the next election. False: all follow, or nobody is ahead. */
+ * began, follows again when the others have come to it, one election an epoch. False: there is
+ * nobody. */
 static bool elect_for_those_ahead(struct world *w)
 {
     int64_t deadline = w->now_ms + w->times.patience_ms / 2;
@@ -146,8 +149,7 @@ void world_end_well(struct world *w)
     w->faults_off = true;
     faults_heal(w);
     minority_stays_behind(w);
-    /* Each election that goes on without them counts one epoch. */
-    for (unsigned i = 0; i < 4 && elect_for_those_ahead(w); i++)
+    for (int i = 0; i < EPOCHS_AHEAD_MAX && elect_for_those_ahead(w); i++)
         continue;
     wait_for(w, all_is_settled, "not all replicas serve all there is");
     sim_trace(w, "all replicas serve, %" PRId64 " ms behind the last fault", w->now_ms - healed_ms);

@@ -286,6 +286,8 @@ void kernel_close(struct kernel *k);
 
 /* What the core says. kernel_reply() takes a copy; false: nobody waits for it any more. */
 bool kernel_reply(struct kernel *k, const struct mount_reply *reply);
+/* What waits for this reply; NULL: nothing. */
+const struct mount_request *kernel_asked(struct kernel *k, uint64_t id);
 void kernel_effect(struct kernel *k, const struct mount_effect *e);
 int kernel_count_open(struct kernel *k, pid_t pid, uint64_t ino);
 void kernel_kill_injector(struct kernel *k);
@@ -399,6 +401,7 @@ int file_truncate(struct process *p, struct dentry *d, const struct file *f, uin
 void call_getdents(struct process *p, struct call *c, struct file *f);
 void listing_reset(struct inode *i);
 void listing_close(struct inode *i);
+bool listing_is_believed(const struct inode *i); /* the next reader gets what is kept */
 void call_make(struct process *p, struct call *c);
 void call_remove(struct process *p, struct call *c);
 void call_rename(struct process *p, struct call *c);

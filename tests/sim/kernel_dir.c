@@ -53,6 +53,11 @@ static bool is_current(const struct inode *i)
     return i->listing.iversion == i->iversion && same_time(&i->listing.mtime, &i->st.st_mtim);
 }
 
+bool listing_is_believed(const struct inode *i)
+{
+    return i->listing.whole && i->listing.has_pages && is_current(i);
+}
+
 /* Where a stream stands in the kept listing; it begins again if that is another one now. */
 static void find_place(struct file *f, const struct dir_cache *l)
 {

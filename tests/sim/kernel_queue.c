@@ -288,12 +288,26 @@ static bool fits(const struct mount_request *q, const struct mount_reply *r)
     return false;
 }
 
-static struct pending *find_asked(struct kernel *k, uint64_t id)
+static struct pending *find_pending(struct kernel *k, uint64_t id)
 {
     LIST_FOR_EACH (a, &k->asked, struct pending, link) {
         if (a->request.id == id && !a->answered)
             return a;
     }
+    return NULL;
+}
+
+const struct mount_request *kernel_asked(struct kernel *k, uint64_t id)
+{
+    const struct pending *a = find_pending(k, id);
+    return a ? &a->request : NULL;
+}
+
+static struct pending *find_asked(struct kernel *k, uint64_t id)
+{
+    struct pending *a = find_pending(k, id);
+    if (a)
+        return a;
     sim_fail(k->w, SIM_BROKEN, "%s: a reply to request %" PRIu64 ", which does not wait for one",
              k->name, id);
 }
@@ -313,8 +327,14 @@ bool kernel_reply(struct kernel *k, const struct mount_reply *reply)
         sim_fail(k->w, SIM_BROKEN, "%s: request %" PRIu64 ", %s, gets a reply of type %d to %s",
                  k->name, reply->id, mount_op_name(a->request.op), (int)reply->type,
                  mount_op_name(reply->op));
+    if (reply->type == MOUNT_REPLY_ERR && reply->err > 0)
+        cover(COVER_MOUNT_ERROR, (int32_t)reply->op, reply->err);
+    else
+        cover(COVER_MOUNT_REPLY, (int32_t)reply->op, (int32_t)reply->type);
     if (!a->task || a->interrupted) {
         bool taken = a->request.pid == 0; /* nobody ever waited */
+        if (!taken)
+            cover_mount(MOUNT_POINT_reply_lost);
         a->untaken = true;
         list_remove(&a->link);
         if (!a->task)
@@ -383,6 +403,7 @@ void kernel_check_waits(struct kernel *k)
     if (k->limit_ms == 0)
         return;
     LIST_FOR_EACH (a, &k->asked, struct pending, link) {
+        cover_mount(MOUNT_POINT_check_wait);
         if (a->answered || k->w->now_ms - a->sent_ms <= k->limit_ms)
             continue;
         struct buf text = {0};

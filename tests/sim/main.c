@@ -31,12 +31,14 @@ struct job {
     struct cover_count counts[COVER_SLOTS];
 };
 
-static void run_seeds(struct sim_options options, const struct sim_seeds *seeds, unsigned n,
+static void run_seeds(const struct sim_options *all, const struct sim_seeds *seeds, unsigned n,
                       struct job *job)
 {
     coverage_begin(job->counts);
     for (uint64_t seed = seeds->from + n; seed <= seeds->to; seed += seeds->jobs) {
+        struct sim_options options = *all;
         options.seed = job->seed = seed;
+        draw_mounts(&options);
         world_run(&options);
     }
 }
@@ -46,7 +48,7 @@ static void start_job(const struct sim_options *options, const struct sim_seeds 
 {
     pid_t pid = fork();
     if (pid == 0) {
-        run_seeds(*options, seeds, n, job);
+        run_seeds(options, seeds, n, job);
         fflush(stdout);
         _exit(SIM_FINE);
     }
@@ -97,6 +99,7 @@ static int run_jobs(const struct sim_options *options, const struct sim_seeds *s
     for (unsigned i = 0; i < seeds->jobs; i++)
         coverage_add(jobs[i].counts);
     munmap(jobs, size);
+    draw_mounts(&failed);
     bool random = !options->script && !options->operators && options->breakage == BREAK_NOTHING;
     if (random && (status == SIM_BROKEN || status == SIM_STALLED || status == SIM_CRASHED))
         shrink(&failed, status);
@@ -106,7 +109,7 @@ static int run_jobs(const struct sim_options *options, const struct sim_seeds *s
 int main(int argc, char **argv)
 {
     static struct job job;
-    struct sim_options options = {.steps = STEPS};
+    struct sim_options options = {.steps = STEPS, .draws_mounts = true};
     struct sim_seeds seeds = {1, 1, 1, false};
     int status = SIM_FINE;
     options_parse(argc, argv, &options, &seeds);
@@ -117,7 +120,7 @@ int main(int argc, char **argv)
     if (seeds.from < seeds.to)
         status = run_jobs(&options, &seeds);
     else
-        run_seeds(options, &seeds, 0, &job);
+        run_seeds(&options, &seeds, 0, &job);
     if (seeds.coverage)
         coverage_print(stdout);
     enum cover_swarm kind = options.operators    ? COVER_OPERATORS

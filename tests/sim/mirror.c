@@ -335,7 +335,7 @@ void mirror_free(struct mountpoint *m)
 
 /* ---- Against the tree ---- */
 
-static bool shown_as_dir(const struct znode *z)
+bool shown_as_dir(const struct znode *z)
 {
     struct zk_stat stat;
     znode_stat(z, &stat);

@@ -8,6 +8,9 @@
  *     a reader sees whole versions, none older than what its mount knew of
  *     a name that was there all the time is there, and once in a listing
  *     a mirror that follows events has the tree (mirror.c)
+ *     what the kernel keeps is what is in the tree (cachecheck.c)
+ *     what may not be read is not served for long, and hides nothing else (aclcheck.c)
+ *     what is told as a move was one (movecheck.c)
  *     a request ends in time, and a step says no more than it may */
 #include "mountpoint.h"
 
@@ -18,6 +21,7 @@ enum {
     KEEPS = 3,
     EFFECTS_MAX = 2000, /* of a step */
     QUIET_MS = 120000,  /* for all to come to rest */
+    ACL_TIMEO_MAX_MS = 11000,
 };
 
 enum line_state { LINE_UNKNOWN, LINE_THERE, LINE_NOT_THERE };
@@ -45,6 +49,7 @@ struct mountcheck {
 void mountcheck_open(struct world *w)
 {
     w->mountcheck = mem_zalloc(sizeof(*w->mountcheck));
+    movecheck_open(w);
 }
 
 void mountcheck_close(struct world *w)
@@ -64,6 +69,7 @@ void mountcheck_close(struct world *w)
     }
     free(c);
     w->mountcheck = NULL;
+    movecheck_close(w);
 }
 
 /* An error after which nobody knows: the promise is only that it was done once or not at all. */
@@ -154,6 +160,7 @@ static void trace_event(struct world *w, const struct zk_txn_header *h, const st
 void mountcheck_committed(struct world *w, const struct zk_txn_header *h,
                           const struct tree_outcome *outcome)
 {
+    movecheck_committed(w, outcome);
     for (size_t i = 0; i < outcome->n_events; i++) {
         const struct tree_event *ev = &outcome->events[i];
         trace_event(w, h, ev);
@@ -207,6 +214,7 @@ void mountcheck_append_ended(struct world *w, const char *line, int64_t rc)
         struct line *l = &c->lines[i - 1];
         if (strcmp(l->text, line) != 0)
             continue;
+        cover_mount(MOUNT_POINT_check_line);
         l->state = rc >= 0 ? LINE_THERE : is_open(rc) ? LINE_UNKNOWN : LINE_NOT_THERE;
         check_line(w, l);
         return;
@@ -341,8 +349,9 @@ void mountcheck_listed(struct mountpoint *m, const struct buf *names)
 
 void mountcheck_step(struct mountpoint *m, const struct mount_event *e)
 {
+    cover_mount(MOUNT_POINT_check_step);
     m->n_effects_max = MAX(m->n_effects_max, m->fx.n);
-    if (m->fx.n > EFFECTS_MAX)
+    if (m->fx.n > EFFECTS_MAX && checks(m->w, MOUNT_CHECK_step))
         sim_fail(m->w, SIM_BROKEN, "%s: %zu effects of one event of type %d", m->kernel->name,
                  m->fx.n, (int)e->type);
 }
@@ -403,11 +412,17 @@ void mountcheck_end(struct world *w)
     pass_until(w, all_quiet, "mounts do not come to rest");
     pass(w, 3000);
     pass_until(w, all_quiet, "mounts do not come to rest again");
+    pass(w, w->options.script ? 0 : ACL_TIMEO_MAX_MS);
+    for (unsigned i = 0; i < w->n_mounts; i++)
+        aclcheck_end(w->mounts[i]);
+    pass_until(w, all_quiet, "mounts do not come to rest for the third time");
     sim_trace(w, "the mounts are quiet");
     for (size_t i = 0; i < w->mountcheck->n_lines; i++)
         check_line(w, &w->mountcheck->lines[i]);
-    for (unsigned i = 0; i < w->n_mounts; i++)
+    for (unsigned i = 0; i < w->n_mounts; i++) {
+        cachecheck_quiet(w->mounts[i]);
         mirror_compare(w->mounts[i]);
+    }
     for (unsigned i = 0; i < w->n_mounts; i++) {
         mirror_end(w->mounts[i]);
         end_processes(w->mounts[i]->kernel);

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+enum { IDLE_MS = 1000 };
+
 struct mount_later {
     struct mount_event event;
     struct mount_request request; /* of a MOUNT_REQUEST */
@@ -21,6 +23,14 @@ static struct mount_later *later(struct mountpoint *m, enum mount_event_type typ
     return l;
 }
 
+void mountpoint_after(struct mountpoint *m, const struct mount_event *e)
+{
+    struct mount_later *l = later(m, e->type);
+    l->event = *e;
+    if (e->type == MOUNT_REQUEST)
+        l->request = *e->request;
+}
+
 static void undo(struct mountpoint *m, const struct mount_request *q)
 {
     later(m, MOUNT_REQUEST)->request = *q;
@@ -33,7 +43,7 @@ static void undo_lookup(struct mountpoint *m, uint64_t ino)
 }
 
 /* The kernel did not take it. */
-static void undo_reply(struct mountpoint *m, const struct mount_reply *r)
+void mountpoint_undo(struct mountpoint *m, const struct mount_reply *r)
 {
     bool opened = r->type == MOUNT_REPLY_OPEN || r->type == MOUNT_REPLY_CREATE;
     if (opened)
@@ -50,7 +60,7 @@ static void undo_reply(struct mountpoint *m, const struct mount_reply *r)
 }
 
 /* The path that most records begin with. */
-static struct slice path_of(const struct mount_effect *e)
+struct slice mountpoint_path_of(const struct mount_effect *e)
 {
     struct jute_reader in = jute_reader_of(e->ask.record);
     if (e->ask.op == ZK_OP_multi || e->ask.op == ZK_OP_whoAmI)
@@ -61,10 +71,11 @@ static struct slice path_of(const struct mount_effect *e)
 static void send(struct mountpoint *m, const struct mount_effect *e)
 {
     struct buf *b = session_request_begin(&m->client->session, e->ask.op);
+    cover(COVER_MOUNT_ASK, (int32_t)e->ask.op, 0);
     buf_append(b, e->ask.record.data, slice_size(e->ask.record));
     session_request_end(&m->client->session, m->w->now_ms, (struct session_tag){.arg = m});
     sim_detail(m->w, "%s: asks #%d %s %.*s", m->kernel->name, m->client->session.last_xid,
-               zk_op_name((int32_t)e->ask.op), SLICE_ARG(path_of(e)));
+               zk_op_name((int32_t)e->ask.op), SLICE_ARG(mountpoint_path_of(e)));
 }
 
 struct question {
@@ -107,12 +118,15 @@ static void carry_out(struct mountpoint *m, const struct mount_effect *e)
     switch (e->type) {
     case MOUNT_REPLY:
         if (e->reply->id != 0 && !kernel_reply(m->kernel, e->reply))
-            undo_reply(m, e->reply);
+            mountpoint_undo(m, e->reply);
         break;
     case MOUNT_ASK:
         send(m, e);
         break;
     case MOUNT_INJECT:
+        movecheck_inject(m, e);
+        kernel_effect(m->kernel, e);
+        break;
     case MOUNT_INVAL_ENTRY:
     case MOUNT_INVAL_INODE:
         kernel_effect(m->kernel, e);
@@ -163,11 +177,16 @@ static void step_once(struct mountpoint *m, struct mount_event *e)
 {
     e->now_ms = m->w->now_ms;
     e->wall_ms = m->w->wall_offset_ms + m->w->now_ms;
+    if (!tamper_event(m, e))
+        return;
     cover(COVER_MOUNT_EVENT, (int32_t)e->type, 0);
     mount_step(m->core, e, &m->fx);
+    tamper_step(m);
     mountcheck_step(m, e);
-    for (size_t i = 0; i < m->fx.n; i++)
-        carry_out(m, &m->fx.list[i]);
+    for (size_t i = 0; i < m->fx.n; i++) {
+        if (tamper_effect(m, &m->fx.list[i]))
+            carry_out(m, &m->fx.list[i]);
+    }
 }
 
 /* What is undone while effects are carried out comes behind them. */
@@ -219,6 +238,7 @@ void mountpoint_state(struct mountpoint *m, enum client_state state)
 {
     struct mount_event e = {.type = MOUNT_SESSION};
     const struct session *s = &m->client->session;
+    cover(COVER_MOUNT_SESSION, (int32_t)state, 0);
     if (s->id != 0 && !mountpoint_owns(m, s->id)) {
         m->sessions = mem_realloc(m->sessions, (m->n_sessions + 1) * sizeof(*m->sessions));
         m->sessions[m->n_sessions++] = s->id;
@@ -236,6 +256,7 @@ void mountpoint_answered(struct mountpoint *m, const struct session_reply *reply
     e.answer.body = reply->body;
     if (reply->op == ZK_OP_multi && reply->err == 0)
         e.answer.err = request_multi_error(reply->body);
+    cover(COVER_MOUNT_ANSWER, reply->op, e.answer.err);
     sim_detail(m->w, "%s: answered %s: %s", m->kernel->name, zk_op_name(reply->op),
                zk_error_name(e.answer.err));
     step(m, &e);
@@ -245,7 +266,7 @@ void mountpoint_watch(struct mountpoint *m, const struct session_effect *fx)
 {
     struct mount_event e = {.type = MOUNT_WATCH_FIRED};
     e.watch.event = fx->event;
-    e.watch.zxid = chance(m->w, 8) ? -1 : fx->event_zxid;
+    e.watch.zxid = m->without_zxids ? -1 : fx->event_zxid;
     sim_detail(m->w, "%s: event %d %.*s", m->kernel->name, fx->event.type,
                SLICE_ARG(fx->event.path));
     step(m, &e);
@@ -259,6 +280,12 @@ static int any_draft_ms(struct world *w)
     return all_ms[rng_below(&w->rng, ARRAY_LEN(all_ms))];
 }
 
+static int acl_timeo_ms(struct world *w)
+{
+    static const int all_ms[] = {0, 3000, 10000};
+    return w->options.script ? 0 : all_ms[rng_below(&w->rng, ARRAY_LEN(all_ms))];
+}
+
 void mountpoint_start(struct world *w, unsigned index, int draft_ms)
 {
     static const int timeos_ms[] = {1000, 3000, 10000};
@@ -267,7 +294,7 @@ void mountpoint_start(struct world *w, unsigned index, int draft_ms)
     m->w = w;
     m->index = index;
     m->tick_at = INT64_MAX;
-    m->connected_ms = -1;
+    m->connected_ms = m->idle_since_ms = -1;
     snprintf(m->path, sizeof(m->path), "/mnt%u", index);
     m->config = (struct mount_config){
         .source = "sim",
@@ -277,21 +304,32 @@ void mountpoint_start(struct world *w, unsigned index, int draft_ms)
         .draft_ms = draft_ms >= 0 ? draft_ms : any_draft_ms(w),
         .cache = chance(w, 4) ? MOUNT_CACHE_PAGES : MOUNT_CACHE_VERSIONS,
         .sync = chance(w, 8),
+        .acl_timeo_ms = acl_timeo_ms(w),
         .uid = 1,
         .gid = 1,
     };
+    m->without_zxids = chance(w, 6);
     m->kernel = kernel_open(w, index, m->path);
     m->kernel->deliver = deliver;
     m->kernel->on_injected = on_injected;
     m->kernel->arg = m;
     if (checks(w, MOUNT_CHECK_wait))
         m->kernel->limit_ms = 4 * m->config.timeo_ms + 2 * w->times.timeout_max_ms;
+    m->tamper = tamper_open(w);
     m->core = mount_open(&m->config, w->now_ms);
     unsigned at = w->n_clients++;
     m->client = &w->clients[at];
     m->client->mount = m;
     m->client->acting = true;
     client_start(w, m->client, at);
+    if (m->without_zxids)
+        cover_mount(MOUNT_POINT_without_zxids);
+    if (m->config.cache == MOUNT_CACHE_PAGES)
+        cover_mount(MOUNT_POINT_pages);
+    if (m->config.sync)
+        cover_mount(MOUNT_POINT_sync_option);
+    if (m->config.acl_timeo_ms > 0)
+        cover_mount(MOUNT_POINT_acl_timeo);
     sim_trace(w, "%s: timeo %d ms, draft %d ms, cache %s%s", m->kernel->name, m->config.timeo_ms,
               m->config.draft_ms, m->config.cache == MOUNT_CACHE_PAGES ? "pages" : "versions",
               m->config.sync ? ", sync" : "");
@@ -306,10 +344,18 @@ void mountpoint_stop(struct mountpoint *m)
     step(m, &e);
 }
 
-bool mountpoint_is_quiet(const struct mountpoint *m)
+/* Nothing is due soon. With acl_timeo something always is: then it must be idle for a while. */
+bool mountpoint_is_quiet(struct mountpoint *m)
 {
-    return m->n_programs == 0 && kernel_is_idle(m->kernel) && mirror_is_quiet(m) &&
-           mount_deadline(m->core) > m->w->now_ms + m->config.draft_ms;
+    int64_t now_ms = m->w->now_ms, wait_ms = m->config.draft_ms;
+    bool idle = m->n_programs == 0 && kernel_is_idle(m->kernel) && mirror_is_quiet(m);
+    if (!idle)
+        m->idle_since_ms = -1;
+    else if (m->idle_since_ms < 0)
+        m->idle_since_ms = now_ms;
+    bool long_idle = idle && now_ms > m->idle_since_ms + wait_ms + IDLE_MS;
+    return idle && (mount_deadline(m->core) > now_ms + wait_ms ||
+                    (m->config.acl_timeo_ms > 0 && long_idle));
 }
 
 void mountpoint_free(struct mountpoint *m)
@@ -319,6 +365,7 @@ void mountpoint_free(struct mountpoint *m)
     kernel_close(m->kernel);
     mount_close(m->core);
     mount_effects_close(&m->fx);
+    tamper_close(m->tamper);
     free(m->sessions);
     free(m->later);
     free(m);

@@ -20,7 +20,12 @@
     C(read)    /* a reader sees a whole version */                                                 \
     C(listed)  /* a listing has each name once */                                                  \
     C(mirror)  /* a mirror that follows events has the tree */                                     \
-    C(wait)    /* a request ends in time */
+    C(wait)    /* a request ends in time */                                                        \
+    C(cache)   /* what the kernel keeps is what is in the tree */                                  \
+    C(moved)   /* what is told as a move was one */                                                \
+    C(error)   /* a failed commit is told to who wrote */                                          \
+    C(step)    /* a step does no more than it may */                                               \
+    C(acl)     /* what is forbidden is not served, and hides nothing else */
 
 enum mount_check {
 #define MOUNT_CHECK_ENUM(name) MOUNT_CHECK_##name,
@@ -33,6 +38,8 @@ static inline bool checks(const struct world *w, enum mount_check c)
 {
     return !(w->options.skip >> c & 1);
 }
+
+enum { MOUNT_CLOSED = 2 }; /* files in /closed */
 
 struct mount_later;
 
@@ -49,12 +56,15 @@ struct mountpoint {
     size_t n_later, cap_later;
     int64_t tick_at;
     bool stepping, ready, stopping, ended, dead;
-    int64_t connected_ms; /* since when its session is */
+    bool without_zxids;    /* its events do not say of which transaction they are */
+    int64_t idle_since_ms; /* -1: it is not */
+    int64_t connected_ms;  /* since when its session is */
     size_t n_effects_max;
     int64_t *sessions; /* all that it ever had */
     size_t n_sessions;
     unsigned n_programs; /* that run */
     struct mirror *mirror;
+    struct tamper *tamper; /* NULL: nothing is broken */
 };
 
 /* mountpoint.c */
@@ -64,8 +74,18 @@ void mountpoint_free(struct mountpoint *m);
 void mountpoint_state(struct mountpoint *m, enum client_state state);
 void mountpoint_answered(struct mountpoint *m, const struct session_reply *reply);
 void mountpoint_watch(struct mountpoint *m, const struct session_effect *fx);
-bool mountpoint_is_quiet(const struct mountpoint *m);
+bool mountpoint_is_quiet(struct mountpoint *m);
 bool mountpoint_owns(const struct mountpoint *m, int64_t session_id);
+void mountpoint_after(struct mountpoint *m, const struct mount_event *e); /* behind this step */
+void mountpoint_undo(struct mountpoint *m, const struct mount_reply *r);
+struct slice mountpoint_path_of(const struct mount_effect *ask); /* empty: it has none */
+
+/* tamper_mount.c: what --break does to what the core is told and says. False: it is left out. */
+struct tamper *tamper_open(const struct world *w);
+void tamper_close(struct tamper *t);
+bool tamper_event(struct mountpoint *m, struct mount_event *e);
+bool tamper_effect(struct mountpoint *m, struct mount_effect *e);
+void tamper_step(struct mountpoint *m);
 
 /* program.c */
 void programs_begin(struct mountpoint *m);
@@ -79,6 +99,19 @@ void mirror_end(struct mountpoint *m);
 bool mirror_is_quiet(const struct mountpoint *m);
 bool mirror_is_over(const struct mountpoint *m);
 void mirror_free(struct mountpoint *m);
+bool shown_as_dir(const struct znode *z);
+
+/* aclcheck.c */
+void aclcheck_fill(struct world *w, struct op *op);
+void aclcheck_listed(struct mountpoint *m, int64_t rc, const struct buf *names);
+void aclcheck_end(struct mountpoint *m);
+
+/* cachecheck.c, movecheck.c */
+void cachecheck_quiet(const struct mountpoint *m);
+void movecheck_open(struct world *w);
+void movecheck_close(struct world *w);
+void movecheck_committed(struct world *w, const struct tree_outcome *outcome);
+void movecheck_inject(const struct mountpoint *m, const struct mount_effect *e);
 
 /* mountcheck.c */
 void mountcheck_open(struct world *w);

@@ -11,28 +11,43 @@ static const char usage[] =
     "           [--operators] [--without MASK] [--clients N] [--mounts N [--skip CHECKS]]\n"
     "A seed of a swarm that fails is run again with fewer steps, kinds of faults (--without) and\n"
     "clients (--clients), and the smallest run that fails as well is named.\n"
-    "With --mounts so many mounts are beside the clients, with programs on them; --skip names "
-    "their\n"
-    "checks that are not made, with commas between.\n"
+    "With --mounts so many mounts are beside the clients, with programs on them; without it, a "
+    "part\n"
+    "of the seeds has some. --skip names their checks that are not made, with commas between.\n"
     "Runs replicas in a simulated world. One seed gives one run, always.\n"
     "exit status: 0 fine, 1 an invariant was broken, 2 crashed, 3 stalled, 4 usage\n"
     "        5 a swarm of many seeds does not cover all that it should\n"
     "--coverage prints what was covered.\n"
-    "--break NAME breaks a promise on purpose:\n";
+    "--break NAME breaks a promise on purpose; of mounts (two, unless --mounts says another "
+    "number)\n"
+    "only the check that must notice it is made, unless --skip names others:\n";
 
 static const struct {
     const char *name, *text;
-} breakages[] = {{"nothing", "nothing"},
-#define BREAKAGE_TEXT(name, text) {#name, text},
+    int notices; /* enum mount_check, -1: it is not of mounts */
+} breakages[] = {{"nothing", "nothing", -1},
+#define BREAKAGE_TEXT(name, text) {#name, text, -1},
                  BREAKAGES(BREAKAGE_TEXT)
 #undef BREAKAGE_TEXT
+#define BREAKAGE_TEXT(name, check, text) {#name, text, MOUNT_CHECK_##check},
+                     MOUNT_BREAKAGES(BREAKAGE_TEXT)
+#undef BREAKAGE_TEXT
+};
+
+static const char *const mount_checks[] = {
+#define MOUNT_CHECK_NAME(name) #name,
+    MOUNT_CHECKS(MOUNT_CHECK_NAME)
+#undef MOUNT_CHECK_NAME
 };
 
 static void print_usage(FILE *to)
 {
     fputs(usage, to);
-    for (size_t i = 1; i < ARRAY_LEN(breakages); i++)
-        fprintf(to, "    %-18s %s\n", breakages[i].name, breakages[i].text);
+    for (size_t i = 1; i < ARRAY_LEN(breakages); i++) {
+        int check = breakages[i].notices;
+        fprintf(to, "    %-20s %s%s%s\n", breakages[i].name, check < 0 ? "" : mount_checks[check],
+                check < 0 ? "" : ": ", breakages[i].text);
+    }
 }
 
 static _Noreturn void say_usage(void)
@@ -73,11 +88,18 @@ static enum breakage breakage_of(const char *name)
     say_usage();
 }
 
-static const char *const mount_checks[] = {
-#define MOUNT_CHECK_NAME(name) #name,
-    MOUNT_CHECKS(MOUNT_CHECK_NAME)
-#undef MOUNT_CHECK_NAME
-};
+/* Breakages of mounts have two of them, and only the check that must notice is made: others may as
+ * well, and prove nothing of that one. */
+static void break_mounts(struct sim_options *o)
+{
+    int check = breakages[o->breakage].notices;
+    if (check < 0)
+        return;
+    if (o->mounts == 0)
+        o->mounts = 2;
+    if (o->skip == 0)
+        o->skip = ((1u << MOUNT_N_CHECKS) - 1) & ~(1u << check);
+}
 
 /* Names with commas between them. */
 static unsigned checks_of(const char *text)
@@ -164,9 +186,10 @@ void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seed
             o->clients = (unsigned)MIN(whole_number(optarg), (uint64_t)CLIENTS_MAX);
         else if (c == 'k')
             o->skip = checks_of(optarg);
-        else if (c == 'm')
+        else if (c == 'm') {
+            o->draws_mounts = false;
             o->mounts = (unsigned)MIN(whole_number(optarg), (uint64_t)MOUNTS_MAX);
-        else if (c == 'o')
+        } else if (c == 'o')
             o->operators = true;
         else if (c == 'n')
             o->steps = whole_number(optarg);
@@ -187,6 +210,8 @@ void options_parse(int argc, char **argv, struct sim_options *o, struct sim_seed
     }
     if (optind < argc)
         say_usage();
+    o->draws_mounts &= !o->script && !o->operators && o->breakage == BREAK_NOTHING;
+    break_mounts(o);
 }
 
 /* The line that runs it again. */

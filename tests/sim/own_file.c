@@ -16,6 +16,7 @@ struct own {
     struct buf must; /* what the file is */
     int64_t pos;
     bool append, lost; /* an error came: nothing is known any more */
+    bool too_large;    /* a write did not fit, so that the close must fail */
 };
 
 static bool fails(struct own *o, const char *what, int64_t rc)
@@ -63,6 +64,7 @@ static void own_read(struct own *o)
     c.offset = between(w, 0, (int64_t)o->must.len);
     int64_t rc = sys(o->g->p, &c);
     size_t left = o->must.len - (size_t)c.offset;
+    cover_mount(MOUNT_POINT_check_draft);
     if (!fails(o, "read", rc) && checks(w, MOUNT_CHECK_draft) &&
         !slice_eq(buf_slice(&c.data),
                   slice_of(o->must.data ? o->must.data + c.offset : (uint8_t *)"", left)))
@@ -80,6 +82,7 @@ static void own_seek(struct own *o)
     int64_t must = c.whence == SEEK_END ? (int64_t)o->must.len : c.offset;
     if (fails(o, "lseek", rc))
         return;
+    cover_mount(MOUNT_POINT_check_size);
     if (rc != must && checks(w, MOUNT_CHECK_size))
         sim_fail(w, SIM_BROKEN, "%s: /%s: lseek to its end gives %" PRId64 ", and must %" PRId64,
                  o->g->m->kernel->name, o->path, rc, must);
@@ -111,12 +114,26 @@ static void own_truncate(struct own *o)
     o->must.len = c.size;
 }
 
+/* A child has written nothing: its close knows of no error. */
+static void child_closes(struct own *o, struct process *child)
+{
+    struct world *w = o->g->m->w;
+    int64_t rc = sys_close(child, o->fd);
+    bool unknown = rc == -ESRCH || rc == -EINTR || rc == -ENOTCONN || rc == -ETIMEDOUT;
+    cover_mount(MOUNT_POINT_check_error);
+    if (rc < 0 && !unknown && !o->g->p->killed && checks(w, MOUNT_CHECK_error))
+        sim_fail(w, SIM_BROKEN, "%s: /%s: the close of a child that wrote nothing says %s",
+                 o->g->m->kernel->name, o->path, strerror((int)-rc));
+}
+
 /* What a shell does: a child with all descriptors, that execs or exits before the parent closes. */
 static void own_fork(struct own *o)
 {
     struct call c = {.type = CALL_FORK};
     if (sys(o->g->p, &c) < 0 || !c.child)
         return;
+    if (chance(o->g->m->w, 2))
+        child_closes(o, c.child);
     struct call end = {.type = CALL_EXIT};
     sys(c.child, &end);
     if (!c.child->gone) /* it was killed while it slept */
@@ -134,10 +151,23 @@ static void own_dup(struct own *o)
     o->fd = o->g->p->fds[o->fd] ? o->fd : (int)fd;
 }
 
+/* A znode holds no more than a packet. */
+static void own_too_large(struct own *o)
+{
+    struct call c = {.type = CALL_WRITE, .fd = o->fd, .offset = 2 * ZK_PACKET_MAX};
+    if (o->append || !chance(o->g->m->w, 4))
+        return;
+    buf_append(&c.data, "x", 1);
+    o->too_large = sys(o->g->p, &c) == -EFBIG;
+    o->lost = true;
+    call_end(&c);
+}
+
 static void own_act(struct own *o)
 {
-    static void (*const acts[])(struct own * o) = {own_write, own_write,    own_read, own_seek,
-                                                   own_fstat, own_truncate, own_fork, own_dup};
+    static void (*const acts[])(struct own * o) = {own_write, own_write, own_read,
+                                                   own_seek,  own_fstat, own_truncate,
+                                                   own_fork,  own_dup,   own_too_large};
     struct world *w = o->g->m->w;
     acts[rng_below(&w->rng, ARRAY_LEN(acts))](o);
     if (chance(w, 10)) {
@@ -147,6 +177,35 @@ static void own_act(struct own *o)
     }
     if (chance(w, 20))
         program_pause(w, between(w, 0, 3000));
+}
+
+/* What is written to a file without a name goes with it. */
+static void close_unlinked(struct own *o)
+{
+    struct call c = {.type = CALL_UNLINK};
+    snprintf(c.path, sizeof(c.path), "%s", o->path);
+    sys(o->g->p, &c);
+    mountcheck_made(o->g->m, &c);
+    o->lost = true;
+    if (sys_close(o->g->p, o->fd) >= 0 && c.rc == 0)
+        mountcheck_made(o->g->m, &c);
+}
+
+static void own_close(struct own *o)
+{
+    struct world *w = o->g->m->w;
+    if (chance(w, 12)) {
+        close_unlinked(o);
+        return;
+    }
+    int64_t rc = sys_close(o->g->p, o->fd);
+    if (o->too_large)
+        cover_mount(MOUNT_POINT_check_too_large);
+    if (rc == 0 && o->too_large && checks(w, MOUNT_CHECK_content))
+        sim_fail(w, SIM_BROKEN, "%s: /%s: a write did not fit, and close says 0",
+                 o->g->m->kernel->name, o->path);
+    if (!fails(o, "close", rc) && !o->lost)
+        mountcheck_content(o->g->m, o->path, buf_slice(&o->must), "close");
 }
 
 /* One time that it is open. */
@@ -165,9 +224,7 @@ static void own_open(struct own *o)
         o->must.len = 0;
     for (int64_t n = between(w, 0, 8); n > 0 && !o->lost && !o->g->p->gone; n--)
         own_act(o);
-    int64_t rc = sys_close(o->g->p, o->fd);
-    if (!fails(o, "close", rc) && !o->lost)
-        mountcheck_content(o->g->m, o->path, buf_slice(&o->must), "close");
+    own_close(o);
 }
 
 void own_file(struct program *g)

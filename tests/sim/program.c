@@ -4,6 +4,7 @@
  *
  *     /log/N    lines are appended, by all mounts; nothing else happens to them
  *     /keep/N   always there, replaced as a whole by anybody, or by a rename
+ *     /closed/N always there; raw clients forbid to read it, and allow it again
  *     /own/...  each of one process only, which knows what must be in it
  *     /tree/... comes and goes, by mounts and by raw clients
  *
@@ -185,25 +186,47 @@ static void read_keep(struct program *g)
     }
 }
 
-static void list_keep(struct program *g)
+/* All names; 0 or an error. */
+static int64_t list_dir(struct program *g, const char *dir, struct buf *names)
 {
     struct world *w = g->m->w;
-    struct buf names = {0};
-    int64_t fd = sys_open(g->p, "keep", O_RDONLY | O_DIRECTORY), rc = fd;
+    int64_t fd = sys_open(g->p, dir, O_RDONLY | O_DIRECTORY), rc = fd;
     while (fd >= 0) {
         struct call c = {.type = CALL_GETDENTS, .fd = (int)fd};
         c.size = chance(w, 2) ? 4096 : (uint64_t)between(w, 64, 128);
         rc = sys(g->p, &c);
         for (size_t i = 0; i < c.n_entries; i++)
-            buf_append(&names, c.entries[i].name, strlen(c.entries[i].name) + 1);
+            buf_append(names, c.entries[i].name, strlen(c.entries[i].name) + 1);
         call_end(&c);
         if (rc <= 0)
             break;
     }
-    if (rc == 0)
-        mountcheck_listed(g->m, &names);
     if (fd >= 0)
         sys_close(g->p, (int)fd);
+    return rc;
+}
+
+static void list_keep(struct program *g)
+{
+    struct buf names = {0};
+    if (list_dir(g, "keep", &names) == 0)
+        mountcheck_listed(g->m, &names);
+    buf_close(&names);
+}
+
+static void look_at_closed(struct program *g)
+{
+    struct world *w = g->m->w;
+    struct buf data = {0}, names = {0};
+    char path[32];
+    name_of(path, sizeof(path), "closed", between(w, 0, MOUNT_CLOSED - 1));
+    int64_t fd = sys_open(g->p, path, O_RDONLY);
+    if (fd >= 0) {
+        sys_read_all(g->p, (int)fd, &data);
+        sys_close(g->p, (int)fd);
+    }
+    aclcheck_listed(g->m, list_dir(g, "closed", &names), &names);
+    buf_close(&data);
     buf_close(&names);
 }
 
@@ -254,7 +277,7 @@ static void change_tree(struct program *g)
         char path[32], other[32];
         any_tree_path(w, path, sizeof(path));
         any_tree_path(w, other, sizeof(other));
-        switch (between(w, 0, 9)) {
+        switch (between(w, 0, 11)) {
         case 0:
         case 1:
             write_whole(g->p, path, O_CREAT | O_TRUNC);
@@ -275,6 +298,12 @@ static void change_tree(struct program *g)
         case 7:
             sys_path(g->p, CALL_UTIMES, path);
             break;
+        case 8:
+            sys_path(g->p, CALL_TRUNCATE, path);
+            break;
+        case 9:
+            sys_path(g->p, chance(w, 2) ? CALL_CHMOD : CALL_ACCESS, path);
+            break;
         default:
             sys_path(g->p, CALL_STAT, path);
             break;
@@ -286,8 +315,8 @@ static void run_program(struct world *w, void *arg)
 {
     struct program *g = arg;
     static void (*const programs[])(struct program * g) = {
-        append_lines, append_lines, replace_keep, read_keep,   read_keep,
-        list_keep,    make_own,     change_tree,  change_tree, own_file,
+        append_lines, append_lines, replace_keep, read_keep, read_keep,      list_keep,
+        make_own,     change_tree,  change_tree,  own_file,  look_at_closed,
     };
     while (!w->faults_off && !w->options.script) {
         g->p = program_process(g->m, "program");
@@ -306,20 +335,27 @@ struct process *program_process(struct mountpoint *m, const char *name)
     return kernel_process(m->kernel, name);
 }
 
+static void make_file(struct program *g, const char *dir, int64_t n)
+{
+    char path[32];
+    int64_t rc;
+    name_of(path, sizeof(path), dir, n);
+    while ((rc = write_whole(g->p, path, O_CREAT | O_TRUNC)) < 0 && rc != -EACCES)
+        program_pause(g->m->w, 50);
+}
+
 /* The first mount makes what has to be there. */
 static void make_dirs(struct program *g)
 {
-    static const char *const dirs[] = {"log", "keep", "own", "tree"};
+    static const char *const dirs[] = {"log", "keep", "own", "tree", "closed"};
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
         while (sys_path(g->p, CALL_MKDIR, dirs[i]) < 0 && sys_path(g->p, CALL_STAT, dirs[i]) < 0)
             program_pause(g->m->w, 50);
     }
-    for (int64_t i = 0; i < KEEPS; i++) {
-        char path[32];
-        name_of(path, sizeof(path), "keep", i);
-        while (write_whole(g->p, path, O_CREAT | O_TRUNC) < 0)
-            program_pause(g->m->w, 50);
-    }
+    for (int64_t i = 0; i < KEEPS; i++)
+        make_file(g, "keep", i);
+    for (int64_t i = 0; i < MOUNT_CLOSED; i++)
+        make_file(g, "closed", i);
 }
 
 static void begin(struct world *w, void *arg)
@@ -360,7 +396,8 @@ void programs_drop(struct world *w, void *arg)
         kernel_kill_injector(m->kernel);
     LIST_FOR_EACH (p, &m->kernel->processes, struct process, link) {
         if (m->kernel->kills && !p->injector && !p->gone && strncmp(p->name, "program", 7) == 0 &&
-            chance(w, 60)) {
+            chance(w, 30)) {
+            cover_mount(MOUNT_POINT_program_killed);
             kernel_kill(p);
             w->n_killed++;
             break;
@@ -410,6 +447,10 @@ static void fill_one(struct world *w, struct op *op)
 
 void raw_fill(struct world *w, struct request *r)
 {
+    if (chance(w, 20)) {
+        aclcheck_fill(w, &r->op);
+        return;
+    }
     if (!chance(w, 4)) {
         fill_one(w, &r->op);
         return;

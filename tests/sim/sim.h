@@ -23,7 +23,7 @@
  *     links.c     learners connect to their leader; trees go to them
  *     peers.c     election messages
  *     client.c    the shell around a client's session
- *     tamper.c, tamper_link.c   what --break does to the bytes
+ *     tamper.c, tamper_link.c, tamper_mount.c   what --break does
  *     request.c   random requests and their records
  *     answer.c    answers as text
  *     model.c     the tree as it must be, written naively
@@ -40,7 +40,7 @@
  *     minority.c  service of a majority while the others stay behind
  *     mountpoint.c  the shell around a mount's core; kernel*.c is below it (kernel.h)
  *     program.c, mirror.c   what processes do on mounts
- *     mountcheck.c  what they see against the tree
+ *     mountcheck.c, cachecheck.c, movecheck.c, aclcheck.c  what they see against the tree
  *     script.c, command.c   requests and faults from a file, for a trace that is kept */
 #ifndef SIM_H
 #define SIM_H
@@ -71,6 +71,29 @@ enum {
     MOUNTS_MAX = 4,
     SIM_LINES = 64, /* of the trace that a failure shows */
 };
+
+/* Ways to break a mount's promises: each with the check that must notice it (mountpoint.h). */
+#define MOUNT_BREAKAGES(B)                                                                         \
+    B(mount_empty_base, line, "read nothing where an append's base is")                            \
+    B(mount_draft_size, size, "let stat know nothing of a draft")                                  \
+    B(mount_unlistable, acl, "refuse a listing that has a name which may not be read")             \
+    B(mount_lose_event, mirror, "do not inject, and say that it is done")                          \
+    B(mount_false_move, moved, "tell a removal and a creation as a move")                          \
+    B(mount_drop_draft, content, "drop a draft while its descriptor is open")                      \
+    B(mount_lose_error, content, "let a close say 0 when its commit has failed")                   \
+    B(mount_wrong_error, error, "tell a process that only exits of a commit that has failed")      \
+    B(mount_keep_right, acl, "do not notice that a right to read is gone")                         \
+    B(mount_flood, step, "do very much in one step")                                               \
+    B(mount_list_again, listed, "begin a listing again in its middle")                             \
+    B(mount_miss_name, missed, "do not find a name that is there")                                 \
+    B(mount_keep_part, content, "forget that a write did not fit")                                 \
+    B(mount_no_reply, wait, "do not reply to a request")                                           \
+    B(mount_lose_death, mirror, "do not notice that the injector was killed")                      \
+    B(mount_early_close, content, "reply to a close before its commit")                            \
+    B(mount_keep_none, cache, "let the kernel keep it that there is no such name")                 \
+    B(mount_meet_none, mirror, "inject where the kernel keeps it that there is no such name")      \
+    B(mount_keep_attr, cache, "let the kernel keep attributes")                                    \
+    B(mount_swap_answers, read, "take two answers in the wrong order")
 
 /* Ways to break the replica's promises, to see that the checks notice. All are in the shell. */
 #define BREAKAGES(B)                                                                               \
@@ -106,6 +129,9 @@ enum breakage {
     BREAK_NOTHING,
 #define BREAKAGE_ENUM(name, text) BREAK_##name,
     BREAKAGES(BREAKAGE_ENUM)
+#undef BREAKAGE_ENUM
+#define BREAKAGE_ENUM(name, check, text) BREAK_##name,
+        MOUNT_BREAKAGES(BREAKAGE_ENUM)
 #undef BREAKAGE_ENUM
 };
 
@@ -169,7 +195,8 @@ struct sim_options {
     uint64_t without; /* a bit each: kinds of faults that do not happen */
     unsigned clients; /* at most so many; 0: as the seed says */
     unsigned mounts;
-    unsigned skip; /* a bit each: checks of mounts that are not made (enum mount_check) */
+    bool draws_mounts; /* as the seed says */
+    unsigned skip;     /* a bit each: checks of mounts that are not made (enum mount_check) */
     enum breakage breakage;
     unsigned voters, observers; /* 0: as the seed says */
     bool trace;
@@ -215,6 +242,7 @@ struct world {
     struct mountpoint *mounts[MOUNTS_MAX];
     unsigned n_mounts;
     struct mountcheck *mountcheck;
+    struct movecheck *movecheck;
     uint64_t n_tokens;     /* of what programs write */
     uint64_t n_killed;     /* programs */
     bool faults_off;       /* no more of them: the run ends */
@@ -295,6 +323,7 @@ static inline bool breaks(struct world *w, enum breakage b, unsigned one_in)
 /* draw.c */
 void draw_config(struct world *w, struct node_config *c);
 void draw_world(struct world *w);
+void draw_mounts(struct sim_options *o);
 
 /* server.c */
 void server_start(struct world *w, void *server);
