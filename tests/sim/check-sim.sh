@@ -40,7 +40,7 @@ is_noticed_alone() {
 }
 
 # 5: only the whole swarm notices it, by what it has not covered.
-for entry in $($sim --help | sed -n 's/^    \([a-z_]*\)  *\([a-z]*\).*/\1:\2/p'); do
+for entry in $($sim --help | sed -n 's/^    \([a-z_]\{1,\}\)  *\([a-z]*\).*/\1:\2/p'); do
     name=${entry%:*}
     what="--seeds 1-300"
     case $name in

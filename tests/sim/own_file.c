@@ -184,10 +184,10 @@ static void close_unlinked(struct own *o)
 {
     struct call c = {.type = CALL_UNLINK};
     snprintf(c.path, sizeof(c.path), "%s", o->path);
-    sys(o->g->p, &c);
-    mountcheck_made(o->g->m, &c);
+    int64_t rc = sys(o->g->p, &c);
+    int64_t closed = sys_close(o->g->p, o->fd);
     o->lost = true;
-    if (sys_close(o->g->p, o->fd) >= 0 && c.rc == 0)
+    if (rc == 0 && closed == 0)
         mountcheck_made(o->g->m, &c);
 }
 
