@@ -331,6 +331,9 @@ void commit_free(struct commit *c); /* NULL is fine */
 /* Commit all drafts of a node, or of the mount (NULL); `done` once, with the first error. */
 void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg);
 
+/* Has a transaction for this node been sent, and is not known how it ended? */
+bool commit_is_under_way(const struct mount *m, const struct node *n);
+
 /* From now on until all are closed: commit drafts that nobody has written to for a while. */
 void commit_watch_idle(struct mount *m);
 void commit_idle(struct mount *m);

@@ -35,6 +35,15 @@ void commit_all(struct mount *m, struct node *n, commit_done *done, void *arg)
     on_one(g, 0);
 }
 
+bool commit_is_under_way(const struct mount *m, const struct node *n)
+{
+    LIST_FOR_EACH (h, &m->drafts, struct handle, drafts) {
+        if (h->node == n && (h->commit || h->doubt))
+            return true;
+    }
+    return false;
+}
+
 void commit_idle(struct mount *m)
 {
     LIST_FOR_EACH_SAFE (h, &m->drafts, struct handle, drafts) {

@@ -267,6 +267,11 @@ static void on_remove_verify(void *arg, const struct answer *reply)
         remove_send(c);
 }
 
+static bool is_pending(const struct node *n)
+{
+    return n && n->life == NODE_PENDING;
+}
+
 static void on_removed(void *arg, const struct answer *reply)
 {
     struct change *c = arg;
@@ -276,7 +281,7 @@ static void on_removed(void *arg, const struct answer *reply)
         ask_sync(c->m, buf_slice(&path), NULL, NULL); /* what is on its way has landed by then */
         ask_exists(c->m, buf_slice(&path), on_remove_verify, c);
         buf_close(&path);
-    } else if (reply->err == ZK_OK) {
+    } else if (reply->err == ZK_OK || (reply->err == ZK_NONODE && is_pending(c->n))) {
         remove_landed(c);
     } else if (reply->err == ZK_NOTEMPTY && !S_ISDIR(c->mode)) {
         remove_end(c, EISDIR); /* it got a child since it was looked at */
@@ -328,6 +333,25 @@ static void on_rmdir_attr(void *arg, struct node *n, int32_t err)
         remove_send(c);
 }
 
+/* The transaction that was to make it has ended somehow. */
+static void on_commit_ended(void *arg, int err)
+{
+    struct change *c = arg;
+    if (err == 0 && is_pending(c->n))
+        remove_landed(c);
+    else
+        remove_send(c);
+}
+
+/* Its draft has no place to go to now. */
+static void remove_pending(struct change *c)
+{
+    if (commit_is_under_way(c->m, c->n))
+        commit_all(c->m, c->n, on_commit_ended, c);
+    else
+        remove_landed(c);
+}
+
 static void remove_name(struct mount *m, const struct mount_request *q, struct req req, mode_t mode)
 {
     const char *name = q->name;
@@ -349,8 +373,8 @@ static void remove_name(struct mount *m, const struct mount_request *q, struct r
     c->n = n ? node_ref(n) : NULL;
     if (data)
         remove_data(c);
-    else if (n && n->life == NODE_PENDING)
-        remove_landed(c); /* its draft has no place to go to now */
+    else if (is_pending(n))
+        remove_pending(c);
     else if (n && S_ISDIR(mode))
         fetch_attr(m, n, on_rmdir_attr, c);
     else

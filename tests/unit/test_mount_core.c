@@ -311,6 +311,22 @@ static void a_name_that_is_not_ours_is_there_after_a_create_that_failed(void **s
     assert_int_not_equal(lookup(1, "new"), 0);
 }
 
+static void a_file_that_is_being_made_is_removed_after_that(void **state)
+{
+    (void)state;
+    request((struct mount_request){
+        .op = MOUNT_CREATE, .ino = 1, .name = "new", .mode = 0666, .open_flags = O_WRONLY});
+    uint64_t fh = last.opened.fh;
+    request((struct mount_request){.op = MOUNT_FSYNC, .fh = fh});
+    answer_until(ZK_OP_create2);
+    request((struct mount_request){.op = MOUNT_UNLINK, .ino = 1, .name = "new"});
+    answer_all();
+    assert_int_equal(last.op, MOUNT_UNLINK);
+    assert_int_equal(last.err, 0);
+    assert_false(znodes_delete(&servers, "/new"));
+    request((struct mount_request){.op = MOUNT_RELEASE, .fh = fh});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +353,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_name_that_is_not_ours_is_there_after_a_create_that_failed,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_is_being_made_is_removed_after_that, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
