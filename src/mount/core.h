@@ -247,6 +247,9 @@ struct node *lookup_known(struct mount *m, struct node *dir, const char *name);
  * another's by now. */
 struct node *lookup_dir(struct mount *m, uint64_t ino);
 
+/* What has the name of a node that is gone; NULL: it is not gone, or nothing has. */
+struct node *lookup_successor(const struct mount *m, const struct node *n);
+
 /* The name of the znode. */
 struct slice lookup_real_name(const struct node *dir, const char *name);
 

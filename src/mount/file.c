@@ -44,14 +44,12 @@ static void opened(struct opening *o, struct content *content)
 
 /* ---- open ---- */
 
-/* The node that has the name of one that is gone. Who replaces a file while it is opened must not
+/* Who replaces a file while it is opened must not
  * make the open fail: the kernel tries again only once. */
 static struct node *successor(const struct mount *m, const struct node *n)
 {
-    if (n->kind != NODE_ZNODE || n->life != NODE_GONE || !node_is_linked(n->parent))
-        return NULL;
-    struct node *now = node_child(&m->nodes, n->parent, slice_str(n->name));
-    return now && !now->is_dir && now->life != NODE_PENDING ? now : NULL;
+    struct node *now = lookup_successor(m, n);
+    return now && !now->is_dir ? now : NULL;
 }
 
 static void on_open_content(void *arg, struct node *n, int32_t err)

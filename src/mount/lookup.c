@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum {
+    TRIES_MAX = 16,
+};
+
 /* A request that waits for the server. */
 struct wait {
     struct mount *m;
@@ -15,6 +19,7 @@ struct wait {
     int mask;
     char *name;
     uint64_t size;
+    unsigned tries;
 };
 
 static struct wait *wait_new(struct req req, struct node *n)
@@ -55,11 +60,35 @@ static bool is_closed_to_us(const struct node *n, int32_t err)
     return err == ZK_NOAUTH && n->life == NODE_NAMED && n->parent && n->parent->listed;
 }
 
+struct node *lookup_successor(const struct mount *m, const struct node *n)
+{
+    if (n->kind != NODE_ZNODE || n->life != NODE_GONE || !node_is_linked(n->parent))
+        return NULL;
+    struct node *now = node_child(&m->nodes, n->parent, slice_str(n->name));
+    return now && now->life != NODE_PENDING ? now : NULL;
+}
+
+static void on_lookup(void *arg, struct node *n, int32_t err);
+
+/* It was replaced while it was looked at. */
+static bool look_again(struct wait *w)
+{
+    struct node *before = w->n, *now = lookup_successor(w->m, before);
+    if (!now || ++w->tries == TRIES_MAX)
+        return false;
+    w->n = node_ref(now);
+    node_unref(&w->m->nodes, before);
+    fetch_entry(w->m, now, on_lookup, w);
+    return true;
+}
+
 static void on_lookup(void *arg, struct node *n, int32_t err)
 {
     struct wait *w = arg;
     struct mount *m = w->m;
     n = wait_node(w, n);
+    if ((err == ZK_NONODE || (err == ZK_OK && !node_is_linked(n))) && look_again(w))
+        return;
     if (is_closed_to_us(n, err))
         err = ZK_OK;
     if (err != ZK_OK && err != ZK_NONODE)

@@ -327,6 +327,22 @@ static void a_file_that_is_being_made_is_removed_after_that(void **state)
     request((struct mount_request){.op = MOUNT_RELEASE, .fh = fh});
 }
 
+static void a_name_is_found_while_it_is_replaced(void **state)
+{
+    (void)state;
+    lookup(1, "a");
+    lookup(1, "d");
+    request((struct mount_request){
+        .op = MOUNT_RENAME, .ino = 1, .name = "a", .new_ino = 1, .new_name = "d"});
+    answer_until(ZK_OP_multi);
+    event.now_ms += 2000; /* so that an ACL has to be read again */
+    request((struct mount_request){.op = MOUNT_LOOKUP, .ino = 1, .name = "d"});
+    answer_all();
+    assert_int_equal(last.op, MOUNT_LOOKUP);
+    assert_int_equal(last.type, MOUNT_REPLY_ENTRY);
+    assert_int_not_equal(last.entry.ino, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +371,7 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_is_being_made_is_removed_after_that, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_name_is_found_while_it_is_replaced, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
