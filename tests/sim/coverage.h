@@ -157,6 +157,7 @@ enum cover_kind {
     P(pages, "mount: a mount with the page cache")                                                 \
     P(sync_option, "mount: a mount with -o sync")                                                  \
     P(acl_timeo, "mount: a mount that reads ACLs again")                                           \
+    P(check_follow, "mount: check: a reader at the end")                                           \
     P(check_draft, "mount: check: a descriptor reads its draft")                                   \
     P(check_size, "mount: check: a descriptor knows its size")                                     \
     P(check_line, "mount: check: an appended line")                                                \

@@ -8,7 +8,7 @@ sim_kernel = %D%/kernel.h %D%/kernel_call.c %D%/kernel_change.c %D%/kernel_dentr
 	%D%/kernel_path.c %D%/kernel_queue.c %D%/kernel_task.c
 %C%_sim_SOURCES = \
 	%D%/aclcheck.c %D%/answer.c %D%/cachecheck.c %D%/check.c %D%/client.c %D%/command.c %D%/compare.c %D%/core.c %D%/coverage.c %D%/coverage.h %D%/decisions.c %D%/disks.c %D%/draw.c %D%/ending.c %D%/ends.c \
-	%D%/faults.c %D%/hostile.c %D%/invariant.c %D%/journal.c %D%/journal.h %D%/links.c %D%/logger.c %D%/main.c \
+	%D%/faults.c %D%/follow.c %D%/hostile.c %D%/invariant.c %D%/journal.c %D%/journal.h %D%/links.c %D%/logger.c %D%/main.c \
 	%D%/minority.c %D%/model.c %D%/model.h %D%/model_read.c %D%/model_write.c %D%/net.c %D%/operators.c %D%/options.c %D%/peers.c \
 	%D%/proposal.c %D%/reads.c %D%/request.c %D%/rot.c %D%/script.c %D%/server.c %D%/server.h \
 	$(sim_kernel) %D%/mirror.c %D%/mount_call.c %D%/mount_command.c %D%/mountcheck.c %D%/mountpoint.c %D%/mountpoint.h %D%/movecheck.c %D%/own_file.c \

@@ -8,6 +8,7 @@
  *     a reader sees whole versions, none older than what its mount knew of
  *     a name that was there all the time is there, and once in a listing
  *     a mirror that follows events has the tree (mirror.c)
+ *     who stands at the end of a file gets what is appended (follow.c)
  *     what the kernel keeps is what is in the tree (cachecheck.c)
  *     what may not be read is not served for long, and hides nothing else (aclcheck.c)
  *     what is told as a move was one (movecheck.c)
@@ -17,7 +18,6 @@
 #include <errno.h>
 
 enum {
-    LOGS = 2,
     KEEPS = 3,
     EFFECTS_MAX = 2000, /* of a step */
     QUIET_MS = 120000,  /* for all to come to rest */
@@ -40,7 +40,7 @@ struct versions {
 struct mountcheck {
     struct line *lines;
     size_t n_lines, cap_lines;
-    struct buf logs[LOGS];
+    struct buf logs[MOUNT_LOGS];
     struct versions keep[KEEPS];
     size_t known[MOUNTS_MAX][KEEPS]; /* version + 1 that a mount has given to somebody */
     bool seen[MOUNTS_MAX][KEEPS];
@@ -60,7 +60,7 @@ void mountcheck_close(struct world *w)
     for (size_t i = 0; i < c->n_lines; i++)
         free(c->lines[i].text);
     free(c->lines);
-    for (size_t i = 0; i < LOGS; i++)
+    for (size_t i = 0; i < MOUNT_LOGS; i++)
         buf_close(&c->logs[i]);
     for (size_t i = 0; i < KEEPS; i++) {
         for (size_t n = 0; n < c->keep[i].n; n++)
@@ -161,10 +161,12 @@ void mountcheck_committed(struct world *w, const struct zk_txn_header *h,
                           const struct tree_outcome *outcome)
 {
     movecheck_committed(w, outcome);
+    tamper_committed(w, outcome);
     for (size_t i = 0; i < outcome->n_events; i++) {
         const struct tree_event *ev = &outcome->events[i];
         trace_event(w, h, ev);
-        int log = number_in(ev->path, "/log", LOGS), keep = number_in(ev->path, "/keep", KEEPS);
+        int log = number_in(ev->path, "/log", MOUNT_LOGS),
+            keep = number_in(ev->path, "/keep", KEEPS);
         if (ev->type == ZK_EVENT_DELETED && (log >= 0 || keep >= 0) && checks(w, MOUNT_CHECK_made))
             sim_fail(w, SIM_BROKEN, "zxid 0x%" PRIx64 " removes %.*s, which nobody asked for",
                      (uint64_t)h->zxid, SLICE_ARG(ev->path));
@@ -197,7 +199,7 @@ static void check_line(struct world *w, const struct line *l)
     size_t n = 0;
     if (!checks(w, MOUNT_CHECK_line))
         return;
-    for (size_t i = 0; i < LOGS; i++)
+    for (size_t i = 0; i < MOUNT_LOGS; i++)
         n += count_lines(buf_slice(&w->mountcheck->logs[i]), l->text);
     if (l->state == LINE_THERE && n != 1)
         sim_fail(w, SIM_BROKEN,
@@ -219,6 +221,15 @@ void mountcheck_append_ended(struct world *w, const char *line, int64_t rc)
         check_line(w, l);
         return;
     }
+}
+
+/* What was read of a log, which only grows. */
+void mountcheck_begins(struct mountpoint *m, int log, struct slice data)
+{
+    const struct buf *is = &m->w->mountcheck->logs[log];
+    if (!slice_starts_with(buf_slice(is), data))
+        sim_fail(m->w, SIM_BROKEN, "%s: who follows /log/%d gets\n%.*swhere\n%.*sis",
+                 m->kernel->name, log, SLICE_ARG(data), (int)is->len, (char *)is->data);
 }
 
 /* ---- Names of one process ---- */

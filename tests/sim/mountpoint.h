@@ -25,6 +25,7 @@
     C(moved)   /* what is told as a move was one */                                                \
     C(error)   /* a failed commit is told to who wrote */                                          \
     C(step)    /* a step does no more than it may */                                               \
+    C(follow)  /* who stands at the end gets what is appended */                                   \
     C(acl)     /* what is forbidden is not served, and hides nothing else */
 
 enum mount_check {
@@ -39,7 +40,10 @@ static inline bool checks(const struct world *w, enum mount_check c)
     return !(w->options.skip >> c & 1);
 }
 
-enum { MOUNT_CLOSED = 2 }; /* files in /closed */
+enum {
+    MOUNT_LOGS = 2,   /* files in /log */
+    MOUNT_CLOSED = 2, /* and in /closed */
+};
 
 struct mount_later;
 
@@ -86,6 +90,7 @@ void tamper_close(struct tamper *t);
 bool tamper_event(struct mountpoint *m, struct mount_event *e);
 bool tamper_effect(struct mountpoint *m, struct mount_effect *e);
 void tamper_step(struct mountpoint *m);
+void tamper_committed(struct world *w, const struct tree_outcome *outcome);
 
 /* program.c */
 void programs_begin(struct mountpoint *m);
@@ -128,6 +133,7 @@ void mountcheck_append_ended(struct world *w, const char *line, int64_t rc);
 void mountcheck_made(struct mountpoint *m, const struct call *c);
 void mountcheck_missed(struct mountpoint *m, const struct call *c);
 void mountcheck_read(struct mountpoint *m, const char *path, struct slice data, int64_t began_ms);
+void mountcheck_begins(struct mountpoint *m, int log, struct slice data);
 void mountcheck_content(struct mountpoint *m, const char *path, struct slice must,
                         const char *what);
 void mountcheck_listed(struct mountpoint *m, const struct buf *names);

@@ -2,7 +2,8 @@
 /* What is told as a move must have been one, or look like one to whoever follows events and takes
  * what he has of the old name for the new one: a name was removed, and the other made or replaced,
  * by one and the same transaction; or what the new name has, the old one had. Only last names are
- * compared: directories above may have been renamed since. */
+ * compared: directories above may have been renamed since. What a directory is taken for is not
+ * checked: where no zxid says more, equal numbers of names and bytes have to do. */
 #include "mountpoint.h"
 
 struct move {
@@ -107,7 +108,8 @@ static bool looks_moved(const struct movecheck *c, const char *from, const char 
 void movecheck_inject(const struct mountpoint *m, const struct mount_effect *e)
 {
     const struct movecheck *c = m->w->movecheck;
-    if (e->inject.kind != MOUNT_INJECT_RENAME || !checks(m->w, MOUNT_CHECK_moved))
+    if (e->inject.kind != MOUNT_INJECT_RENAME || e->inject.is_dir ||
+        !checks(m->w, MOUNT_CHECK_moved))
         return;
     const char *from = strrchr(e->inject.from, '/') + 1, *to = strrchr(e->inject.path, '/') + 1;
     cover_mount(MOUNT_POINT_check_moved);

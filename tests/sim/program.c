@@ -15,7 +15,7 @@
 #include <fcntl.h>
 #include <sys/inotify.h>
 
-enum { LOGS = 2, KEEPS = 3, PROGRAMS = 3 };
+enum { KEEPS = 3, PROGRAMS = 3 };
 
 /* ---- System calls ---- */
 
@@ -133,22 +133,29 @@ static void name_of(char *out, size_t size, const char *dir, int64_t n)
     snprintf(out, size, "%s/%" PRId64, dir, n);
 }
 
-/* echo line >> log/N */
+/* echo line >> path */
+int64_t append_line(struct program *g, const char *path, char *line, size_t size)
+{
+    struct world *w = g->m->w;
+    snprintf(line, size, "%s %" PRIu64 "\n", g->m->kernel->name, ++w->n_tokens);
+    mountcheck_append_begins(w, line);
+    int64_t fd = sys_open(g->p, path, O_WRONLY | O_APPEND | O_CREAT), rc = fd;
+    if (fd >= 0) {
+        rc = sys_write(g->p, (int)fd, slice_str(line));
+        int64_t closed = sys_close(g->p, (int)fd);
+        rc = rc < 0 ? rc : closed;
+    }
+    mountcheck_append_ended(w, line, rc);
+    return rc;
+}
+
 static void append_lines(struct program *g)
 {
     struct world *w = g->m->w;
     for (int64_t n = between(w, 1, 8); n > 0 && !g->p->gone; n--) {
         char path[32], line[48];
-        name_of(path, sizeof(path), "log", between(w, 0, LOGS - 1));
-        snprintf(line, sizeof(line), "%s %" PRIu64 "\n", g->m->kernel->name, ++w->n_tokens);
-        mountcheck_append_begins(w, line);
-        int64_t fd = sys_open(g->p, path, O_WRONLY | O_APPEND | O_CREAT), rc = fd;
-        if (fd >= 0) {
-            rc = sys_write(g->p, (int)fd, slice_str(line));
-            int64_t closed = sys_close(g->p, (int)fd);
-            rc = rc < 0 ? rc : closed;
-        }
-        mountcheck_append_ended(w, line, rc);
+        name_of(path, sizeof(path), "log", between(w, 0, MOUNT_LOGS - 1));
+        append_line(g, path, line, sizeof(line));
     }
 }
 
@@ -316,7 +323,7 @@ static void run_program(struct world *w, void *arg)
     struct program *g = arg;
     static void (*const programs[])(struct program * g) = {
         append_lines, append_lines, replace_keep, read_keep, read_keep,      list_keep,
-        make_own,     change_tree,  change_tree,  own_file,  look_at_closed,
+        make_own,     change_tree,  change_tree,  own_file,  look_at_closed, follow_log,
     };
     while (!w->faults_off && !w->options.script) {
         g->p = program_process(g->m, "program");

@@ -29,6 +29,12 @@ bool mount_commands_ended(const struct world *w);
 /* mount_call.c: false if it is not understood. */
 bool mount_call(struct process *p, const char *name, char *fields);
 
+/* program.c: what closing it said; `line` is what was appended */
+int64_t append_line(struct program *g, const char *path, char *line, size_t size);
+
+/* follow.c */
+void follow_log(struct program *g);
+
 /* own_file.c */
 void own_file(struct program *g);
 

@@ -93,6 +93,8 @@ enum {
     B(mount_keep_none, cache, "let the kernel keep it that there is no such name")                 \
     B(mount_meet_none, mirror, "inject where the kernel keeps it that there is no such name")      \
     B(mount_keep_attr, cache, "let the kernel keep attributes")                                    \
+    B(mount_early_event, mirror, "tell of a change before anybody can read it")                    \
+    B(mount_no_more, follow, "do not let a reader go beyond what was there when he opened")        \
     B(mount_swap_answers, read, "take two answers in the wrong order")
 
 /* Ways to break the replica's promises, to see that the checks notice. All are in the shell. */

@@ -5,6 +5,7 @@
 #include "mountpoint.h"
 
 #include <errno.h>
+#include <sys/inotify.h>
 
 struct question {
     enum zk_op op;
@@ -23,6 +24,7 @@ struct tamper {
     uint64_t early;               /* the close that was answered before its time */
     bool has_failed;              /* a commit, and the wrong one is to be told */
     char *from;                   /* of a move that was none */
+    char *told;                   /* a file in /keep of whose change was told too early */
 };
 
 struct tamper *tamper_open(const struct world *w)
@@ -40,6 +42,7 @@ void tamper_close(struct tamper *t)
     buf_close(&t->held_body);
     free(t->asked);
     free(t->from);
+    free(t->told);
     free(t);
 }
 
@@ -193,12 +196,23 @@ static bool injected(struct mountpoint *m)
     return false;
 }
 
+static bool ends_with(const char *path, const char *end)
+{
+    size_t len = strlen(path), n = strlen(end);
+    return len >= n && strcmp(path + len - n, end) == 0;
+}
+
 static bool tamper_inject(struct mountpoint *m, struct mount_effect *e)
 {
     struct tamper *t = m->tamper;
     enum mount_inject kind = e->inject.kind;
     if (kind != MOUNT_INJECT_PROBE && breaks(m->w, BREAK_mount_lose_event, 10))
         return injected(m);
+    if (kind == MOUNT_INJECT_DATA && t->told && ends_with(e->inject.path, t->told)) {
+        free(t->told);
+        t->told = NULL;
+        return injected(m);
+    }
     if (e->inject.is_dir || m->w->options.breakage != BREAK_mount_false_move)
         return true;
     if (kind == MOUNT_INJECT_DELETE && !t->from && breaks(m->w, BREAK_mount_false_move, 3)) {
@@ -284,6 +298,8 @@ static bool tamper_reply(struct mountpoint *m, struct mount_reply *r)
         tamper_close_reply(m, q, r);
     else if (r->type == MOUNT_REPLY_DIR && has_unknown(r) && breaks(w, BREAK_mount_unlistable, 1))
         refuse(m, r, EACCES);
+    else if (r->type == MOUNT_REPLY_DATA && q->offset > 0 && breaks(w, BREAK_mount_no_more, 1))
+        r->data = SLICE_EMPTY;
     else if (r->op == MOUNT_GETATTR && r->type == MOUNT_REPLY_ATTR)
         forget_draft(m, q, r);
     else if (r->op == MOUNT_LOOKUP && r->type == MOUNT_REPLY_ENTRY && strcmp(q->name, "1") == 0 &&
@@ -315,6 +331,32 @@ bool tamper_effect(struct mountpoint *m, struct mount_effect *e)
         return true;
     default:
         return true;
+    }
+}
+
+/* The event that is to come later, and is left out then. */
+static void tell_early(struct mountpoint *m, struct slice path)
+{
+    struct dentry *dir = dentry_find(m->kernel->root, "keep");
+    char name[MODEL_PATH_MAX];
+    snprintf(name, sizeof(name), "%.*s", SLICE_ARG(zk_path_name(path)));
+    struct dentry *d = dir ? dentry_find(dir, name) : NULL;
+    if (!d || !d->inode || m->tamper->told || !breaks(m->w, BREAK_mount_early_event, 3))
+        return;
+    m->tamper->told = mem_zalloc(slice_size(path) + 1);
+    memcpy(m->tamper->told, path.data, slice_size(path));
+    notify_dentry(d, IN_MODIFY);
+}
+
+void tamper_committed(struct world *w, const struct tree_outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->n_events; i++) {
+        const struct tree_event *ev = &outcome->events[i];
+        bool is_keep = slice_starts_with(ev->path, slice_str("/keep/"));
+        for (unsigned k = 0; k < w->n_mounts; k++) {
+            if (w->mounts[k]->tamper && ev->type == ZK_EVENT_DATA_CHANGED && is_keep)
+                tell_early(w->mounts[k], ev->path);
+        }
     }
 }
 
