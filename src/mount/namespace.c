@@ -71,6 +71,11 @@ static void create_end(struct change *c, int err, struct node *n)
 static void on_created_listed(void *arg, struct node *n, int32_t err)
 {
     struct change *c = arg;
+    if (c->n->made_here && !pending_waits(c->req)) {
+        /* The caller has given up since, so that the kernel knows of no new name. */
+        c->n->told = c->n->made_here = false;
+        know_dirty(c->m, c->n);
+    }
     create_end(c, err == ZK_NONODE ? ENOENT : 0, n);
 }
 

@@ -343,6 +343,22 @@ static void a_name_is_found_while_it_is_replaced(void **state)
     assert_int_not_equal(last.entry.ino, 0);
 }
 
+static void a_name_whose_maker_gave_up_is_told(void **state)
+{
+    (void)state;
+    request((struct mount_request){.op = MOUNT_MKDIR, .ino = 1, .name = "new", .mode = 0777});
+    answer_until(ZK_OP_create2);
+    answer_as(ZK_OK, NULL);
+    event.now_ms += 5000;
+    step(MOUNT_TICK);
+    assert_int_equal(last.op, MOUNT_MKDIR);
+    assert_int_equal(last.err, ETIMEDOUT);
+    size_t before = n_effects[MOUNT_INJECT];
+    answer_all();
+    pass_rounds();
+    assert_int_equal(n_effects[MOUNT_INJECT], before + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_is_being_made_is_removed_after_that, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_name_is_found_while_it_is_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_whose_maker_gave_up_is_told, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
