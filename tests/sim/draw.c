@@ -106,5 +106,4 @@ void draw_mounts(struct sim_options *o)
     if (!o->draws_mounts || dice % 8 != 0)
         return;
     o->mounts = 1 + dice / 8 % 2;
-    o->skip |= 1u << MOUNT_CHECK_mirror | 1u << MOUNT_CHECK_size | 1u << MOUNT_CHECK_cache;
 }
