@@ -237,9 +237,11 @@ static void take_list(struct dir *d)
     d->entries = mem_alloc((d->n->n_children + 2) * sizeof(*d->entries));
     if (d->n->kind == NODE_ZNODE && d->n->stat.data_length > 0)
         add_entry(d, node_data_file(t, d->n));
+    d->n->list_lacks = false;
     LIST_FOR_EACH (n, &d->n->children, struct node, siblings) {
         if (d->n->kind == NODE_CONTROL_DIR || is_listed(n))
             add_entry(d, n);
+        d->n->list_lacks |= n->life == NODE_PENDING;
     }
     if (!is_sorted(d))
         qsort(d->entries, d->n_entries, sizeof(*d->entries), by_id);

@@ -61,7 +61,6 @@ struct mount_opened handle_opened(const struct handle *h)
     if (h->dir) {
         o.cache_dir = true;
         o.keep_cache = !h->node->list_lacks;
-        h->node->list_lacks = false;
     } else {
         o.keep_cache = may_use_pages(h);
         o.direct_io = !o.keep_cache;

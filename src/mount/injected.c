@@ -44,9 +44,10 @@ static void lookup_subject(struct req req, const struct injection *i)
         target = NULL;
     if (i->kind == MOUNT_INJECT_RENAME && target)
         reply_entry(req, target);
-    else if (i->kind == MOUNT_INJECT_RENAME || i->kind == MOUNT_INJECT_CREATE ||
-             inject_is_late(req.m, i))
+    else if (i->kind == MOUNT_INJECT_RENAME || i->kind == MOUNT_INJECT_CREATE)
         reply_err(req, ENOENT);
+    else if (inject_is_late(req.m, i))
+        reply_err(req, ESTALE); /* not ENOENT, which others who look it up now would take over */
     else
         reply_told(req, i);
 }

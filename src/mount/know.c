@@ -120,7 +120,8 @@ struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *st
         n = replace(m, n, false);
     if (n->life == NODE_PENDING) {
         n->told = true; /* the open that creates it has told */
-        n->parent->list_lacks = true;
+        if (n->parent->list_lacks && m->mounted && !m->closed)
+            effect_add(m, MOUNT_INVAL_INODE)->inval.ino = n->parent->id;
     }
     n->life = NODE_LIVE;
     n->is_dir = is_dir || !n->parent;

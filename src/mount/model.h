@@ -115,7 +115,7 @@ struct node {
     struct list dirty;
     bool dirty_list;
     bool list_moved; /* it took the place of another, unlisted: what its next list adds is told */
-    bool list_lacks; /* a listing that the kernel keeps may lack a name that was pending then */
+    bool list_lacks; /* a name that is pending is not in what the kernel has of its list */
     uint64_t changed_in; /* the round before whose end its children changed last */
     bool after_change;   /* its directory had changed already when it was removed */
     int64_t gone_zxid;   /* the transaction that removed it; 0 or less: not known */

@@ -111,12 +111,15 @@ static void the_end_is_told_of_what_somebody_was_given(void **state)
 
 /* ---- What the kernel may keep ---- */
 
+/* May the kernel keep what it had? Then it is listed. */
 static bool keeps_listing(uint64_t dir)
 {
     request((struct mount_request){.op = MOUNT_OPENDIR, .ino = dir});
-    bool keeps = last.opened.keep_cache;
-    request((struct mount_request){.op = MOUNT_RELEASEDIR, .fh = last.opened.fh});
-    return keeps;
+    struct mount_opened o = last.opened;
+    request((struct mount_request){.op = MOUNT_READDIR, .ino = dir, .fh = o.fh, .size = 4096});
+    answer_all();
+    request((struct mount_request){.op = MOUNT_RELEASEDIR, .fh = o.fh});
+    return o.keep_cache;
 }
 
 /* It was listed while a file was written that had not been made yet. */
@@ -133,9 +136,11 @@ static void a_listing_without_a_pending_name_is_not_kept(void **state)
     answer_all();
     uint64_t fh = last.opened.fh;
     assert_true(keeps_listing(dir));
+    size_t before = n_effects[MOUNT_INVAL_INODE];
     request((struct mount_request){.op = MOUNT_FSYNC, .fh = fh});
     answer_all();
     assert_int_equal(last.err, 0);
+    assert_int_equal(n_effects[MOUNT_INVAL_INODE], before + 1); /* for what is open */
     assert_false(keeps_listing(dir));
     assert_true(keeps_listing(dir));
     request((struct mount_request){.op = MOUNT_RELEASE, .fh = fh});
