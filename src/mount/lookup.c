@@ -241,9 +241,17 @@ static void on_getxattr(void *arg, struct node *n, int32_t err)
 void req_getxattr(struct mount *m, const struct mount_request *q, struct req req)
 {
     struct node *n = node_find(&m->nodes, q->ino);
-    if (!n || n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS ||
-        strncmp(q->name, "user.", 5) != 0) {
-        reply_err(req, n ? ENODATA : ESTALE);
+    if (!n) {
+        reply_err(req, ESTALE);
+        return;
+    }
+    /* That there are no labels and no POSIX ACLs: ls -l then does not ask for them again. */
+    if (strncmp(q->name, "user.", 5) != 0) {
+        reply_err(req, EOPNOTSUPP);
+        return;
+    }
+    if (n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS) {
+        reply_err(req, ENODATA);
         return;
     }
     struct wait *w = wait_new(req, n);
