@@ -41,6 +41,7 @@ struct shell {
     uv_poll_t poll;
     uv_timer_t connect_timer;
     uv_timer_t core_timer;
+    uv_idle_t core_idle;
     int64_t armed; /* when core_timer fires */
     uv_signal_t signals[3];
     struct mount *core;
