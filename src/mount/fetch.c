@@ -20,6 +20,7 @@ enum fetch_what {
 };
 
 struct fetch {
+    struct work work;
     enum fetch_what what;
     struct mount *m;
     struct node *n;
@@ -76,6 +77,25 @@ static bool is_known(const struct fetch *f)
            (f->what == FETCH_LIST && z->listed);
 }
 
+/* A directory with very many children is gone: they go first, in parts, and then it is asked for
+ * again. */
+static bool children_go(struct work *w, size_t n)
+{
+    struct fetch *f = container_of(w, struct fetch, work);
+    struct list *children = &f->n->children;
+    for (; n > 0 && !list_is_empty(children); n--)
+        know_gone(f->m, LIST_FIRST(children, struct node, siblings));
+    if (n == 0)
+        return true;
+    f->start(f);
+    return false;
+}
+
+static bool has_very_many(const struct mount *m, const struct node *n)
+{
+    return n->parent && n->n_children > m->config.step_names;
+}
+
 static void fetch_failed(struct fetch *f, int32_t err)
 {
     if (is_no_answer(err) && is_known(f)) {
@@ -84,6 +104,10 @@ static void fetch_failed(struct fetch *f, int32_t err)
     }
     if (mount_may_retry(f->m, err, f->deadline_ms)) {
         f->start(f);
+        return;
+    }
+    if (err == ZK_NONODE && has_very_many(f->m, f->n)) {
+        work_queue(f->m, &f->work, children_go);
         return;
     }
     if (err == ZK_NONODE && f->n->life == NODE_NAMED && f->n->parent && !f->n->parent->listed &&

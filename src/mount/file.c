@@ -209,7 +209,7 @@ static void created(struct creating *c, struct node *n)
     struct mount_reply *r = reply_add(c->req, MOUNT_REPLY_CREATE);
     reply_entry_fill(m, n, &r->entry);
     r->opened = handle_opened(h);
-    n->lookups++;
+    node_hold(&m->nodes, n);
     watch_apply(m, n);
     creating_end(c, 0);
 }

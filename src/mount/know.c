@@ -155,10 +155,7 @@ void know_too_long(struct mount *m, struct node *dir, int32_t bytes)
     buf_close(&path);
     dir->too_long = MAX(dir->stat.num_children, 1);
     dir->dirty_list = false;
-    dir->listed = false;
-    LIST_FOR_EACH (n, &dir->children, struct node, siblings)
-        watch_apply(m, n);
-    node_unlist(&m->nodes, dir);
+    watch_unlist(m, dir);
     watch_apply(m, dir);
 }
 

@@ -133,12 +133,46 @@ void req_lookup(struct mount *m, const struct mount_request *q, struct req req)
         lookup_in(req, dir, q->name);
 }
 
+static void forget(struct mount *m, uint64_t ino, uint64_t lookups)
+{
+    struct node *n = node_find(&m->nodes, ino);
+    if (n)
+        watch_forget(m, n, lookups);
+}
+
+/* When memory is short the kernel forgets very many at once. */
+struct forgetting {
+    struct work work;
+    struct mount *m;
+    size_t n;
+    struct mount_forget list[];
+};
+
+static bool forget_some(struct work *w, size_t n)
+{
+    struct forgetting *f = container_of(w, struct forgetting, work);
+    for (; n > 0 && f->n > 0; n--) {
+        f->n--;
+        forget(f->m, f->list[f->n].ino, f->list[f->n].lookups);
+    }
+    if (f->n > 0)
+        return true;
+    free(f);
+    return false;
+}
+
 void req_forget(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct node *n = node_find(&m->nodes, q->ino);
     (void)req;
-    if (n)
-        watch_forget(m, n, q->lookups);
+    if (q->n_forgets == 0) {
+        forget(m, q->ino, q->lookups);
+        return;
+    }
+    size_t size = q->n_forgets * sizeof(*q->forgets);
+    struct forgetting *f = mem_alloc(sizeof(*f) + size);
+    *f = (struct forgetting){.m = m, .n = q->n_forgets};
+    memcpy(f->list, q->forgets, size);
+    work_queue(m, &f->work, forget_some);
 }
 
 /* ---- attributes ---- */

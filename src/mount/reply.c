@@ -87,7 +87,7 @@ struct mount_reply *reply_add(struct req req, enum mount_reply_type type)
 void reply_entry(struct req req, struct node *n)
 {
     reply_entry_fill(req.m, n, &reply_add(req, MOUNT_REPLY_ENTRY)->entry);
-    n->lookups++;
+    node_hold(&req.m->nodes, n);
     watch_apply(req.m, n);
 }
 
