@@ -3,8 +3,13 @@
 #include "shell.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
+
+enum {
+    NODES_MANY = 1 << 15,
+};
 
 static void on_answer(void *arg, const struct client_reply *reply)
 {
@@ -104,6 +109,18 @@ static void on_idle(uv_idle_t *idle)
     shell_step(sh, &(struct mount_event){.type = MOUNT_TICK});
 }
 
+/* The C library keeps what was freed between the rest, some 500 bytes a node: it is given back for
+ * each so many nodes that are known no more. */
+static void give_back_memory(struct shell *sh)
+{
+    size_t nodes = mount_nodes(sh->core);
+    sh->most_nodes = MAX(sh->most_nodes, nodes);
+    if (sh->most_nodes - nodes < NODES_MANY)
+        return;
+    sh->most_nodes = nodes;
+    malloc_trim(0);
+}
+
 /* What is due now is done in the next turn of the loop: a timer that is set again and again would
  * fire again and again within this one. */
 static void arm(struct shell *sh)
@@ -138,6 +155,7 @@ void shell_step(struct shell *sh, struct mount_event *event)
         step(sh, &l.event);
     }
     sh->n_later = 0;
+    give_back_memory(sh);
     arm(sh);
 }
 
