@@ -218,6 +218,12 @@ void know_acl(struct mount *m, struct node *n, const struct jute_vector *acl);
 void know_closed(struct mount *m, struct node *n); /* it may not be looked at any more */
 void know_gone(struct mount *m, struct node *n);
 
+/* Those below it, which may be very many: at most so many of them. False: there are more. */
+bool know_gone_below(struct mount *m, struct node *dir, size_t *n);
+
+/* Is this the Stat of another znode, which has its name now? */
+bool know_is_another(const struct node *n, const struct zk_stat *stat, bool is_dir);
+
 /* The list came, and was longer than what is taken. */
 void know_too_long(struct mount *m, struct node *dir, int32_t bytes);
 

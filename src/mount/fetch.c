@@ -77,23 +77,25 @@ static bool is_known(const struct fetch *f)
            (f->what == FETCH_LIST && z->listed);
 }
 
-/* A directory with very many children is gone: they go first, in parts, and then it is asked for
- * again. */
-static bool children_go(struct work *w, size_t n)
+/* Of a directory that is gone, or another one, what is below it goes first, in parts; then it is
+ * asked for again. */
+static bool below_go_on(struct work *w, size_t n)
 {
     struct fetch *f = container_of(w, struct fetch, work);
-    struct list *children = &f->n->children;
-    for (; n > 0 && !list_is_empty(children); n--)
-        know_gone(f->m, LIST_FIRST(children, struct node, siblings));
-    if (n == 0)
+    if (!know_gone_below(f->m, f->n, &n))
         return true;
     f->start(f);
     return false;
 }
 
-static bool has_very_many(const struct mount *m, const struct node *n)
+/* False: no more than what goes at once. */
+static bool below_go(struct fetch *f)
 {
-    return n->parent && n->n_children > m->config.step_names;
+    size_t n = f->m->config.step_names;
+    if (!f->n->parent || know_gone_below(f->m, f->n, &n))
+        return false;
+    work_queue(f->m, &f->work, below_go_on);
+    return true;
 }
 
 static void fetch_failed(struct fetch *f, int32_t err)
@@ -106,10 +108,8 @@ static void fetch_failed(struct fetch *f, int32_t err)
         f->start(f);
         return;
     }
-    if (err == ZK_NONODE && has_very_many(f->m, f->n)) {
-        work_queue(f->m, &f->work, children_go);
+    if (err == ZK_NONODE && below_go(f))
         return;
-    }
     if (err == ZK_NONODE && f->n->life == NODE_NAMED && f->n->parent && !f->n->parent->listed &&
         f->n->lookups == 0)
         f->n->told = false; /* a name that was only asked for */
@@ -149,6 +149,8 @@ static void ask(struct fetch *f, node_request *request, answer_done *done)
 
 static void stat_known(struct fetch *f, bool is_dir)
 {
+    if (know_is_another(f->n, &f->stat, is_dir) && below_go(f))
+        return;
     struct node *n = know_stat(f->m, f->n, &f->stat, is_dir);
     struct jute_vector acl = map_acl_vector(buf_slice(&f->acl));
     know_acl(f->m, n, &acl);

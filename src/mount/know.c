@@ -54,6 +54,24 @@ void know_gone(struct mount *m, struct node *n)
     node_unref(&m->nodes, n);
 }
 
+static struct node *leaf_below(struct node *n)
+{
+    while (!list_is_empty(&n->children))
+        n = LIST_FIRST(&n->children, struct node, siblings);
+    return n;
+}
+
+bool know_gone_below(struct mount *m, struct node *dir, size_t *n)
+{
+    struct node *leaf;
+    for (; (leaf = leaf_below(dir)) != dir; (*n)--) {
+        if (*n == 0)
+            return false;
+        know_gone(m, leaf);
+    }
+    return true;
+}
+
 /* The same name, another znode: the old one is gone, the new one has not been told of. */
 static struct node *replace(struct mount *m, struct node *n)
 {
@@ -67,8 +85,10 @@ static struct node *replace(struct mount *m, struct node *n)
     return other;
 }
 
-static bool is_another(const struct node *n, const struct zk_stat *stat, bool is_dir)
+bool know_is_another(const struct node *n, const struct zk_stat *stat, bool is_dir)
 {
+    if (!n->parent)
+        return false;
     if (n->is_dir != is_dir && (n->life != NODE_NAMED || n->lookups > 0))
         return true;
     if (n->life == NODE_NAMED)
@@ -80,7 +100,7 @@ struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *st
 {
     if (!node_is_linked(n))
         return n;
-    if (n->parent && is_another(n, stat, is_dir))
+    if (know_is_another(n, stat, is_dir))
         n = replace(m, n);
     if (n->life == NODE_PENDING)
         n->told = true; /* the open that creates it has told */

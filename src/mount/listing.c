@@ -48,16 +48,18 @@ static void add_name(struct mount *m, struct node *dir, struct slice name, uint6
     n->seen = id;
 }
 
-/* Takes so many; false: these were the last. */
-static bool add_names(struct mount *m, struct listing *l, size_t n)
+/* Each of these does as many as `n` allows; false: there are more. */
+static bool add_names(struct mount *m, struct listing *l, size_t *n)
 {
-    for (; n > 0 && l->left > 0; n--, l->left--) {
+    for (; l->left > 0; l->left--, (*n)--) {
+        if (*n == 0)
+            return false;
         struct slice name = jute_read_buffer(&l->it);
         if (!jute_ok(&l->it))
-            return false;
+            return true;
         add_name(m, l->dir, name, l->id, l->zxid);
     }
-    return l->left > 0;
+    return true;
 }
 
 /* It has got its name since, through this mount. */
@@ -73,18 +75,22 @@ static bool is_unseen(const struct listing *l, const struct node *n)
            !is_younger(n, l->zxid);
 }
 
-/* Looks at so many children, and removes those that were not in the list; false: these were the
- * last. */
-static bool remove_unseen(struct mount *m, struct listing *l, size_t n)
+static bool remove_unseen(struct mount *m, struct listing *l, size_t *n)
 {
-    for (; n > 0; n--) {
+    while (*n > 0) {
         struct node *child = cursor_next(&l->cursor);
+        (*n)--;
         if (!child)
+            return true;
+        if (!is_unseen(l, child))
+            continue;
+        if (!know_gone_below(m, child, n)) {
+            l->cursor.next = &child->siblings;
             return false;
-        if (is_unseen(l, child))
-            know_gone(m, child);
+        }
+        know_gone(m, child);
     }
-    return true;
+    return false;
 }
 
 static void finish(struct mount *m, const struct listing *l)
@@ -113,11 +119,12 @@ bool listing_holds(struct mount *m, const struct zk_watcher_event *event, int64_
     return true;
 }
 
-/* So many of them; false: these were the last. */
-static bool release_events(struct mount *m, size_t n)
+static bool release_events(struct mount *m, size_t *n)
 {
-    for (; n > 0 && m->held_at < m->held.len; n--) {
+    for (; m->held_at < m->held.len; (*n)--) {
         struct held_event h;
+        if (*n == 0)
+            return false;
         memcpy(&h, m->held.data + m->held_at, sizeof(h));
         m->held_at += sizeof(h);
         const struct zk_watcher_event event = {.type = h.type,
@@ -127,11 +134,9 @@ static bool release_events(struct mount *m, size_t n)
         watch_take_event(m, &event, h.zxid);
         m->held_at += h.path_len;
     }
-    if (m->held_at < m->held.len)
-        return true;
     buf_close(&m->held);
     m->held_at = 0;
-    return false;
+    return true;
 }
 
 /* ---- The course ---- */
@@ -149,31 +154,30 @@ static void listing_end(struct mount *m, struct listing *l)
     free(l);
 }
 
-/* False: the list is in, or there is no directory for it any more. */
-static bool take_some(struct mount *m, struct listing *l, size_t n)
+static bool take(struct mount *m, struct listing *l, size_t *n)
 {
     if (!node_is_linked(l->dir))
-        return false;
+        return true;
     l->dir->list_id = l->id;
     if (!l->cursor.dir) {
         if (!add_names(m, l, n))
-            cursor_open(&m->nodes, &l->cursor, l->dir);
-        return true;
+            return false;
+        cursor_open(&m->nodes, &l->cursor, l->dir);
     }
-    if (remove_unseen(m, l, n))
-        return true;
+    if (!remove_unseen(m, l, n))
+        return false;
     finish(m, l);
-    return false;
+    return true;
 }
 
 /* The events wait for all lists that have come. */
 static bool go_on(struct mount *m, struct listing *l, size_t n)
 {
-    if (!l->is_in && take_some(m, l, n))
+    if (!l->is_in && !take(m, l, &n))
         return true;
     l->is_in = true;
     l->dir->list_id = 0;
-    return l->link.next == &m->listings && release_events(m, n);
+    return l->link.next == &m->listings && !release_events(m, &n);
 }
 
 static bool listings_go_on(struct work *w, size_t n)
@@ -202,11 +206,8 @@ void listing_start(struct mount *m, struct node *dir, const struct jute_vector *
     list_append(&m->listings, &l->link);
     if (waits)
         return;
-    if ((size_t)MAX(names->count, 0) + dir->n_children > m->config.step_names) {
+    if (go_on(m, l, m->config.step_names))
         work_queue(m, &m->listing, listings_go_on);
-        return;
-    }
-    while (go_on(m, l, m->config.step_names))
-        ;
-    listing_end(m, l);
+    else
+        listing_end(m, l);
 }

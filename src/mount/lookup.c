@@ -140,22 +140,21 @@ static void forget(struct mount *m, uint64_t ino, uint64_t lookups)
         watch_forget(m, n, lookups);
 }
 
-/* When memory is short the kernel forgets very many at once. */
+/* When memory is short the kernel forgets very many at once, and a directory after what is in it.
+ */
 struct forgetting {
     struct work work;
     struct mount *m;
-    size_t n;
+    size_t n, at;
     struct mount_forget list[];
 };
 
 static bool forget_some(struct work *w, size_t n)
 {
     struct forgetting *f = container_of(w, struct forgetting, work);
-    for (; n > 0 && f->n > 0; n--) {
-        f->n--;
-        forget(f->m, f->list[f->n].ino, f->list[f->n].lookups);
-    }
-    if (f->n > 0)
+    for (; n > 0 && f->at < f->n; n--, f->at++)
+        forget(f->m, f->list[f->at].ino, f->list[f->at].lookups);
+    if (f->at < f->n)
         return true;
     free(f);
     return false;
