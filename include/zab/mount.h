@@ -55,6 +55,7 @@ struct mount_config {
     bool read_only;
     bool skip_unchanged; /* a close that changes nothing makes no transaction */
     bool ignore_modes;   /* modes that cannot be enforced are accepted and change nothing */
+    size_t step_names;   /* a step goes through so many names, nodes or events; 0: 1,024 */
     mode_t umask;        /* taken from all modes */
     uid_t uid;
     gid_t gid;
@@ -64,7 +65,7 @@ struct mount_config {
 
 enum mount_op {
     MOUNT_LOOKUP, /* ino, name */
-    MOUNT_FORGET, /* ino, lookups */
+    MOUNT_FORGET, /* ino, lookups; or forgets */
     MOUNT_GETATTR,
     MOUNT_SETATTR, /* set, mode, size, fh */
     MOUNT_ACCESS,  /* mask */
@@ -100,6 +101,11 @@ enum mount_set {
     MOUNT_SET_MTIME_NOW = 1 << 2,
 };
 
+struct mount_forget {
+    uint64_t ino;
+    uint64_t lookups;
+};
+
 /* Fields that an operation does not have are zero. Strings and bytes are borrowed. */
 struct mount_request {
     uint64_t id; /* the shell's, comes back with the reply */
@@ -121,6 +127,8 @@ struct mount_request {
     int mask;
     unsigned set; /* enum mount_set */
     uint64_t lookups;
+    const struct mount_forget *forgets;
+    size_t n_forgets;
 };
 
 /* ---- Events ---- */
@@ -313,6 +321,9 @@ void mount_step(struct mount *m, const struct mount_event *event, struct mount_e
 
 /* When the next MOUNT_TICK is due; INT64_MAX: none is. */
 int64_t mount_deadline(const struct mount *m);
+
+/* So many nodes are known. */
+size_t mount_nodes(const struct mount *m);
 
 /* What an entry of this name takes of the size of a READDIR or READDIRPLUS. */
 size_t mount_entry_size(size_t name_len, bool plus);

@@ -172,6 +172,7 @@ static void arm_timer(struct client *c)
 static void turn(struct client *c)
 {
     perform_all(c);
+    c->user.reads_left = CLIENT_READS_A_TURN;
     if (c->conn)
         client_conn_write(c->conn, session_output(&c->session));
     if (!uv_is_closing((uv_handle_t *)&c->timer))

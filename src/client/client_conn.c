@@ -64,8 +64,11 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
     struct client_conn *conn = handle->data;
-    if (conn->user)
-        *buf = uv_buf_init((char *)conn->user->read_buf, CLIENT_READ_SIZE);
+    *buf = uv_buf_init(NULL, 0); /* not now: UV_ENOBUFS */
+    if (!conn->user || conn->user->reads_left == 0)
+        return;
+    conn->user->reads_left--;
+    *buf = uv_buf_init((char *)conn->user->read_buf, CLIENT_READ_SIZE);
 }
 
 static void write_out(struct client_conn *conn, struct buf *out);
@@ -95,7 +98,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         receive_encrypted(conn, slice_of(buf->base, (size_t)n));
     else if (n > 0 && conn->user)
         conn->user->on_bytes(conn->user, slice_of(buf->base, (size_t)n));
-    else if (n < 0)
+    else if (n < 0 && n != UV_ENOBUFS)
         conn_lost(conn, n == UV_EOF ? "closed by the server" : uv_strerror((int)n));
 }
 

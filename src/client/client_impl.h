@@ -7,6 +7,7 @@
 
 enum {
     CLIENT_READ_SIZE = 64 << 10,
+    CLIENT_READS_A_TURN = 2,  /* what else there is to do does not wait for more */
     CLIENT_SERVER_SIZE = 280, /* a name of 255 bytes and a port */
 };
 
@@ -18,6 +19,7 @@ struct conn_user {
     void (*on_bytes)(struct conn_user *user, struct slice bytes);
     /* It could not be made, or is of no use any more: the user drops it. */
     void (*on_lost)(struct conn_user *user, const char *why);
+    unsigned reads_left; /* the user sets how often it may be read before he sets it again */
     uint8_t read_buf[CLIENT_READ_SIZE];
 };
 

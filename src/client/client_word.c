@@ -3,6 +3,7 @@
  * it. */
 #include "client_impl.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 enum {
@@ -78,6 +79,7 @@ int client_four_letter(uv_loop_t *loop, struct tls_context *tls, const char *hos
     w->user.on_connected = on_connected;
     w->user.on_bytes = on_bytes;
     w->user.on_lost = on_lost;
+    w->user.reads_left = UINT_MAX;
     w->done = done;
     w->arg = arg;
     buf_append(&w->out, word, strlen(word));

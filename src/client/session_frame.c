@@ -10,6 +10,7 @@
 enum {
     FRAME_HEAD = 4,
     REPLY_HEAD = 16, /* struct zk_reply_header */
+    KEPT_MAX = 1 << 20,
 };
 
 size_t session_frame_begin(struct buf *b, int32_t xid, int32_t op)
@@ -219,6 +220,8 @@ void session_received(struct session *s, int64_t now_ms, struct slice bytes)
     s->last_recv = now_ms;
     buf_consume(&s->in, s->in_used);
     s->in_used = 0;
+    if (s->in.len == 0 && s->in.cap > KEPT_MAX)
+        buf_close(&s->in);
     if (s->in.len == 0) {
         size_t taken = take_all(s, now_ms, bytes);
         buf_append(&s->in, bytes.data + taken, slice_size(bytes) - taken);

@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum {
+    STEP_NAMES = 1024,
+};
+
 #define NAME(op) [MOUNT_##op] = #op
 
 const char *mount_op_name(enum mount_op op)
@@ -190,8 +194,7 @@ static void stop(struct mount *m)
 
 static void tick(struct mount *m)
 {
-    if (!list_is_empty(&m->listings))
-        listing_slice(m);
+    work_do_some(m);
     if (m->round_at <= m->now_ms) {
         m->round_at = INT64_MAX;
         round_begin(m);
@@ -213,9 +216,14 @@ size_t mount_entry_size(size_t name_len, bool plus)
 
 int64_t mount_deadline(const struct mount *m)
 {
-    if (!list_is_empty(&m->listings))
+    if (!list_is_empty(&m->works))
         return m->now_ms;
     return MIN(MIN(m->round_at, m->draft_at), MIN(pending_deadline(m), acl_deadline(m)));
+}
+
+size_t mount_nodes(const struct mount *m)
+{
+    return m->nodes.by_id.count;
 }
 
 void mount_step(struct mount *m, const struct mount_event *event, struct mount_effects *fx)
@@ -268,6 +276,8 @@ struct mount *mount_open(const struct mount_config *config, int64_t now_ms)
 {
     struct mount *m = mem_zalloc(sizeof(*m));
     m->config = *config;
+    if (m->config.step_names == 0)
+        m->config.step_names = STEP_NAMES;
     m->now_ms = m->quiet_since_ms = now_ms;
     m->round_at = m->draft_at = INT64_MAX;
     m->session.server = m->server;
@@ -276,6 +286,7 @@ struct mount *mount_open(const struct mount_config *config, int64_t now_ms)
     list_init(&m->drafts);
     list_init(&m->looking);
     list_init(&m->dirty);
+    list_init(&m->works);
     list_init(&m->listings);
     list_init(&m->injections);
     return m;
@@ -289,14 +300,15 @@ void mount_add_identity(struct mount *m, struct slice scheme, struct slice id)
 
 void mount_close(struct mount *m)
 {
+    work_close(m);
     inject_close(m);
     round_close(m);
-    listings_close(m);
     ask_close(m);
     pending_close(m);
     hmap_close(&m->handles);
     nodes_close(&m->nodes);
     identity_close(&m->who);
+    buf_close(&m->held);
     buf_close(&m->last_error);
     free(m);
 }

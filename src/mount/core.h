@@ -20,6 +20,15 @@ struct req {
 
 struct asked;
 
+struct work;
+/* Do so much of it: that many names, nodes or events. False: there is nothing left to do now. */
+typedef bool work_go_on(struct work *w, size_t n);
+
+struct work {
+    struct list link;
+    work_go_on *go_on; /* NULL: it does not wait for its turn */
+};
+
 struct mount {
     struct mount_config config;
     struct mount_effects *fx; /* of the step that runs */
@@ -28,6 +37,7 @@ struct mount {
 
     struct nodes nodes;
     struct identity who;
+    size_t n_watches;
     size_t n_own; /* of `who`: what the shell told; the rest said the server */
 
     struct asked *asked; /* a ring: what was sent and has no answer */
@@ -49,9 +59,13 @@ struct mount {
     struct list looking; /* flushes that wait for /proc */
     uint64_t next_look;
 
+    struct list works;
+
     struct list listings; /* lists that are on their way into the model, */
-    struct buf held;      /* and the events that wait for them */
-    struct list dirty;    /* nodes that the next round compares */
+    struct work listing;
+    struct buf held;   /* and the events that wait for them */
+    size_t held_at;    /* where those begin that still do */
+    struct list dirty; /* nodes that the next round compares */
     size_t n_dirty;
     struct round *round;
     int64_t round_at; /* INT64_MAX: none is planned */
@@ -87,6 +101,16 @@ bool mount_is_stale(const struct mount *m);
 
 /* Was a request's answer lost with its connection, and is there time to find out more? */
 bool mount_may_retry(const struct mount *m, int32_t zk_err, int64_t deadline_ms);
+
+/* ---- work.c: what grows with the number of names is done in parts ---- */
+
+void work_queue(struct mount *m, struct work *w, work_go_on *go_on);
+bool work_waits(const struct work *w);
+void work_end(struct work *w); /* It waits no more */
+void work_do_some(struct mount *m);
+
+/* Do all that is left, in vain. */
+void work_close(struct mount *m);
 
 /* ---- pending.c: no request waits longer than timeo ---- */
 
@@ -202,6 +226,12 @@ void know_gone_untold(struct mount *m, struct node *n); /* the watchers know, or
 /* What has this place shall be another node, whose making is to be told. */
 void know_other(struct mount *m, struct node *n);
 
+/* Those below it, which may be very many: at most so many of them. False: there are more. */
+bool know_gone_below(struct mount *m, struct node *dir, size_t *n);
+
+/* Is this the Stat of another znode, which has its name now? */
+bool know_is_another(const struct node *n, const struct zk_stat *stat, bool is_dir);
+
 /* The list came, and was longer than what is taken. */
 void know_too_long(struct mount *m, struct node *dir, int32_t bytes);
 
@@ -223,8 +253,6 @@ void know_dirty_list(struct mount *m, struct node *dir);
 typedef void listing_done(void *arg, bool there);
 void listing_start(struct mount *m, struct node *dir, const struct jute_vector *names, int64_t zxid,
                    listing_done *done, void *arg);
-void listing_slice(struct mount *m);
-void listings_close(struct mount *m);
 
 /* Is the event held back for a list that is on its way into the model? */
 bool listing_holds(struct mount *m, const struct zk_watcher_event *event, int64_t zxid);
@@ -236,6 +264,10 @@ void watch_apply(struct mount *m, struct node *n);
 void watch_end(struct mount *m, struct node *n);
 void watch_set(struct mount *m, struct node *n, enum node_watch want);
 void watch_event(struct mount *m, const struct zk_watcher_event *event, int64_t zxid);
+void watch_take_event(struct mount *m, const struct zk_watcher_event *event, int64_t zxid);
+
+/* The directory is listed no more: children that nobody holds are not known any more. */
+void watch_unlist(struct mount *m, struct node *dir);
 
 /* The kernel holds it, or does not any more. */
 void watch_forget(struct mount *m, struct node *n, uint64_t lookups);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Listings. The first read of an open directory takes a list of its nodes, with all the Stats in
  * flight together; further reads go on in that list. The kernel keeps what it read, and reads no
- * more until something in the directory changes.
+ * more until something in the directory changes. All of it is done in parts (work.c), and names
+ * come and go between them.
  *
  * Subdirectories that the kernel does not hold are given without a node: holding one means to
  * watch what is in it, which is due only when somebody looks at it. */
@@ -9,6 +10,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+
+#include "zab/sort.h"
 
 enum {
     IN_FLIGHT_MAX = 1000,
@@ -23,15 +26,28 @@ struct entry {
     size_t name; /* where it begins in dir->names */
 };
 
+enum phase {
+    DIR_TAKING,
+    DIR_SORTING,
+    DIR_READING,
+    DIR_REPLYING,
+};
+
 struct dir {
     struct mount *m;
     struct node *n;
     struct handle *h; /* while a read waits */
     struct entry *entries;
-    size_t n_entries;
+    size_t n_entries, cap;
     struct buf names; /* of them, each with its NUL */
-    size_t next;      /* entry to be read */
-    size_t waiting;   /* for those that are */
+    struct work work;
+    size_t left; /* that this part of it may still do */
+    enum phase phase;
+    struct cursor cursor;
+    bool sorted; /* as they were taken: none has moved here */
+    struct sorter sorter;
+    size_t next;    /* entry to be read */
+    size_t waiting; /* for those that are */
     bool filling;
     int32_t err;
     /* the read that waits; m NULL: none does */
@@ -47,18 +63,40 @@ struct dir *dir_new(struct mount *m, struct node *n)
     return d;
 }
 
+/* Entries that nobody reads any more. */
+struct shed {
+    struct work work;
+    struct mount *m;
+    struct entry *entries;
+    size_t n;
+};
+
+static bool shed_some(struct work *w, size_t n)
+{
+    struct shed *s = container_of(w, struct shed, work);
+    for (; n > 0 && s->n > 0; n--)
+        node_unref(&s->m->nodes, s->entries[--s->n].n);
+    if (s->n > 0)
+        return true;
+    free(s->entries);
+    free(s);
+    return false;
+}
+
 static void forget_entries(struct dir *d)
 {
-    for (size_t i = 0; i < d->n_entries; i++)
-        node_unref(&d->m->nodes, d->entries[i].n);
-    free(d->entries);
-    buf_close(&d->names);
+    struct shed *s = mem_zalloc(sizeof(*s));
+    *s = (struct shed){.m = d->m, .entries = d->entries, .n = d->n_entries};
     d->entries = NULL;
-    d->n_entries = 0;
+    d->n_entries = d->cap = 0;
+    buf_close(&d->names);
+    if (shed_some(&s->work, d->m->config.step_names))
+        work_queue(s->m, &s->work, shed_some);
 }
 
 void dir_free(struct dir *d)
 {
+    work_end(&d->work);
     forget_entries(d);
     node_unref(&d->m->nodes, d->n);
     free(d);
@@ -94,33 +132,6 @@ static const char *entry_name(const struct dir *d, size_t i)
     return (const char *)d->names.data + d->entries[i - 2].name;
 }
 
-/* Entry 0 is ".", 1 is "..", then the names. NULL: nothing has this name any more. */
-static struct node *entry_node(const struct dir *d, size_t i)
-{
-    if (i < 2)
-        return i == 0 || !d->n->parent ? d->n : d->n->parent;
-    struct node *n = d->entries[i - 2].n;
-    const char *name = entry_name(d, i);
-    if (n->life != NODE_GONE && n->parent == d->n && strcmp(n->shown, name) == 0)
-        return n;
-    n = lookup_known(d->m, d->n, name);
-    return n && n->kind == NODE_ZNODE && n->life != NODE_PENDING ? n : NULL;
-}
-
-static void fill_entry(struct dir *d, size_t i, struct node *n, bool plus, struct mount_entry *e)
-{
-    struct mount *m = d->m;
-    reply_entry_fill(m, n, e);
-    if (n->life == NODE_NAMED)
-        e->st.st_mode = 0; /* of a kind that is not known */
-    e->name = arena_str(&m->fx->arena, entry_name(d, i));
-    e->next = i < 2 ? i + 1 : d->entries[i - 2].id;
-    e->held = plus && i >= 2 && n->life == NODE_LIVE && (!n->is_dir || node_is_held(n));
-    n->given = true;
-    if (e->held)
-        reply_give(m, n);
-}
-
 /* An offset is the id of the node before it, so that it means the same in another list: nodes are
  * listed in the order of their ids, which are behind 1 and 2, the offsets of "." and "..". */
 static size_t index_of(const struct dir *d, uint64_t offset)
@@ -138,25 +149,72 @@ static size_t index_of(const struct dir *d, uint64_t offset)
     return low + 2;
 }
 
-static void reply_from(struct dir *d, uint64_t offset)
+/* Has it an entry of its own, since it got this name while the list was taken? */
+static bool has_entry(const struct dir *d, const struct node *n, const char *name)
+{
+    for (size_t i = index_of(d, n->id - 1) - 2; i < d->n_entries && d->entries[i].id == n->id;
+         i++) {
+        if (strcmp(entry_name(d, i + 2), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Entry 0 is ".", 1 is "..", then the names. NULL: nothing has this name any more. */
+static struct node *entry_node(const struct dir *d, size_t i)
+{
+    if (i < 2)
+        return i == 0 || !d->n->parent ? d->n : d->n->parent;
+    struct node *n = d->entries[i - 2].n;
+    const char *name = entry_name(d, i);
+    if (n->life != NODE_GONE && n->parent == d->n && strcmp(n->shown, name) == 0)
+        return n;
+    n = lookup_known(d->m, d->n, name);
+    bool other = n && n->kind == NODE_ZNODE && n->life != NODE_PENDING;
+    return other && !has_entry(d, n, name) ? n : NULL;
+}
+
+static void fill_entry(struct dir *d, size_t i, struct node *n, bool plus, struct mount_entry *e)
+{
+    struct mount *m = d->m;
+    reply_entry_fill(m, n, e);
+    if (n->life == NODE_NAMED)
+        e->st.st_mode = 0; /* of a kind that is not known */
+    e->name = arena_str(&m->fx->arena, entry_name(d, i));
+    e->next = i < 2 ? i + 1 : d->entries[i - 2].id;
+    e->held = plus && i >= 2 && n->life == NODE_LIVE && (!n->is_dir || node_is_held(n));
+    n->given = true;
+    if (e->held)
+        reply_give(m, n);
+}
+
+/* False: so many names are gone that it has to go on after them. */
+static bool reply_from(struct dir *d)
 {
     bool plus = d->req.op == MOUNT_READDIRPLUS;
-    size_t room = d->size, n = 0, first = index_of(d, offset);
-    size_t most = MIN(d->n_entries + 2 - first, room / mount_entry_size(1, plus));
+    size_t room = d->size, n = 0, i = index_of(d, d->offset), end = d->n_entries + 2;
+    size_t most = MIN(end - i, room / mount_entry_size(1, plus));
     struct mount_entry *entries = arena_alloc(&d->m->fx->arena, most * sizeof(*entries));
-    for (size_t i = first; i < d->n_entries + 2 && n < most; i++) {
+    for (; i < end && n < most && d->left > 0; i++) {
         struct node *node = entry_node(d, i);
         size_t len = mount_entry_size(strlen(entry_name(d, i)), plus);
-        if (!node)
+        if (!node) {
+            d->left--;
             continue;
+        }
         if (len > room)
             break;
         room -= len;
         fill_entry(d, i, node, plus, &entries[n++]);
     }
+    if (n == 0 && d->left == 0 && i < end) {
+        d->offset = d->entries[i - 3].id;
+        return false;
+    }
     struct mount_reply *r = reply_add(d->req, MOUNT_REPLY_DIR);
     r->entries = entries;
     r->n_entries = n;
+    return true;
 }
 
 /* ---- Taking the list ---- */
@@ -166,41 +224,6 @@ static void reply_from(struct dir *d, uint64_t offset)
 static int list_errno(const struct dir *d)
 {
     return d->err == ZK_NONODE && !d->n->parent ? ESTALE : map_errno(d->err, false);
-}
-
-static void list_finished(struct dir *d)
-{
-    if (d->err == ZK_OK)
-        reply_from(d, d->offset);
-    else
-        reply_err(d->req, list_errno(d));
-    d->req = (struct req){0};
-    handle_unref(d->h);
-}
-
-static void fetch_more(struct dir *d);
-
-static void on_entry(void *arg, struct node *n, int32_t err)
-{
-    struct dir *d = arg;
-    (void)n;
-    (void)err; /* what cannot be read is listed by its name */
-    d->waiting--;
-    if (!d->filling)
-        fetch_more(d);
-}
-
-/* Not all at once: a directory may have very many. */
-static void fetch_more(struct dir *d)
-{
-    d->filling = true; /* what is known already is answered within the call */
-    while (d->next < d->n_entries && d->waiting < IN_FLIGHT_MAX) {
-        d->waiting++;
-        fetch_attr(d->m, d->entries[d->next++].n, on_entry, d);
-    }
-    d->filling = false;
-    if (d->waiting == 0)
-        list_finished(d);
 }
 
 static bool is_listed(const struct node *n)
@@ -214,39 +237,129 @@ static int by_id(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* As they are, unless some have moved here. */
-static bool is_sorted(const struct dir *d)
-{
-    for (size_t i = 1; i < d->n_entries; i++) {
-        if (d->entries[i - 1].id > d->entries[i].id)
-            return false;
-    }
-    return true;
-}
-
 static void add_entry(struct dir *d, struct node *n)
 {
+    if (d->n_entries == d->cap) {
+        d->cap = MAX(2 * d->cap, d->n->n_children + 2);
+        d->entries = mem_realloc(d->entries, d->cap * sizeof(*d->entries));
+    }
+    if (d->n_entries > 0 && d->entries[d->n_entries - 1].id > n->id)
+        d->sorted = false;
     d->entries[d->n_entries++] = (struct entry){node_ref(n), n->id, d->names.len};
     buf_append(&d->names, n->shown, strlen(n->shown) + 1);
 }
 
-static void take_list(struct dir *d)
+static void take_some(struct dir *d)
 {
-    struct nodes *t = &d->m->nodes;
-    forget_entries(d);
-    d->entries = mem_alloc((d->n->n_children + 2) * sizeof(*d->entries));
-    if (d->n->kind == NODE_ZNODE && d->n->stat.data_length > 0)
-        add_entry(d, node_data_file(t, d->n));
-    d->n->list_lacks = false;
-    LIST_FOR_EACH (n, &d->n->children, struct node, siblings) {
+    for (; d->left > 0; d->left--) {
+        struct node *n = cursor_next(&d->cursor);
+        if (!n) {
+            cursor_close(&d->m->nodes, &d->cursor);
+            if (!d->sorted)
+                sorter_begin(&d->sorter, d->entries, d->n_entries, sizeof(*d->entries), by_id);
+            d->phase = d->sorted ? DIR_READING : DIR_SORTING;
+            return;
+        }
         if (d->n->kind == NODE_CONTROL_DIR || is_listed(n))
             add_entry(d, n);
         d->n->list_lacks |= n->life == NODE_PENDING;
     }
-    if (!is_sorted(d))
-        qsort(d->entries, d->n_entries, sizeof(*d->entries), by_id);
+}
+
+static void sort_some(struct dir *d)
+{
+    if (sorter_go_on(&d->sorter, d->left)) {
+        d->left = 0;
+        return;
+    }
+    d->entries = sorter_take(&d->sorter);
+    d->phase = DIR_READING;
+}
+
+static void go_on(struct dir *d);
+
+static void on_entry(void *arg, struct node *n, int32_t err)
+{
+    struct dir *d = arg;
+    (void)n;
+    (void)err; /* what cannot be read is listed by its name */
+    d->waiting--;
+    if (!d->filling)
+        go_on(d);
+}
+
+/* Not all at once: a directory may have very many. False: answers have to come first. */
+static bool read_some(struct dir *d)
+{
+    d->filling = true; /* what is known already is answered within the call */
+    for (; d->left > 0 && d->next < d->n_entries && d->waiting < IN_FLIGHT_MAX; d->left--) {
+        d->waiting++;
+        fetch_attr(d->m, d->entries[d->next++].n, on_entry, d);
+    }
+    d->filling = false;
+    if (d->next == d->n_entries && d->waiting == 0)
+        d->phase = DIR_REPLYING;
+    return d->phase == DIR_REPLYING || d->left == 0;
+}
+
+static bool reply(struct dir *d)
+{
+    if (d->err != ZK_OK)
+        reply_err(d->req, list_errno(d));
+    else if (!reply_from(d))
+        return false;
+    d->req = (struct req){0};
+    handle_unref(d->h);
+    return true;
+}
+
+static bool do_some(struct work *w, size_t n)
+{
+    struct dir *d = container_of(w, struct dir, work);
+    for (d->left = n; d->left > 0;) {
+        switch (d->phase) {
+        case DIR_TAKING:
+            take_some(d);
+            break;
+        case DIR_SORTING:
+            sort_some(d);
+            break;
+        case DIR_READING:
+            if (!read_some(d))
+                return false;
+            break;
+        case DIR_REPLYING:
+            if (reply(d))
+                return false;
+            break;
+        }
+    }
+    return true;
+}
+
+static void go_on(struct dir *d)
+{
+    if (!work_waits(&d->work) && do_some(&d->work, d->m->config.step_names))
+        work_queue(d->m, &d->work, do_some);
+}
+
+static void take_list(struct dir *d)
+{
+    forget_entries(d);
+    d->sorted = true;
     d->next = d->waiting = 0;
-    fetch_more(d);
+    if (d->n->kind == NODE_ZNODE && d->n->stat.data_length > 0)
+        add_entry(d, node_data_file(&d->m->nodes, d->n));
+    d->n->list_lacks = false;
+    cursor_open(&d->m->nodes, &d->cursor, d->n);
+    d->phase = DIR_TAKING;
+    go_on(d);
+}
+
+static void tell(struct dir *d)
+{
+    d->phase = DIR_REPLYING;
+    go_on(d);
 }
 
 static void on_list(void *arg, struct node *n, int32_t err)
@@ -260,7 +373,7 @@ static void on_list(void *arg, struct node *n, int32_t err)
         take_list(d);
     } else {
         d->err = err;
-        list_finished(d);
+        tell(d);
     }
 }
 
@@ -278,7 +391,7 @@ void req_readdir(struct mount *m, const struct mount_request *q, struct req req)
     d->offset = q->offset;
     d->err = ZK_OK;
     if (q->offset > 0 && d->entries)
-        list_finished(d);
+        tell(d);
     else if (d->n->kind != NODE_ZNODE || d->n->life == NODE_GONE)
         take_list(d);
     else if (d->n->dirty_list && m->connected)

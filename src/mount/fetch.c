@@ -20,6 +20,7 @@ enum fetch_what {
 };
 
 struct fetch {
+    struct work work;
     enum fetch_what what;
     struct mount *m;
     struct node *n;
@@ -76,6 +77,27 @@ static bool is_known(const struct fetch *f)
            (f->what == FETCH_LIST && z->listed);
 }
 
+/* Of a directory that is gone, or another one, what is below it goes first, in parts; then it is
+ * asked for again. */
+static bool below_go_on(struct work *w, size_t n)
+{
+    struct fetch *f = container_of(w, struct fetch, work);
+    if (!know_gone_below(f->m, f->n, &n))
+        return true;
+    f->start(f);
+    return false;
+}
+
+/* False: no more than what goes at once. */
+static bool below_go(struct fetch *f)
+{
+    size_t n = f->m->config.step_names;
+    if (!f->n->parent || know_gone_below(f->m, f->n, &n))
+        return false;
+    work_queue(f->m, &f->work, below_go_on);
+    return true;
+}
+
 static void fetch_failed(struct fetch *f, int32_t err)
 {
     if (is_no_answer(err) && is_known(f)) {
@@ -86,6 +108,8 @@ static void fetch_failed(struct fetch *f, int32_t err)
         f->start(f);
         return;
     }
+    if (err == ZK_NONODE && below_go(f))
+        return;
     if (err == ZK_NONODE && f->n->life != NODE_PENDING)
         know_gone(f->m, f->n);
     if (is_no_answer(err) && f->what == FETCH_DATA)
@@ -122,6 +146,8 @@ static void ask(struct fetch *f, node_request *request, answer_done *done)
 
 static void stat_known(struct fetch *f, bool is_dir)
 {
+    if (know_is_another(f->n, &f->stat, is_dir) && below_go(f))
+        return;
     struct node *n = know_stat(f->m, f->n, &f->stat, is_dir);
     struct jute_vector acl = map_acl_vector(buf_slice(&f->acl));
     know_acl(f->m, n, &acl);

@@ -81,6 +81,24 @@ struct node *know_place(struct mount *m, struct node *n)
     return now;
 }
 
+static struct node *leaf_below(struct node *n)
+{
+    while (!list_is_empty(&n->children))
+        n = LIST_FIRST(&n->children, struct node, siblings);
+    return n;
+}
+
+bool know_gone_below(struct mount *m, struct node *dir, size_t *n)
+{
+    struct node *leaf;
+    for (; (leaf = leaf_below(dir)) != dir; (*n)--) {
+        if (*n == 0)
+            return false;
+        know_gone(m, leaf);
+    }
+    return true;
+}
+
 /* The same name, another znode: the old one is gone, the new one has not been told of. */
 static struct node *replace(struct mount *m, struct node *n, bool untold)
 {
@@ -102,8 +120,10 @@ void know_other(struct mount *m, struct node *n)
     replace(m, n, true);
 }
 
-static bool is_another(const struct node *n, const struct zk_stat *stat, bool is_dir)
+bool know_is_another(const struct node *n, const struct zk_stat *stat, bool is_dir)
 {
+    if (!n->parent)
+        return false;
     bool kind_is_known = n->life != NODE_NAMED || n->lookups > 0 || n->stat.czxid != 0;
     if (n->is_dir != is_dir && kind_is_known)
         return true;
@@ -116,7 +136,7 @@ struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *st
 {
     if (!node_is_linked(n))
         return n;
-    if (n->parent && is_another(n, stat, is_dir))
+    if (know_is_another(n, stat, is_dir))
         n = replace(m, n, false);
     if (n->life == NODE_PENDING) {
         n->told = true; /* the open that creates it has told */
@@ -194,10 +214,7 @@ void know_too_long(struct mount *m, struct node *dir, int32_t bytes)
     buf_close(&path);
     dir->too_long = MAX(dir->stat.num_children, 1);
     dir->dirty_list = false;
-    dir->listed = false;
-    LIST_FOR_EACH (n, &dir->children, struct node, siblings)
-        watch_apply(m, n);
-    node_unlist(&m->nodes, dir);
+    watch_unlist(m, dir);
     watch_apply(m, dir);
 }
 

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Lists of children go into the model. A short one does at once; a long one in slices, one a step,
- * so that other requests do not wait for it. The events that come meanwhile are about what is
- * behind the list: they are held back until it is in. */
+/* Lists of children go into the model, one after the other. A long one does in parts (work.c). The
+ * events that come meanwhile are about what is after the list: they are held back until it is in.
+ */
 #include "core.h"
 
 #include <stdlib.h>
-
-enum {
-    SLICE = 2048, /* names, or nodes, in a step */
-};
 
 struct listing {
     struct list link;
@@ -19,7 +15,8 @@ struct listing {
     int32_t count;
     uint64_t id;
     int64_t zxid;
-    struct node *at; /* that is looked at next for being gone; NULL: names are still to come */
+    struct cursor cursor; /* of those that are looked at for being gone */
+    bool is_in;
     listing_done *done;
     void *arg;
 };
@@ -56,42 +53,49 @@ static void add_name(struct mount *m, struct node *dir, struct slice name, uint6
     n->seen = id;
 }
 
-/* False: the record ends before its names do. */
-static bool add_names(struct mount *m, struct listing *l, int32_t n)
+/* Each of these does as many as `n` allows; false: there are more. */
+static bool add_names(struct mount *m, struct listing *l, size_t *n)
 {
-    for (; n > 0 && l->left > 0; n--, l->left--) {
+    for (; l->left > 0; l->left--, (*n)--) {
+        if (*n == 0)
+            return false;
         struct slice name = jute_read_buffer(&l->it);
         if (!jute_ok(&l->it))
-            return false;
+            return true;
         add_name(m, l->dir, name, l->id, l->zxid);
     }
     return true;
 }
 
-static bool is_unseen(const struct node *n, uint64_t id)
+/* It has got its name since, through this mount. */
+static bool is_younger(const struct node *n, int64_t zxid)
 {
-    return n->kind == NODE_ZNODE && n->life != NODE_PENDING && n->seen != id;
+    int64_t since = n->life == NODE_LIVE ? n->stat.czxid : n->told_mzxid;
+    return since > zxid && since != INT64_MAX;
 }
 
-/* Look at so many children from l->at on, and remove those that were not in the list. False: that
- * was the last. */
-static bool remove_unseen(struct mount *m, struct listing *l, int n)
+static bool is_unseen(const struct listing *l, const struct node *n)
 {
-    struct nodes *t = &m->nodes;
-    while (n-- > 0) {
-        struct node *at = l->at;
-        /* One that was removed or moved meanwhile is no place to go on from. */
-        bool lost = at != l->dir && (!node_is_linked(at) || at->parent != l->dir);
-        struct list *next = at == l->dir || lost ? l->dir->children.next : at->siblings.next;
-        if (next == &l->dir->children)
+    return n->kind == NODE_ZNODE && n->life != NODE_PENDING && n->seen != l->id &&
+           !is_younger(n, l->zxid);
+}
+
+static bool remove_unseen(struct mount *m, struct listing *l, size_t *n)
+{
+    while (*n > 0) {
+        struct node *child = cursor_next(&l->cursor);
+        (*n)--;
+        if (!child)
+            return true;
+        if (!is_unseen(l, child))
+            continue;
+        if (!know_gone_below(m, child, n)) {
+            l->cursor.next = &child->siblings;
             return false;
-        struct node *child = LIST_ENTRY(next, struct node, siblings);
-        l->at = node_ref(child);
-        if (at != l->dir && is_unseen(at, l->id))
-            know_gone(m, at);
-        node_unref(t, at);
+        }
+        know_gone(m, child);
     }
-    return true;
+    return false;
 }
 
 static void finish(struct mount *m, const struct listing *l)
@@ -120,65 +124,74 @@ bool listing_holds(struct mount *m, const struct zk_watcher_event *event, int64_
     return true;
 }
 
-static void release_events(struct mount *m)
+static bool release_events(struct mount *m, size_t *n)
 {
-    struct buf held = m->held;
-    m->held = (struct buf){0};
-    for (size_t i = 0; i < held.len;) {
+    for (; m->held_at < m->held.len; (*n)--) {
         struct held_event h;
-        memcpy(&h, held.data + i, sizeof(h));
-        i += sizeof(h);
-        const struct zk_watcher_event event = {
-            .type = h.type, .state = h.state, .path = slice_of(held.data + i, h.path_len)};
-        watch_event(m, &event, h.zxid);
-        i += h.path_len;
+        if (*n == 0)
+            return false;
+        memcpy(&h, m->held.data + m->held_at, sizeof(h));
+        m->held_at += sizeof(h);
+        const struct zk_watcher_event event = {.type = h.type,
+                                               .state = h.state,
+                                               .path =
+                                                   slice_of(m->held.data + m->held_at, h.path_len)};
+        watch_take_event(m, &event, h.zxid);
+        m->held_at += h.path_len;
     }
-    buf_close(&held);
+    buf_close(&m->held);
+    m->held_at = 0;
+    return true;
 }
 
 /* ---- The course ---- */
 
-static void listing_free(struct mount *m, struct listing *l)
+static void listing_end(struct mount *m, struct listing *l)
 {
+    listing_done *done = l->done;
+    void *arg = l->arg;
+    bool there = node_is_linked(l->dir);
     list_remove(&l->link);
-    if (l->at)
-        node_unref(&m->nodes, l->at);
-    node_unref(&m->nodes, l->dir);
+    cursor_close(&m->nodes, &l->cursor);
     buf_close(&l->bytes);
+    done(arg, there);
+    node_unref(&m->nodes, l->dir);
     free(l);
 }
 
-static void listing_end(struct mount *m, struct listing *l)
-{
-    struct node *dir = node_ref(l->dir);
-    listing_done *done = l->done;
-    void *arg = l->arg;
-    bool there = node_is_linked(dir);
-    dir->list_id = 0;
-    listing_free(m, l);
-    if (list_is_empty(&m->listings))
-        release_events(m);
-    done(arg, there);
-    node_unref(&m->nodes, dir);
-}
-
-static bool go_on(struct mount *m, struct listing *l, int n)
+static bool take(struct mount *m, struct listing *l, size_t *n)
 {
     if (!node_is_linked(l->dir))
-        return false;
+        return true;
     l->dir->list_id = l->id;
-    if (!l->at) {
-        if (add_names(m, l, n) && l->left > 0)
-            return true;
-        l->at = node_ref(l->dir);
-        return true;
+    if (!l->cursor.dir) {
+        if (!add_names(m, l, n))
+            return false;
+        cursor_open(&m->nodes, &l->cursor, l->dir);
     }
-    if (remove_unseen(m, l, n))
-        return true;
-    if (l->at != l->dir && is_unseen(l->at, l->id))
-        know_gone(m, l->at);
+    if (!remove_unseen(m, l, n))
+        return false;
     finish(m, l);
-    return false;
+    return true;
+}
+
+/* The events wait for all lists that have come. */
+static bool go_on(struct mount *m, struct listing *l, size_t n)
+{
+    if (!l->is_in && !take(m, l, &n))
+        return true;
+    l->is_in = true;
+    l->dir->list_id = 0;
+    return l->link.next == &m->listings && !release_events(m, &n);
+}
+
+static bool listings_go_on(struct work *w, size_t n)
+{
+    struct mount *m = container_of(w, struct mount, listing);
+    struct listing *l = LIST_FIRST(&m->listings, struct listing, link);
+    if (!go_on(m, l, n))
+        listing_end(m, l);
+    return !list_is_empty(&m->listings) && !work_waits(w);
 }
 
 void listing_start(struct mount *m, struct node *dir, const struct jute_vector *names, int64_t zxid,
@@ -196,23 +209,10 @@ void listing_start(struct mount *m, struct node *dir, const struct jute_vector *
     buf_append(&l->bytes, names->bytes.data, slice_size(names->bytes));
     l->it = jute_reader_of(buf_slice(&l->bytes));
     list_append(&m->listings, &l->link);
-    if (waits || names->count > SLICE)
+    if (waits)
         return;
-    while (go_on(m, l, INT32_MAX))
-        ;
-    listing_end(m, l);
-}
-
-void listing_slice(struct mount *m)
-{
-    struct listing *l = LIST_FIRST(&m->listings, struct listing, link);
-    if (!go_on(m, l, SLICE))
+    if (go_on(m, l, m->config.step_names))
+        work_queue(m, &m->listing, listings_go_on);
+    else
         listing_end(m, l);
-}
-
-void listings_close(struct mount *m)
-{
-    LIST_FOR_EACH_SAFE (l, &m->listings, struct listing, link)
-        listing_free(m, l);
-    buf_close(&m->held);
 }

@@ -5,7 +5,7 @@ libmount_a_SOURCES = %D%/acl.c %D%/ask.c %D%/close.c %D%/commit.c %D%/core.c %D%
 	%D%/effects.c %D%/fetch.c %D%/file.c %D%/handle.c %D%/inject.c %D%/injected.c %D%/know.c %D%/listing.c \
 	%D%/lookup.c %D%/map.c %D%/model.h %D%/movedir.c %D%/namespace.c %D%/node.c %D%/pending.c \
 	%D%/rename.c %D%/reply.c %D%/round.c %D%/setattr.c %D%/statfs.c %D%/status.c %D%/sync.c \
-	%D%/watch.c
+	%D%/watch.c %D%/work.c
 libmountoptions_a_SOURCES = %D%/shell/options.c %D%/shell/options.h
 
 bin_PROGRAMS += zabfs

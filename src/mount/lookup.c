@@ -168,12 +168,45 @@ void req_lookup(struct mount *m, const struct mount_request *q, struct req req)
         lookup_in(req, dir, q->name);
 }
 
+static void forget(struct mount *m, uint64_t ino, uint64_t lookups)
+{
+    struct node *n = node_find(&m->nodes, ino);
+    if (n)
+        watch_forget(m, n, lookups);
+}
+
+/* When memory is short the kernel forgets very many at once, and a directory after what is in it.
+ */
+struct forgetting {
+    struct work work;
+    struct mount *m;
+    size_t n, at;
+    struct mount_forget list[];
+};
+
+static bool forget_some(struct work *w, size_t n)
+{
+    struct forgetting *f = container_of(w, struct forgetting, work);
+    for (; n > 0 && f->at < f->n; n--, f->at++)
+        forget(f->m, f->list[f->at].ino, f->list[f->at].lookups);
+    if (f->at < f->n)
+        return true;
+    free(f);
+    return false;
+}
+
 void req_forget(struct mount *m, const struct mount_request *q, struct req req)
 {
-    struct node *n = node_find(&m->nodes, q->ino);
     (void)req;
-    if (n)
-        watch_forget(m, n, q->lookups);
+    if (q->n_forgets == 0) {
+        forget(m, q->ino, q->lookups);
+        return;
+    }
+    size_t size = q->n_forgets * sizeof(*q->forgets);
+    struct forgetting *f = mem_alloc(sizeof(*f) + size);
+    *f = (struct forgetting){.m = m, .n = q->n_forgets};
+    memcpy(f->list, q->forgets, size);
+    work_queue(m, &f->work, forget_some);
 }
 
 /* ---- attributes ---- */
@@ -276,9 +309,17 @@ static void on_getxattr(void *arg, struct node *n, int32_t err)
 void req_getxattr(struct mount *m, const struct mount_request *q, struct req req)
 {
     struct node *n = node_find(&m->nodes, q->ino);
-    if (!n || n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS ||
-        strncmp(q->name, "user.", 5) != 0) {
-        reply_err(req, n ? ENODATA : ESTALE);
+    if (!n) {
+        reply_err(req, ESTALE);
+        return;
+    }
+    /* That there are no labels and no POSIX ACLs: ls -l then does not ask for them again. */
+    if (strncmp(q->name, "user.", 5) != 0) {
+        reply_err(req, EOPNOTSUPP);
+        return;
+    }
+    if (n->kind == NODE_CONTROL_DIR || n->kind == NODE_STATUS) {
+        reply_err(req, ENODATA);
         return;
     }
     struct wait *w = wait_new(req, n);

@@ -74,6 +74,7 @@ struct node {
     enum node_watch watch;
     bool is_dir;
     bool listed;
+    bool releasing;    /* it was, and children that nobody needs are still there */
     bool many;         /* too many children for a watch on each */
     int32_t too_long;  /* so many that their list was longer than what is taken; 0: not so */
     bool removed_here; /* through this mount, which is where that was told */
@@ -130,6 +131,8 @@ struct nodes {
     struct list cached; /* nodes with content, the least recently used first */
     struct list by_acl; /* nodes whose ACL was read, the longest ago first */
     size_t cached_bytes;
+    size_t n_held; /* by the kernel */
+    struct list cursors;
 };
 
 enum {
@@ -175,12 +178,26 @@ void node_swap(struct nodes *t, struct node *a, struct node *b);
 void node_unsettle(struct node *n);
 void node_settle(struct nodes *t, struct node *n);
 
+/* The kernel has been given one more lookup of it. */
+void node_hold(struct nodes *t, struct node *n);
+
 struct node *node_ref(struct node *n);
 void node_unref(struct nodes *t, struct node *n);
 void node_forget(struct nodes *t, struct node *n, uint64_t lookups);
 
-/* The directory is listed no more: children that nobody holds are not known any more. */
-void node_unlist(struct nodes *t, struct node *dir);
+void node_free_unneeded(struct nodes *t, struct node *n);
+
+/* A place among the children of a directory, which holds while they come and go. Those that come
+ * are behind it. */
+struct cursor {
+    struct list link;
+    struct node *dir; /* NULL: it is not open */
+    struct list *next;
+};
+
+void cursor_open(struct nodes *t, struct cursor *c, struct node *dir);
+struct node *cursor_next(struct cursor *c); /* NULL: that was the last */
+void cursor_close(struct nodes *t, struct cursor *c);
 
 /* In the table under a name. */
 static inline bool node_is_linked(const struct node *n)

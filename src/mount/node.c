@@ -88,6 +88,10 @@ static void node_link(struct nodes *t, struct node *n, struct node *parent)
 
 static void node_unlink(struct nodes *t, struct node *n)
 {
+    LIST_FOR_EACH (c, &t->cursors, struct cursor, link) {
+        if (c->next == &n->siblings)
+            c->next = n->siblings.next;
+    }
     hmap_remove(&t->by_name, &n->by_name);
     list_remove(&n->siblings);
     n->parent->n_children--;
@@ -112,6 +116,7 @@ void nodes_init(struct nodes *t)
     *t = (struct nodes){.next_id = NODE_FIRST_ID};
     list_init(&t->cached);
     list_init(&t->by_acl);
+    list_init(&t->cursors);
     t->root = node_new(t, NODE_ROOT_ID, NODE_ZNODE, slice_str(""));
     t->root->refs = 1;
     t->root->is_dir = true;
@@ -208,7 +213,7 @@ static bool node_is_needed(const struct node *n)
 }
 
 /* Free `n`, and then its parents, as far as nothing needs them. */
-static void node_free_unneeded(struct nodes *t, struct node *n)
+void node_free_unneeded(struct nodes *t, struct node *n)
 {
     while (n && !node_is_needed(n)) {
         struct node *parent = n->parent;
@@ -258,24 +263,42 @@ void node_settle(struct nodes *t, struct node *n)
     node_unref(t, dir);
 }
 
+void node_hold(struct nodes *t, struct node *n)
+{
+    t->n_held += n->lookups == 0;
+    n->lookups++;
+}
+
 void node_forget(struct nodes *t, struct node *n, uint64_t lookups)
 {
+    t->n_held -= n->lookups > 0 && lookups >= n->lookups;
     n->lookups -= MIN(lookups, n->lookups);
     node_free_unneeded(t, n);
 }
 
-void node_unlist(struct nodes *t, struct node *dir)
+void cursor_open(struct nodes *t, struct cursor *c, struct node *dir)
 {
-    dir->listed = false;
-    dir->many = false;
-    node_ref(dir);
-    LIST_FOR_EACH_SAFE (n, &dir->children, struct node, siblings) {
-        if (!node_is_needed(n))
-            node_free_unneeded(t, n);
-        else if (n->watch == NODE_WATCH_NONE)
-            n->fresh = false;
-    }
-    node_unref(t, dir);
+    c->dir = node_ref(dir);
+    c->next = dir->children.next;
+    list_append(&t->cursors, &c->link);
+}
+
+struct node *cursor_next(struct cursor *c)
+{
+    if (c->next == &c->dir->children)
+        return NULL;
+    struct node *n = LIST_ENTRY(c->next, struct node, siblings);
+    c->next = c->next->next;
+    return n;
+}
+
+void cursor_close(struct nodes *t, struct cursor *c)
+{
+    if (!c->dir)
+        return;
+    list_remove(&c->link);
+    node_unref(t, c->dir);
+    c->dir = NULL;
 }
 
 void node_remove(struct nodes *t, struct node *n)
@@ -377,7 +400,7 @@ enum node_watch node_wanted_watch(const struct node *n)
     bool covered = n->parent && n->parent->listed && n->parent->many;
     if (n->is_dir && n->too_long > 0 && node_is_held(n))
         return NODE_WATCH_BELOW;
-    if (n->is_dir && n->listed)
+    if (n->is_dir && (n->listed || n->releasing))
         return n->many ? NODE_WATCH_BELOW : NODE_WATCH_OWN;
     if (covered)
         return NODE_WATCH_NONE;

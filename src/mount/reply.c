@@ -94,7 +94,7 @@ struct mount_reply *reply_add(struct req req, enum mount_reply_type type)
 
 void reply_give(struct mount *m, struct node *n)
 {
-    n->lookups++;
+    node_hold(&m->nodes, n);
     n->given = true;
     watch_apply(m, n);
 }

@@ -9,18 +9,23 @@
 
 #include <stdlib.h>
 
+#include "zab/sort.h"
+
 enum {
     BACKLOG_MAX = 256,
     BACKLOG_RETRY_MS = 5,
     PASSES_MAX = 8,
-    SLICE = 512,         /* nodes that a step reads or tells of */
+    IN_FLIGHT_MAX = 1000,
     CANDIDATES_MAX = 64, /* that are looked at for one rename */
 };
 
 enum phase {
     ROUND_READING,
+    ROUND_INDEXING,
     ROUND_COMPARING, /* reading the contents of what may have been renamed */
+    ROUND_SORTING,
     ROUND_RENAMING,
+    ROUND_SORTING_AGAIN,
     ROUND_TELLING,
     ROUND_LEAVING,
 };
@@ -28,7 +33,9 @@ enum phase {
 /* A node of the round. The indexes keep a round of many nodes from being quadratic. */
 struct member {
     struct node *node;
+    bool gone; /* these three are its place in the order */
     size_t depth;
+    int64_t zxid;
     struct hmap_node by_name;   /* of its own */
     struct hmap_node by_parent; /* when it was taken */
     struct hmap_node by_state;  /* what a node that was renamed to it had */
@@ -45,6 +52,7 @@ struct round {
     uint64_t serial;
     unsigned passes;
     enum phase phase;
+    struct sorter sorter; /* it has the members while it sorts */
     struct hmap by_name, by_parent, by_state;
 };
 
@@ -78,11 +86,11 @@ static void add_member(struct round *r, struct node *n)
 /* Of those that this pass is about, a slice. */
 static void take_dirty(struct round *r)
 {
-    for (int i = 0; i < SLICE && r->to_take > 0; i++, r->to_take--) {
-        struct node *n = LIST_FIRST(&r->m->dirty, struct node, dirty);
-        list_remove(&n->dirty);
+    for (size_t n = r->m->config.step_names; n > 0 && r->to_take > 0; n--, r->to_take--) {
+        struct node *dirty = LIST_FIRST(&r->m->dirty, struct node, dirty);
+        list_remove(&dirty->dirty);
         r->m->n_dirty--;
-        add_member(r, n);
+        add_member(r, dirty);
     }
 }
 
@@ -97,23 +105,31 @@ static size_t depth(const struct node *n)
 /* What is gone first, from below; then what is there, from above, in the order of its making. */
 static int by_order(const void *pa, const void *pb)
 {
-    const struct member *ma = *(struct member *const *)pa, *mb = *(struct member *const *)pb;
-    const struct node *a = ma->node, *b = mb->node;
-    bool gone_a = a->life == NODE_GONE, gone_b = b->life == NODE_GONE;
-    if (gone_a != gone_b)
-        return gone_a ? -1 : 1;
-    if (ma->depth != mb->depth)
-        return (ma->depth < mb->depth) == gone_a ? 1 : -1;
-    int64_t zxid_a = a->told ? a->stat.mzxid : a->stat.czxid;
-    int64_t zxid_b = b->told ? b->stat.mzxid : b->stat.czxid;
-    return zxid_a < zxid_b ? -1 : zxid_a > zxid_b;
+    const struct member *a = *(struct member *const *)pa, *b = *(struct member *const *)pb;
+    if (a->gone != b->gone)
+        return a->gone ? -1 : 1;
+    if (a->depth != b->depth)
+        return (a->depth < b->depth) == a->gone ? 1 : -1;
+    return a->zxid < b->zxid ? -1 : a->zxid > b->zxid;
 }
 
-static void sort(struct round *r)
+static void place(struct member *b)
 {
-    for (size_t i = 0; i < r->n; i++)
-        r->members[i]->depth = depth(r->members[i]->node);
-    qsort(r->members, r->n, sizeof(*r->members), by_order);
+    const struct node *n = b->node;
+    b->gone = n->life == NODE_GONE;
+    b->depth = depth(n);
+    b->zxid = n->told ? n->stat.mzxid : n->stat.czxid;
+}
+
+static bool is_sorting(const struct round *r)
+{
+    return r->sorter.items != NULL;
+}
+
+static void sort_some(struct round *r)
+{
+    if (!sorter_go_on(&r->sorter, r->m->config.step_names))
+        r->members = sorter_take(&r->sorter);
 }
 
 static bool is_watchable(const struct node *n)
@@ -166,14 +182,11 @@ static uint64_t state_hash(int64_t zxid, const struct node *n)
                     hash_u64((uint64_t)n->stat.data_length << 1 | n->is_dir));
 }
 
-static void index_new(struct round *r)
+static void index_new(struct round *r, struct member *b)
 {
-    for (size_t i = 0; i < r->n; i++) {
-        struct member *b = r->members[i];
-        const struct node *to = b->node;
-        if (to->kind == NODE_ZNODE && sync_changes(to) & (SYNC_CREATED | SYNC_DATA))
-            hmap_insert(&r->by_state, &b->by_state, state_hash(to->stat.mzxid, to));
-    }
+    const struct node *to = b->node;
+    if (to->kind == NODE_ZNODE && sync_changes(to) & (SYNC_CREATED | SYNC_DATA))
+        hmap_insert(&r->by_state, &b->by_state, state_hash(to->stat.mzxid, to));
 }
 
 /* The new or changed node that `from` has become, or NULL. `maybe`: as far as is known yet. */
@@ -348,6 +361,8 @@ static void round_free(struct round *r)
 {
     struct mount *m = r->m;
     m->round = NULL;
+    if (is_sorting(r))
+        r->members = sorter_take(&r->sorter);
     for (size_t i = r->phase == ROUND_LEAVING ? r->at : 0; i < r->n; i++)
         member_free(r, i);
     hmap_close(&r->by_name);
@@ -373,8 +388,17 @@ static void step_one(struct round *r, size_t i)
     case ROUND_READING:
         read_one(r, n);
         break;
+    case ROUND_INDEXING:
+        index_new(r, r->members[i]);
+        break;
     case ROUND_COMPARING:
         compare(r, n);
+        break;
+    case ROUND_SORTING:
+    case ROUND_SORTING_AGAIN:
+        place(r->members[i]);
+        if (i + 1 == r->n)
+            sorter_begin(&r->sorter, r->members, r->n, sizeof(*r->members), by_order);
         break;
     case ROUND_RENAMING:
         /* A directory before those in it, which it takes along. */
@@ -410,18 +434,18 @@ static bool next_phase(struct round *r)
             take_dirty(r);
             return true;
         }
-        index_new(r);
         break;
     case ROUND_COMPARING:
-        if (tells)
-            sort(r);
-        else
+        if (!tells)
             r->phase = ROUND_TELLING; /* nothing is told */
         break;
     case ROUND_RENAMING:
-        if (r->renamed)
-            sort(r);
+        if (!r->renamed)
+            r->phase = ROUND_SORTING_AGAIN;
         break;
+    case ROUND_INDEXING:
+    case ROUND_SORTING:
+    case ROUND_SORTING_AGAIN:
     case ROUND_TELLING:
         break;
     case ROUND_LEAVING:
@@ -437,19 +461,21 @@ static void go_on(struct round *r)
 {
     if (r->m->round_at <= r->m->now_ms)
         return; /* the next slice is due */
-    while (r->at == r->n && r->waiting == 0) {
+    while (r->at == r->n && r->waiting == 0 && !is_sorting(r)) {
         if (!next_phase(r)) {
             round_end(r);
             return;
         }
     }
-    if (r->at < r->n)
+    if (is_sorting(r) || (r->at < r->n && r->waiting < IN_FLIGHT_MAX))
         go_on_soon(r);
 }
 
 static void slice(struct round *r)
 {
-    size_t end = MIN(r->n, r->at + SLICE);
+    size_t end = MIN(r->n, r->at + r->m->config.step_names);
+    if (is_sorting(r))
+        sort_some(r);
     /* Answers that are there already do not end the phase within it. */
     r->waiting++;
     while (r->at < end)

@@ -57,11 +57,6 @@ static void append_requests(const struct mount *m, struct buf *out)
 
 void status_text(struct mount *m, struct buf *out)
 {
-    size_t watches = 0, held = 0;
-    HMAP_FOR_EACH (n, &m->nodes.by_id, struct node, by_id) {
-        watches += n->watch != NODE_WATCH_NONE;
-        held += n->lookups > 0;
-    }
     buf_printf(out, "source: %s\n", m->config.source);
     append_options(m, out);
     buf_printf(out, "state: %s\n", client_state_name(m->session.state));
@@ -76,8 +71,8 @@ void status_text(struct mount *m, struct buf *out)
     buf_printf(out, "last_zxid: 0x%" PRIx64 "\n", (uint64_t)m->last_zxid);
     buf_printf(out, "reconnects: %" PRIu64 "\n", m->count.reconnects);
     buf_printf(out, "nodes: %zu\n", m->nodes.by_id.count);
-    buf_printf(out, "nodes_held: %zu\n", held);
-    buf_printf(out, "watches: %zu\n", watches);
+    buf_printf(out, "nodes_held: %zu\n", m->nodes.n_held);
+    buf_printf(out, "watches: %zu\n", m->n_watches);
     buf_printf(out, "cached_bytes: %zu\n", m->nodes.cached_bytes);
     append_requests(m, out);
     buf_printf(out, "requests_waiting: %zu\n", m->pending.count);

@@ -23,6 +23,7 @@ static void on_watched(void *arg, const struct answer *answer)
     free(w);
     if (answer->err != ZK_OK && !m->closed && node_is_linked(n) && n->watch != NODE_WATCH_NONE) {
         n->watch = NODE_WATCH_NONE;
+        m->n_watches--;
         if (n->listed)
             know_dirty_list(m, n);
         else
@@ -56,6 +57,8 @@ void watch_set(struct mount *m, struct node *n, enum node_watch want)
         add_watch(m, n, buf_slice(&path), want);
     else
         n->fresh = false;
+    m->n_watches -= n->watch != NODE_WATCH_NONE;
+    m->n_watches += want != NODE_WATCH_NONE;
     n->watch = want;
     buf_close(&path);
 }
@@ -70,12 +73,51 @@ void watch_end(struct mount *m, struct node *n)
     watch_set(m, n, NODE_WATCH_NONE);
 }
 
-static void release_list(struct mount *m, struct node *dir)
+/* Until all children that nobody holds are forgotten the directory is watched as before, so that
+ * what is still known of them is true. */
+struct release {
+    struct work work;
+    struct mount *m;
+    struct cursor cursor;
+};
+
+static bool release_some(struct work *w, size_t n)
+{
+    struct release *r = container_of(w, struct release, work);
+    struct mount *m = r->m;
+    struct node *dir = r->cursor.dir, *child = NULL;
+    bool again = false; /* it is listed again, or will be */
+    for (; n > 0; n--) {
+        again = dir->listed || dir->list_id != 0;
+        child = again ? NULL : cursor_next(&r->cursor);
+        if (!child)
+            break;
+        watch_apply(m, child);
+        if (child->watch == NODE_WATCH_NONE)
+            child->fresh = false;
+        node_free_unneeded(&m->nodes, child);
+    }
+    if (child)
+        return true;
+    dir->releasing = false;
+    dir->many = dir->many && again;
+    watch_apply(m, dir);
+    cursor_close(&m->nodes, &r->cursor);
+    free(r);
+    return false;
+}
+
+void watch_unlist(struct mount *m, struct node *dir)
 {
     dir->listed = false;
-    LIST_FOR_EACH (n, &dir->children, struct node, siblings)
-        watch_apply(m, n);
-    node_unlist(&m->nodes, dir);
+    if (dir->releasing)
+        return;
+    struct release *r = mem_zalloc(sizeof(*r));
+    r->m = m;
+    cursor_open(&m->nodes, &r->cursor, dir);
+    dir->releasing = true;
+    if (release_some(&r->work, m->config.step_names))
+        work_queue(m, &r->work, release_some);
 }
 
 void watch_forget(struct mount *m, struct node *n, uint64_t lookups)
@@ -84,7 +126,7 @@ void watch_forget(struct mount *m, struct node *n, uint64_t lookups)
     node_forget(&m->nodes, n, lookups);
     if (!node_is_held(n)) {
         if (n->listed && n->kind == NODE_ZNODE)
-            release_list(m, n);
+            watch_unlist(m, n);
         watch_apply(m, n);
     }
     node_unref(&m->nodes, n);
@@ -145,8 +187,12 @@ static void child_event(struct mount *m, const struct zk_watcher_event *event, s
 
 void watch_event(struct mount *m, const struct zk_watcher_event *event, int64_t zxid)
 {
-    if (zk_path_check(event->path, false) || listing_holds(m, event, zxid))
-        return;
+    if (!zk_path_check(event->path, false) && !listing_holds(m, event, zxid))
+        watch_take_event(m, event, zxid);
+}
+
+void watch_take_event(struct mount *m, const struct zk_watcher_event *event, int64_t zxid)
+{
     struct node *n = find_path(m, event->path);
     if (!n && event->type != ZK_EVENT_CHILDREN_CHANGED)
         n = known_by_event(m, event, zxid);

@@ -261,6 +261,24 @@ long_name() {
     wait_for 5 content_is "$B/$name" x
 }
 
+xattr_requests() {
+    local n
+    n=$(status_of "$M" requests_getxattr)
+    echo "${n:-0}"
+}
+
+@test "ls -l asks for no label and no ACL of each file" {
+    make_many
+    start_mount "$M"
+    local before
+    before=$(xattr_requests)
+    ls -l "$M$T/many" >/dev/null
+    (($(xattr_requests) - before <= 10))
+    run python3 -c 'import os, sys; os.getxattr(sys.argv[1], "security.none")' "$M$T/many"
+    assert_output --partial "Operation not supported"
+    stop_mount "$M"
+}
+
 # ---- A listing that is too large, and one of nothing ----
 
 @test "a listing beyond -o maxreply= fails alone; others are not held up, and ls says why" {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* fsload DIR MODE [-k files] [-d seconds] [-s bytes]: small files, one after the other, with the
- * system calls of a shell; one line of figures, name=value.
+/* fsload DIR MODE [-k files] [-d seconds] [-s bytes] [-f descriptors]: small files, one after the
+ * other, with the system calls of a shell; one line of figures, name=value. SIGTERM ends it before
+ * its time. With -f the process has so many other descriptors.
  *
  *     read    open, read, close
  *     stat
@@ -10,8 +11,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +31,14 @@ struct load {
     struct rng rng;
     unsigned long created;
 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
 
 static uint64_t now_ns(void)
 {
@@ -123,7 +134,7 @@ static void run(struct load *l, size_t mode)
     uint64_t *took = NULL, start = now_ns(), now = start;
     size_t n = 0, cap = 0;
     char path[2048];
-    while (now - start < (uint64_t)(l->seconds * 1e9)) {
+    while (!interrupted && now - start < (uint64_t)(l->seconds * 1e9)) {
         if (n == cap) {
             cap = MAX(cap * 2, 1u << 16);
             took = mem_realloc(took, cap * sizeof(*took));
@@ -135,10 +146,24 @@ static void run(struct load *l, size_t mode)
         took[n++] = now - before;
     }
     qsort(took, n, sizeof(*took), compare);
-    printf("ops=%zu ops_per_s=%.0f p50_us=%.2f p99_us=%.2f\n", n,
+    printf("ops=%zu ops_per_s=%.0f p50_us=%.2f p99_us=%.2f worst_us=%.2f\n", n,
            (double)n / ((double)(now - start) / 1e9), (double)took[n / 2] / 1e3,
-           (double)took[n * 99 / 100] / 1e3);
+           (double)took[n * 99 / 100] / 1e3, (double)took[n - 1] / 1e3);
     free(took);
+}
+
+static void open_others(unsigned n)
+{
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    for (; n > 0; n--) {
+        if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0) {
+            perror("/dev/null");
+            exit(1);
+        }
+    }
 }
 
 int main(int argc, char **argv)
@@ -148,24 +173,27 @@ int main(int argc, char **argv)
     while (argc > 2 && mode < ARRAY_LEN(modes) && strcmp(argv[2], modes[mode].name) != 0)
         mode++;
     optind = 3;
-    for (int o; argc > 2 && (o = getopt(argc, argv, "k:d:s:")) > 0;) {
+    for (int o; argc > 2 && (o = getopt(argc, argv, "k:d:s:f:")) > 0;) {
         if (o == 'k')
             l.files = (unsigned)atoi(optarg);
         else if (o == 'd')
             l.seconds = atof(optarg);
         else if (o == 's')
             l.size = (size_t)atol(optarg);
+        else if (o == 'f')
+            open_others((unsigned)atoi(optarg));
         else
             mode = ARRAY_LEN(modes);
     }
     if (argc < 3 || mode == ARRAY_LEN(modes) || l.files == 0 || l.size > 4000) {
         fprintf(stderr, "usage: fsload DIR read|stat|ls|write|create [-k files] [-d seconds] "
-                        "[-s bytes]\n");
+                        "[-s bytes] [-f descriptors]\n");
         return 2;
     }
     l.dir = argv[1];
     l.value = mem_alloc(l.size);
     memset(l.value, 'x', l.size);
+    signal(SIGTERM, on_signal);
     make_files(&l);
     run(&l, mode);
     free(l.value);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is measured: each function here puts its figures into bench.figures."""
 import concurrent.futures
+import contextlib
 import os
 import shutil
 import signal
@@ -29,6 +30,9 @@ STARTS = 3
 KILLS = 5
 KILL_TICK_MS = 500
 MISSED_CHANGES = 10000
+DELETED_NAMES = 100000
+TOO_MANY_NAMES = 200000  # for a reply of 1 MiB
+DESCRIPTORS = 10000
 MIB = 2**20
 
 
@@ -290,3 +294,89 @@ def notify(bench, kind):
         bench.note(f"zabfs on {server.name} notify: {figures}")
         for name in "p50_ms", "lost":
             bench.figures.add(f"zabfs on {server.name}", f"notify {name}", figures[name])
+
+
+# ---- Very large directories ----
+
+
+@contextlib.contextmanager
+def beside(bench, mount, mode, figure):
+    """The worst wait of another process, which works on files of its own meanwhile."""
+    other = subprocess.Popen(
+        [bench.program("fsload"), os.path.join(mount.dir, "beside"), mode, "-d", "3600"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        time.sleep(0.5)  # it makes its files first
+        yield
+    finally:
+        other.send_signal(signal.SIGTERM)
+        figures = dict(word.split("=", 1) for word in other.communicate()[0].split())
+    bench.note(f"{figure}: {figures}")
+    bench.figures.add("zabfs on zabd", figure, float(figures["worst_us"]) / 1000)
+
+
+def list_names(directory, *options):
+    begin = time.monotonic()
+    subprocess.run(["ls", "-U", *options, directory], stdout=subprocess.DEVNULL, check=True)
+    return time.monotonic() - begin
+
+
+def wait_for_nodes(mount, most):
+    end = time.monotonic() + 120
+    while mount.status("nodes") > most or mount.status("injections_waiting") > 0:
+        if time.monotonic() > end:
+            raise RuntimeError(f"zabfs still knows {mount.status('nodes')} nodes")
+        time.sleep(0.1)
+
+
+def large_directory(bench, server, mount, names):
+    """List it, delete many of its names, have the rest forgotten."""
+    add = bench.figures.add
+    directory = os.path.join(mount.dir, "large/d0")
+    received = int(server.srvr()["Received"])
+    with beside(bench, mount, "read", "size list worst_ms"):
+        add("zabfs on zabd", "size list s", list_names(directory, "-l"))
+    received = int(server.srvr()["Received"]) - received
+    add("zabfs on zabd", "size list requests", received / names)
+    add("zabfs on zabd", "size listed_mib", mount.resident_mib())
+    nodes = mount.status("nodes")
+    with beside(bench, mount, "read", "size delete worst_ms"):
+        zkload(bench, server, f"delete -p 1000 -n {DELETED_NAMES} -w 1 -x /large")
+        wait_for_nodes(mount, nodes - DELETED_NAMES + 1000)
+    if os.access("/proc/sys/vm/drop_caches", os.W_OK):
+        with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as f:
+            f.write("2\n")
+        wait_for_nodes(mount, 1000)
+        add("zabfs on zabd", "size forgotten_mib", mount.resident_mib())
+
+
+def too_large_directory(bench, mount):
+    """Its listing is refused, again and again, and nobody else minds."""
+    end = time.monotonic() + bench.fs_seconds
+    with beside(bench, mount, "write", "size refused worst_ms"):
+        while time.monotonic() < end:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                subprocess.run(
+                    ["ls", os.path.join(mount.dir, "large/d0")], capture_output=True, check=True
+                )
+                raise RuntimeError("the listing was not too long")
+
+
+def size(bench, kind):
+    if not bench.wants("size"):
+        return
+    names = max(bench.nodes, TOO_MANY_NAMES)
+    with kind(bench.base) as server:
+        zkload(bench, server, f"create -c 8 -p 128 -n {names} -w 1 -s 10 -x /large")
+        with Mount(server, "maxreply=1M") as m:
+            too_large_directory(bench, m)
+            files = os.path.join(m.dir, "files")
+            for name, others in 3 * (("write", 0), ("write descriptors", DESCRIPTORS)):
+                options = ["-d", str(bench.fs_seconds), "-f", str(others)]
+                figures = run(bench.program("fsload"), files, "write", *options)
+                bench.figures.add("zabfs on zabd", f"size {name} p50_us", figures["p50_us"])
+        with Mount(server, "maxreply=1G") as m:
+            bench.figures.add("zabfs on zabd", "size mib", m.resident_mib())
+            large_directory(bench, server, m, names)

@@ -75,6 +75,15 @@ def end_processes(processes):
             process.wait()
 
 
+def of_process(process, name):
+    with open(f"/proc/{process.pid}/{name}", encoding="ascii") as f:
+        return f.read()
+
+
+def resident_kib(process):
+    return int(re.search(r"VmRSS:\s+(\d+)", of_process(process, "status")).group(1))
+
+
 def wait_until(happened, servers):
     """Look every few milliseconds, while the servers run."""
     begin = time.monotonic()
@@ -164,15 +173,11 @@ class Server(Servers):
         with open(os.path.join(self.dir, "log"), encoding="utf-8") as log:
             return log.read()[-2000:]
 
-    def of_process(self, name):
-        with open(f"/proc/{self.process.pid}/{name}", encoding="ascii") as f:
-            return f.read()
-
     def resident_kib(self):
-        return int(re.search(r"VmRSS:\s+(\d+)", self.of_process("status")).group(1))
+        return resident_kib(self.process)
 
     def cpu_ticks(self):
-        user, system = self.of_process("stat").rpartition(")")[2].split()[11:13]
+        user, system = of_process(self.process, "stat").rpartition(")")[2].split()[11:13]
         return int(user) + int(system)
 
     def srvr(self):
@@ -286,6 +291,13 @@ class Mount:
                     raise RuntimeError(f"zabfs does not mount:\n{log.read()[-2000:]}")
             time.sleep(0.01)
         return self
+
+    def resident_mib(self):
+        return resident_kib(self.process) / 1024
+
+    def status(self, key):
+        with open(os.path.join(self.dir, ".zabfs/status"), encoding="utf-8") as f:
+            return int(re.search(rf"^{key}: (\d+)", f.read(), re.M).group(1))
 
     def __exit__(self, *_):
         # Busy for a moment if an event is being raised in it.

@@ -80,6 +80,14 @@ void zk_conn_create(struct zk_conn *c, const char *path, struct slice data)
     buf_close(&acl);
 }
 
+void zk_conn_delete(struct zk_conn *c, const char *path)
+{
+    const struct zk_path_version q = {slice_str(path), -1};
+    size_t start = request_begin(c, ZK_OP_delete);
+    zk_path_version_write(&c->out, &q);
+    frame_end(c, start);
+}
+
 void zk_conn_set(struct zk_conn *c, const char *path, struct slice data)
 {
     const struct zk_set_data q = {slice_str(path), data, -1};

@@ -40,6 +40,7 @@ void zk_loop_init(struct zk_loop *loop);
 void zk_conn_open(struct zk_loop *loop, struct zk_conn *c, const char *host);
 
 void zk_conn_create(struct zk_conn *c, const char *path, struct slice data);
+void zk_conn_delete(struct zk_conn *c, const char *path);
 void zk_conn_set(struct zk_conn *c, const char *path, struct slice data);
 void zk_conn_get(struct zk_conn *c, const char *path, bool watch);
 /* The answer comes when this server has what the leader had committed before. */

@@ -4,7 +4,8 @@
  *
  *     set, get    of one of -k nodes at a time, chosen at random, for -d seconds
  *     mix         seven gets to three sets
- *     create      -n nodes, a thousand directories of them
+ *     create      -n nodes, in -w directories
+ *     delete      the same nodes again
  *     fanout      one change is told to all sessions, -n times
  *     connect     open the sessions
  *
@@ -19,7 +20,6 @@
 #include "zk_conn.h"
 
 enum {
-    DIRECTORIES = 1000,
     PATH_SIZE = 256,
     HOSTS_MAX = 9,
     OTHER_FILES = 16, /* open beside the sessions */
@@ -33,7 +33,7 @@ struct sample {
 struct load {
     const char *hosts[HOSTS_MAX];
     unsigned n_hosts;
-    unsigned sessions, outstanding, keys;
+    unsigned sessions, outstanding, keys, directories;
     double seconds;
     long count;
     size_t size;
@@ -101,11 +101,23 @@ static void next_mix(struct load *l, struct zk_conn *c)
         next_set(l, c);
 }
 
+static void made_path(const struct load *l, char path[PATH_SIZE])
+{
+    snprintf(path, PATH_SIZE, "%s/d%ld/n%ld", l->prefix, l->made % l->directories, l->made);
+}
+
 static void next_create(struct load *l, struct zk_conn *c)
 {
     char path[PATH_SIZE];
-    snprintf(path, PATH_SIZE, "%s/d%ld/n%ld", l->prefix, l->made % DIRECTORIES, l->made);
+    made_path(l, path);
     zk_conn_create(c, path, value(l));
+}
+
+static void next_delete(struct load *l, struct zk_conn *c)
+{
+    char path[PATH_SIZE];
+    made_path(l, path);
+    zk_conn_delete(c, path);
 }
 
 /* ---- The loop ---- */
@@ -251,7 +263,12 @@ static int mode_keys(struct load *l)
 
 static int mode_create(struct load *l)
 {
-    make_nodes(l, "d", DIRECTORIES);
+    make_nodes(l, "d", l->directories);
+    return report(l, run(l));
+}
+
+static int mode_delete(struct load *l)
+{
     return report(l, run(l));
 }
 
@@ -296,24 +313,25 @@ static const struct {
     int (*run)(struct load *l);
     void (*next)(struct load *l, struct zk_conn *c);
 } modes[] = {
-    {"set", mode_keys, next_set},  {"get", mode_keys, next_get},
-    {"mix", mode_keys, next_mix},  {"create", mode_create, next_create},
-    {"fanout", mode_fanout, NULL},
+    {"set", mode_keys, next_set},         {"get", mode_keys, next_get},
+    {"mix", mode_keys, next_mix},         {"create", mode_create, next_create},
+    {"delete", mode_delete, next_delete}, {"fanout", mode_fanout, NULL},
 };
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: zkload HOST:PORT[,HOST:PORT...] set|get|mix|create|fanout|connect\n"
-            "    [-c sessions] [-p outstanding] [-d seconds] [-n count] [-k keys] [-s bytes]\n"
-            "    [-r (other data for each node)] [-x prefix] [-o file-for-samples]\n");
+    fprintf(
+        stderr,
+        "usage: zkload HOST:PORT[,HOST:PORT...] set|get|mix|create|delete|fanout|connect\n"
+        "    [-c sessions] [-p outstanding] [-d seconds] [-n count] [-k keys] [-s bytes]\n"
+        "    [-w directories] [-r (other data for each node)] [-x prefix] [-o file-for-samples]\n");
     return 2;
 }
 
 static bool parse_options(struct load *l, int argc, char **argv)
 {
     optind = 3;
-    for (int o; (o = getopt(argc, argv, "c:p:d:n:k:s:rx:o:")) > 0;) {
+    for (int o; (o = getopt(argc, argv, "c:p:d:n:k:s:w:rx:o:")) > 0;) {
         if (o == 'c')
             l->sessions = (unsigned)atoi(optarg);
         else if (o == 'p')
@@ -326,6 +344,8 @@ static bool parse_options(struct load *l, int argc, char **argv)
             l->keys = (unsigned)atoi(optarg);
         else if (o == 's')
             l->size = (size_t)atol(optarg);
+        else if (o == 'w')
+            l->directories = (unsigned)atoi(optarg);
         else if (o == 'r')
             l->distinct = true;
         else if (o == 'x')
@@ -336,7 +356,7 @@ static bool parse_options(struct load *l, int argc, char **argv)
             return false;
     }
     return l->sessions > 0 && l->outstanding > 0 && l->keys > 0 && l->count > 0 &&
-           l->outstanding <= ZK_CONN_OUTSTANDING_MAX;
+           l->directories > 0 && l->outstanding <= ZK_CONN_OUTSTANDING_MAX;
 }
 
 static bool parse_hosts(struct load *l, char *list)
@@ -363,6 +383,7 @@ static void raise_file_limit(unsigned sessions)
 int main(int argc, char **argv)
 {
     struct load l = {.sessions = 1, .outstanding = 1, .keys = 1000, .seconds = 5, .count = 5};
+    l.directories = 1000;
     l.size = 100;
     l.prefix = "/load";
     if (argc < 3 || !parse_options(&l, argc, argv) || !parse_hosts(&l, argv[1]))

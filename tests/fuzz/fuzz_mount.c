@@ -478,6 +478,8 @@ static uint64_t pick_fh(const struct driver *d, uint8_t number)
 
 static void send_request(struct driver *d, struct mount_request *q)
 {
+    if (!d->asked_to_mount)
+        return; /* there is nothing that anybody could ask */
     if (q->op != MOUNT_FORGET) {
         ensure(d->n_requests < N_REQUESTS);
         q->id = d->n_requests + 1;

@@ -9,7 +9,8 @@ unit_tests += %D%/test_replaced %D%/test_node_trees
 unit_tests += %D%/test_tree %D%/test_watch %D%/test_node %D%/test_node_watch %D%/test_node_limits
 unit_tests += %D%/test_node_load
 unit_tests += %D%/test_node_ensemble
-unit_tests += %D%/test_mount_core %D%/test_mount_told %D%/test_mount_node %D%/test_mount_decide %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options
+unit_tests += %D%/test_mount_core %D%/test_mount_told %D%/test_mount_node %D%/test_mount_decide %D%/test_mount_draft %D%/test_mount_map %D%/test_mount_options \
+	%D%/test_mount_size
 unit_tests += %D%/test_ensemble %D%/test_properties %D%/test_tls
 unit_tests += %D%/test_zab_quorum %D%/test_zab_election %D%/test_zab_learner
 unit_tests += %D%/test_zab_leader %D%/test_zab_identity %D%/test_zab_cluster
@@ -108,6 +109,10 @@ MOUNT_CORE = %D%/mount_lib.h tests/fuzz/znodes.c tests/fuzz/znodes.h
 %C%_test_mount_told_SOURCES = %D%/test_mount_told.c $(MOUNT_CORE)
 %C%_test_mount_told_CFLAGS = $(UNIT_CFLAGS)
 %C%_test_mount_told_LDADD = libmount.a libsession.a libjute.a libutil.a $(CMOCKA_LIBS)
+
+%C%_test_mount_size_SOURCES = %D%/test_mount_size.c
+%C%_test_mount_size_CFLAGS = $(UNIT_CFLAGS)
+%C%_test_mount_size_LDADD = libmount.a libsession.a libjute.a libutil.a $(CMOCKA_LIBS)
 
 %C%_test_mount_node_SOURCES = %D%/test_mount_node.c
 %C%_test_mount_node_CFLAGS = $(UNIT_CFLAGS)

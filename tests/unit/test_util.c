@@ -14,6 +14,7 @@
 #include "zab/hmap.h"
 #include "zab/list.h"
 #include "zab/rng.h"
+#include "zab/sort.h"
 
 static void buf_grows_and_keeps_its_bytes(void **state)
 {
@@ -147,6 +148,40 @@ static void list_keeps_order(void **state)
     assert_int_equal(expect, 4);
 }
 
+struct numbered {
+    uint8_t key;
+    uint16_t number;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct numbered *x = a, *y = b;
+    return x->key - y->key;
+}
+
+static void sorting_in_parts_is_stable(void **state)
+{
+    (void)state;
+    struct rng rng = {.state = 7};
+    for (size_t n = 0; n < 200; n++) {
+        struct numbered *items = mem_alloc((n + 1) * sizeof(*items));
+        struct sorter s;
+        size_t parts = 0;
+        for (size_t i = 0; i < n; i++)
+            items[i] = (struct numbered){(uint8_t)rng_below(&rng, 20), (uint16_t)i};
+        sorter_begin(&s, items, n, sizeof(*items), by_key);
+        while (sorter_go_on(&s, 1 + n / 7))
+            parts++;
+        assert_true(parts >= (n > 8 ? 7 : 0));
+        items = sorter_take(&s);
+        for (size_t i = 1; i < n; i++) {
+            assert_true(items[i - 1].key <= items[i].key);
+            assert_true(items[i - 1].key < items[i].key || items[i - 1].number < items[i].number);
+        }
+        free(items);
+    }
+}
+
 static void one_seed_gives_one_sequence(void **state)
 {
     (void)state;
@@ -222,6 +257,7 @@ int main(void)
         cmocka_unit_test(hmap_finds_what_was_inserted_and_no_more),
         cmocka_unit_test(hmap_grows_a_little_at_a_time),
         cmocka_unit_test(list_keeps_order),
+        cmocka_unit_test(sorting_in_parts_is_stable),
         cmocka_unit_test(one_seed_gives_one_sequence),
         cmocka_unit_test(err_set_keeps_the_sentence),
         cmocka_unit_test(lines_of_one_kind_are_limited),

@@ -3,8 +3,13 @@
 #include "shell.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
+
+enum {
+    NODES_MANY = 1 << 15,
+};
 
 static void on_answer(void *arg, const struct client_reply *reply)
 {
@@ -97,14 +102,36 @@ static void on_timer(uv_timer_t *timer)
     shell_step(sh, &(struct mount_event){.type = MOUNT_TICK});
 }
 
-static void arm_timer(struct shell *sh)
+static void on_idle(uv_idle_t *idle)
 {
-    int64_t deadline = mount_deadline(sh->core);
-    if (deadline >= sh->armed)
+    struct shell *sh = idle->data;
+    uv_idle_stop(idle);
+    shell_step(sh, &(struct mount_event){.type = MOUNT_TICK});
+}
+
+/* The C library keeps what was freed between the rest, some 500 bytes a node: it is given back for
+ * each so many nodes that are known no more. */
+static void give_back_memory(struct shell *sh)
+{
+    size_t nodes = mount_nodes(sh->core);
+    sh->most_nodes = MAX(sh->most_nodes, nodes);
+    if (sh->most_nodes - nodes < NODES_MANY)
         return;
-    sh->armed = deadline;
-    int64_t in = deadline - (int64_t)uv_now(sh->loop);
-    uv_timer_start(&sh->core_timer, on_timer, (uint64_t)MAX(in, 0), 0);
+    sh->most_nodes = nodes;
+    malloc_trim(0);
+}
+
+/* What is due now is done in the next turn of the loop: a timer that is set again and again would
+ * fire again and again within this one. */
+static void arm(struct shell *sh)
+{
+    int64_t deadline = mount_deadline(sh->core), now_ms = (int64_t)uv_now(sh->loop);
+    if (deadline <= now_ms) {
+        uv_idle_start(&sh->core_idle, on_idle);
+    } else if (deadline < sh->armed) {
+        sh->armed = deadline;
+        uv_timer_start(&sh->core_timer, on_timer, (uint64_t)(deadline - now_ms), 0);
+    }
 }
 
 static void step(struct shell *sh, struct mount_event *event)
@@ -128,7 +155,8 @@ void shell_step(struct shell *sh, struct mount_event *event)
         step(sh, &l.event);
     }
     sh->n_later = 0;
-    arm_timer(sh);
+    give_back_memory(sh);
+    arm(sh);
 }
 
 void shell_request(struct shell *sh, const struct mount_request *q)

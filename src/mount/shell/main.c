@@ -133,7 +133,8 @@ static void init(struct shell *sh)
     sh->armed = INT64_MAX;
     uv_timer_init(sh->loop, &sh->connect_timer);
     uv_timer_init(sh->loop, &sh->core_timer);
-    sh->connect_timer.data = sh->core_timer.data = sh;
+    uv_idle_init(sh->loop, &sh->core_idle);
+    sh->connect_timer.data = sh->core_timer.data = sh->core_idle.data = sh;
     for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
         uv_signal_init(sh->loop, &sh->signals[i]);
         sh->signals[i].data = sh;

@@ -45,20 +45,29 @@ static bool find_number(const char *text, const char *key, int base, uint64_t *v
     return false;
 }
 
+/* The same near the beginning of a file; a negative errno if it cannot be opened. */
+static int read_number(const char *path, const char *key, int base, uint64_t *value)
+{
+    char text[512];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t len = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[MAX(len, 0)] = '\0';
+    return find_number(text, key, base, value);
+}
+
 /* 1 or 0; -1: we may not look. */
 static int is_open_for_writing(pid_t pid, const char *fd)
 {
-    char path[64], text[512];
+    char path[320];
     uint64_t flags = O_RDONLY;
     snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, fd);
-    int info = open(path, O_RDONLY | O_CLOEXEC);
-    if (info < 0)
-        return errno == ENOENT ? 0 : -1; /* closed meanwhile */
-    ssize_t len = read(info, text, sizeof(text) - 1);
-    close(info);
-    text[MAX(len, 0)] = '\0';
-    return find_number(text, "flags:", 8, &flags) && (flags & O_ACCMODE) != O_RDONLY &&
-           !(flags & O_PATH);
+    int rc = read_number(path, "flags:", 8, &flags);
+    if (rc < 0)
+        return rc == -ENOENT ? 0 : -1; /* closed meanwhile */
+    return rc > 0 && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH);
 }
 
 static int is_file(int dir, const char *fd, const struct opener_look *l)
@@ -74,6 +83,20 @@ static DIR *open_descriptors(pid_t pid)
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
     return pid > 0 ? opendir(path) : NULL;
+}
+
+/* Reading the directory makes an inode for each. Before Linux 6.2 it has no size, but for how many
+ * there is room is known. */
+static bool has_many(DIR *dir, pid_t pid)
+{
+    struct stat st;
+    char path[64];
+    uint64_t room = 0;
+    if (fstat(dirfd(dir), &st) == 0 && st.st_size > 0)
+        return st.st_size > DESCRIPTORS_MAX;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    read_number(path, "FDSize:", 10, &room);
+    return room > DESCRIPTORS_MAX;
 }
 
 /* -1: there are more than `max`, or we may not look. */
@@ -138,9 +161,10 @@ bool opener_look(struct shell *sh, const struct mount_effect *e, struct mount_ev
             l.seen.opener.same |= UINT32_C(1) << i;
     }
     DIR *dir = open_descriptors(l.pid);
-    if (dir)
+    bool looks = dir && !has_many(dir, l.pid);
+    if (looks)
         l.seen.opener.count = count_in(dir, &l, DESCRIPTORS_NOW);
-    bool known = !dir || l.seen.opener.count >= 0;
+    bool known = !looks || l.seen.opener.count >= 0;
     if (dir)
         closedir(dir);
     *seen = l.seen;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/file.h>
 
 enum {
@@ -76,23 +77,24 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     named(req, MOUNT_LOOKUP, parent, name, 0, NULL);
 }
 
-static void forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
+static void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
 {
     struct mount_request q = request_of(req, MOUNT_FORGET, ino, NULL);
     q.lookups = lookups;
     tell(req, &q);
-}
-
-static void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
-{
-    forget(req, ino, lookups);
     fuse_reply_none(req);
 }
 
 static void on_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
+    struct mount_request q = request_of(req, MOUNT_FORGET, 0, NULL);
+    struct mount_forget *list = mem_alloc(count * sizeof(*list));
     for (size_t i = 0; i < count; i++)
-        forget(req, forgets[i].ino, forgets[i].nlookup);
+        list[i] = (struct mount_forget){forgets[i].ino, forgets[i].nlookup};
+    q.forgets = list;
+    q.n_forgets = count;
+    tell(req, &q);
+    free(list);
     fuse_reply_none(req);
 }
 

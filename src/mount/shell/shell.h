@@ -41,7 +41,9 @@ struct shell {
     uv_poll_t poll;
     uv_timer_t connect_timer;
     uv_timer_t core_timer;
-    int64_t armed; /* when core_timer fires */
+    uv_idle_t core_idle;
+    int64_t armed;     /* when core_timer fires */
+    size_t most_nodes; /* since memory was given back */
     uv_signal_t signals[3];
     struct mount *core;
     struct mount_effects fx;
