@@ -225,7 +225,7 @@ struct node_effect {
     struct slice data;              /* PEER_SEND: valid until the next node_step() */
     const char *epoch_name;         /* SAVE_EPOCH: as in store_epoch_write() */
     int64_t epoch;                  /* SAVE_EPOCH */
-    int64_t zxid;                   /* TRUNCATE */
+    int64_t zxid;                   /* TRUNCATE; SEND_TREE: the tree's */
     size_t before;                  /* SEND_TREE */
     struct node_batch *batch;       /* APPEND */
     struct node_log_read *log_read; /* READ_LOG */

@@ -461,8 +461,13 @@ void ensemble_tick(struct node *n)
     say_if_diverged(n);
     check_tree(n);
     check_waiting_links(n);
-    tree_queue_run(n);
     tell_type(n, ZAB_EV_TICK);
+}
+
+void ensemble_send_trees(struct node *n)
+{
+    tree_queue_run(n);
+    tell_type(n, ZAB_EV_TREES);
 }
 
 void ensemble_peer(struct node *n, const struct node_event *event)

@@ -199,7 +199,9 @@ void link_send_tree(struct node *n, struct node_link *l, int64_t zxid)
     l->tree_goes = true;
     n->snapshot_again |= n->snapshot_running;
     link_effect(n, NODE_SEND_TREE, l);
-    n->fx->list[n->fx->n - 1].before = l->pub.out.len;
+    struct node_effect *fx = &n->fx->list[n->fx->n - 1];
+    fx->before = l->pub.out.len;
+    fx->zxid = zxid;
 }
 
 void link_receive_tree(struct node *n, struct node_link *l, int64_t zxid)

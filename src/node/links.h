@@ -116,6 +116,8 @@ void ensemble_tree_installed(struct node *n);
 
 /* ensemble.c: the driver of the consensus core */
 void ensemble_tick(struct node *n);
+/* The step that this belongs to commits nothing: trees that wait are sent. */
+void ensemble_send_trees(struct node *n);
 void ensemble_peer(struct node *n, const struct node_event *event);
 void ensemble_logged(struct node *n);
 void ensemble_confirm(struct node *n);

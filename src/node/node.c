@@ -368,6 +368,8 @@ void node_step(struct node *n, struct node_event *event, struct node_effects *fx
         break;
     case NODE_TICK:
         tick(n);
+        if (n->zab)
+            ensemble_send_trees(n);
         break;
     case NODE_FLUSH:
         flush(n);

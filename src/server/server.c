@@ -106,6 +106,7 @@ static void carry_out(struct server *s, const struct node_effect *fx)
         break;
     case NODE_SEND_TREE:
         snapshotter_cancel(&s->snapshotter); /* one process at a time that holds a tree */
+        ensure(tree_last_zxid(node_tree(s->node)) == fx->zxid);
         stream_send_tree(stream_of(fx), node_tree(s->node), fx->before);
         break;
     case NODE_TRUNCATE:

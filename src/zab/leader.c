@@ -562,7 +562,6 @@ void leader_tick(struct zab *z)
 {
     struct leader *ld = &z->leader;
     reject_late(z);
-    leader_send_trees(z);
     if (ld->step == LEADER_SERVING && own_disk_is_late(z))
         zab_look(z, "our own disk has taken nothing for %d ticks: another server is to lead",
                  z->sync_limit);

@@ -137,8 +137,7 @@ void leader_sync_chosen(struct zab *z, const struct zab_event *ev)
                                            : z->now_ms + (int64_t)z->init_limit * z->tick_ms;
 }
 
-/* Those that wait get the tree once it has what they need. The tree that is sent is that at the end
- * of a step: so this belongs to a step that commits nothing. */
+/* Those that wait get the tree once it has what they need. */
 void leader_send_trees(struct zab *z)
 {
     struct leader *ld = &z->leader;

@@ -306,6 +306,10 @@ static void handle(struct zab *z, const struct zab_event *ev)
     case ZAB_EV_FULL:
         full(z, ev->zxid != 0);
         break;
+    case ZAB_EV_TREES:
+        if (z->state == ZAB_LEADING)
+            leader_send_trees(z);
+        break;
     case ZAB_EV_TREE_SENT:
         leader_tree_sent(z, ev->conn);
         break;

@@ -149,6 +149,7 @@
     R(EFFECT, NODE_INSTALL_TREE, 0)                                                                \
     R(EFFECT, NODE_READ_LOG, 0)                                                                    \
     R(CORE_EVENT, ZAB_EV_TICK, 0)                                                                  \
+    R(CORE_EVENT, ZAB_EV_TREES, 0)                                                                 \
     R(CORE_EVENT, ZAB_EV_NOTIFICATION, 0)                                                          \
     R(CORE_EVENT, ZAB_EV_PEER_UP, 0)                                                               \
     R(CORE_EVENT, ZAB_EV_LEARNER_OPENED, 0)                                                        \

@@ -103,6 +103,9 @@ static void carry_out_one(struct world *w, struct server *s, const struct node_e
         logger_save_epoch(w, s, fx->epoch_name, fx->epoch);
         break;
     case NODE_SEND_TREE:
+        if (tree_last_zxid(node_tree(s->node)) != fx->zxid)
+            sim_fail(w, SIM_BROKEN, "%s sends the tree of 0x%" PRIx64 " as that of 0x%" PRIx64,
+                     s->name, (uint64_t)tree_last_zxid(node_tree(s->node)), (uint64_t)fx->zxid);
         links_send_tree(w, end_of(fx), node_tree(s->node), fx->before);
         break;
     case NODE_TRUNCATE:

@@ -554,10 +554,10 @@ static void a_tree_has_what_was_decided_when_it_was_asked_for(void **state)
     assert_string_equal(ack_epoch(&c, 22, ZXID_WANTS_TREE, -1), "CHOOSE_SYNC 22 0.4294967295 2.2");
     assert_string_equal(sync_chosen(&c, 22, ZAB_SYNC_SNAP, -1), "");
     event(&c, ZAB_EV_PERSISTED, Z(2, 1));
-    assert_null(strstr(event(&c, ZAB_EV_TICK, 0), "SEND_TREE"));
+    assert_null(strstr(event(&c, ZAB_EV_TREES, 0), "SEND_TREE"));
     event(&c, ZAB_EV_LOGGED, Z(2, 3));
     assert_null(strstr(event(&c, ZAB_EV_PERSISTED, Z(2, 2)), "SEND_TREE"));
-    assert_non_null(strstr(event(&c, ZAB_EV_TICK, 0), "SEND_TREE 22 2.2"));
+    assert_non_null(strstr(event(&c, ZAB_EV_TREES, 0), "SEND_TREE 22 2.2"));
     core_close(&c);
 }
 

@@ -786,6 +786,7 @@ static void happen(struct cluster *c, struct event *ev)
     case CLOCK:
         push(c, (struct event){.what = CLOCK, .server = ev->server, .data = SLICE_NULL}, CLOCK_MS);
         step(c, ev->server, (struct zab_event){.type = ZAB_EV_TICK});
+        step(c, ev->server, (struct zab_event){.type = ZAB_EV_TREES});
         random_write(c);
         break;
     }
