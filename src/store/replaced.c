@@ -9,6 +9,7 @@
 #include "replaced.h"
 
 #include <stdio.h>
+#include <zlib.h>
 
 #define REPLACEMENT "replacement"
 
@@ -64,12 +65,19 @@ static const char *const kind_names[] = {
     [REPLACEMENT_INSTALL_OVER] = "install-over",
 };
 
+/* With a checksum: what a wrong one says would be done. */
+static void replacement_text(const struct replacement *r, struct buf *text)
+{
+    buf_printf(text, "%s %" PRIx64 " %s", kind_names[r->kind], (uint64_t)r->zxid, r->dir);
+    buf_printf(text, " %08lx\n", adler32(adler32(1, NULL, 0), text->data, (uInt)text->len));
+}
+
 static int write_replacement(struct store *s, const struct replacement *r, struct err *e)
 {
     struct buf text = {0};
     struct disk_file *file;
     char *path = store_path(s->data_dir, REPLACEMENT);
-    buf_printf(&text, "%s %" PRIx64 " %s\n", kind_names[r->kind], (uint64_t)r->zxid, r->dir);
+    replacement_text(r, &text);
     int rc = store_replace_begin(s, path, &file, e);
     if (rc < 0)
         goto out;
@@ -89,20 +97,23 @@ out:
 static bool parse_replacement(const char *text, struct replacement *r)
 {
     char what[16];
-    int end = 0;
     uint64_t zxid;
+    struct buf right = {0};
     *r = (struct replacement){0};
-    if (sscanf(text, "%15s %" SCNx64 " %63s%n", what, &zxid, r->dir, &end) != 3 ||
-        strcmp(text + end, "\n") != 0 || zxid > INT64_MAX || strchr(r->dir, '/') ||
-        strncmp(r->dir, REPLACED_PREFIX, strlen(REPLACED_PREFIX)) != 0)
+    if (sscanf(text, "%15s %" SCNx64 " %63s", what, &zxid, r->dir) != 3 || zxid > INT64_MAX ||
+        strchr(r->dir, '/') || strncmp(r->dir, REPLACED_PREFIX, strlen(REPLACED_PREFIX)) != 0)
         return false;
     r->zxid = (int64_t)zxid;
-    for (size_t i = 0; i < ARRAY_LEN(kind_names); i++) {
-        r->kind = (enum replacement_kind)i;
-        if (strcmp(what, kind_names[i]) == 0)
-            return true;
-    }
-    return false;
+    size_t kind = 0;
+    while (kind < ARRAY_LEN(kind_names) && strcmp(what, kind_names[kind]) != 0)
+        kind++;
+    if (kind == ARRAY_LEN(kind_names))
+        return false;
+    r->kind = (enum replacement_kind)kind;
+    replacement_text(r, &right);
+    bool same = slice_eq_str(buf_slice(&right), text);
+    buf_close(&right);
+    return same;
 }
 
 /* 1, or 0 if nothing is to be done. */

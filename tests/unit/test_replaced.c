@@ -332,8 +332,13 @@ static void a_full_disk_loses_nothing(void **state)
 static void a_replacement_that_is_no_text_of_ours_is_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "install", "install 5 elsewhere\n",
-                                        "truncate 5 replaced-1/../x\n", "drop 5 replaced-1\n"};
+    static const char *const texts[] = {"",
+                                        "install",
+                                        "install 5 elsewhere\n",
+                                        "truncate 5 replaced-1/../x\n",
+                                        "drop 5 replaced-1\n",
+                                        "install 5 replaced-1\n",
+                                        "install 5 replaced-1 00000001\n"};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct fixture f;
         struct disk_file *file;
