@@ -418,6 +418,9 @@ struct injection {
 void inject_push(struct mount *m, enum mount_inject kind, struct node *n, struct node *from_parent,
                  const char *from_name, struct node *target);
 bool inject_is_late(struct mount *m, const struct injection *i);
+
+/* Does the one that runs take away the name of this node, which was another's before? */
+bool inject_takes_name(const struct mount *m, const struct node *n);
 void inject_probe(struct mount *m);
 void inject_done(struct mount *m, int rc);
 void inject_close(struct mount *m);

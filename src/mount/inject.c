@@ -76,10 +76,42 @@ static void call(struct mount *m, const struct injection *i)
     e->inject.from = i->from_parent ? full_path(m, i->from_parent, i->from_name) : NULL;
 }
 
-/* What has the name that the rename begins with: the node, or one that was made there since. */
-static struct node *renamed_from(struct mount *m, const struct injection *i)
+/* The name that goes with this change. False: none does. */
+static bool name_that_goes(const struct injection *i, struct node **dir, const char **shown)
 {
-    return lookup_known(m, i->from_parent, i->from_name);
+    bool renames = i->kind == MOUNT_INJECT_RENAME;
+    *dir = renames ? i->from_parent : i->parent;
+    *shown = renames ? i->from_name : i->name;
+    return renames || (i->kind == MOUNT_INJECT_DELETE && i->n->kind == NODE_ZNODE);
+}
+
+/* What has that name by now. */
+static struct node *successor(struct mount *m, const struct injection *i)
+{
+    struct node *dir;
+    const char *shown;
+    struct node *now = name_that_goes(i, &dir, &shown) ? lookup_known(m, dir, shown) : NULL;
+    return now != i->n ? now : NULL;
+}
+
+/* Somebody may have been given it already, in a list that was made before the end of the other is
+ * told: it is told after it. */
+static void tell_successor(struct mount *m, const struct injection *i)
+{
+    struct node *now = successor(m, i);
+    if (!now || !now->told || now->injecting > 0)
+        return;
+    now->told = false;
+    know_dirty(m, now);
+}
+
+bool inject_takes_name(const struct mount *m, const struct node *n)
+{
+    struct node *dir;
+    const char *shown;
+    const struct injection *i = m->injecting;
+    return i && i->n && i->n != n && name_that_goes(i, &dir, &shown) && n->parent == dir &&
+           strcmp(n->shown, shown) == 0;
 }
 
 static void begin(struct mount *m, const struct injection *i)
@@ -95,11 +127,13 @@ static void begin(struct mount *m, const struct injection *i)
     case MOUNT_INJECT_ATTRIB:
         inval_inode(m, i->n, true);
         break;
-    case MOUNT_INJECT_RENAME:
-        if (renamed_from(m, i))
-            inval_entry(m, i->from_parent, i->from_name);
-        break;
     case MOUNT_INJECT_DELETE:
+    case MOUNT_INJECT_RENAME:
+        if (successor(m, i)) { /* the kernel must not take that one for what goes */
+            inval_names(m, i);
+            tell_successor(m, i);
+        }
+        break;
     case MOUNT_INJECT_PROBE:
         break;
     }
@@ -112,8 +146,8 @@ bool inject_is_late(struct mount *m, const struct injection *i)
 {
     if (!i->n || i->n->kind != NODE_ZNODE)
         return false;
-    const struct node *from = i->kind == MOUNT_INJECT_RENAME ? renamed_from(m, i) : NULL;
-    if (from && from != i->n && from->made_here)
+    const struct node *other = i->kind == MOUNT_INJECT_RENAME ? successor(m, i) : NULL;
+    if (other && other->made_here)
         return true;
     const struct node *now = node_child(&m->nodes, i->parent, slice_str(i->real_name));
     if (i->kind != MOUNT_INJECT_DELETE && i->n->life != NODE_GONE && i->n->made_here && now != i->n)
@@ -199,16 +233,6 @@ static void next(struct mount *m)
 
 /* ---- The end of one ---- */
 
-/* Another node has a name by now that was told to be gone, and somebody may have been given that
- * one already, in a list that was made before: it is told after it. */
-static void tell_successor(struct mount *m, const struct injection *i, struct node *now)
-{
-    if (!now || now == i->n || !now->told || now->injecting > 0)
-        return;
-    now->told = false;
-    know_dirty(m, now);
-}
-
 static void failed(struct mount *m, struct injection *i, int rc)
 {
     m->count.lost_events++;
@@ -241,12 +265,9 @@ void inject_done(struct mount *m, int rc)
         }
         if (rc < 0)
             failed(m, i, rc);
-        if (i->kind == MOUNT_INJECT_RENAME) {
+        if (i->kind == MOUNT_INJECT_RENAME)
             inval_inode(m, i->n, false);
-            tell_successor(m, i, renamed_from(m, i));
-        }
-        if (i->kind == MOUNT_INJECT_DELETE && i->n->kind == NODE_ZNODE)
-            tell_successor(m, i, node_child(&m->nodes, i->parent, slice_str(i->real_name)));
+        tell_successor(m, i);
         /* What was not held before shall be forgotten again, unless somebody watches it by now. */
         if (i->shed)
             inval_entry(m, i->parent, i->name);

@@ -33,7 +33,8 @@ static bool is_to_be_listed(const struct node *n)
 
 static int64_t entry_timeout(struct mount *m, const struct node *n)
 {
-    bool stays = n->life == NODE_LIVE && n->told && n->injecting == 0 && !is_to_be_listed(n);
+    bool stays = n->life == NODE_LIVE && n->told && n->injecting == 0 && !is_to_be_listed(n) &&
+                 !inject_takes_name(m, n);
     return stays && (n->kind != NODE_DATA || n->writers == 0) ? timeout_of(m) : 0;
 }
 

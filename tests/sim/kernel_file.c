@@ -64,7 +64,11 @@ static int64_t read_pages(struct process *p, struct file *f, uint64_t offset, ui
                           struct buf *out)
 {
     struct inode *i = f->inode;
-    int rc = fill_pages(p, f);
+    int rc = 0;
+    if (offset + size > (uint64_t)i->st.st_size) /* where it ends is asked for, if need be */
+        rc = inode_getattr(p, i, f, true);
+    if (rc == 0)
+        rc = fill_pages(p, f);
     if (rc < 0)
         return rc;
     size_t from = MIN(offset, i->pages.len), n = MIN(size, i->pages.len - from);
