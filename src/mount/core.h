@@ -315,6 +315,7 @@ struct handle {
     pid_t writer; /* who wrote last */
     int flags;
     bool writable;
+    bool paged; /* the kernel reads it from its page cache */
     bool expect_truncate; /* the SETATTR of an O_TRUNC may still come */
     struct content *pinned;
     struct draft draft;
@@ -343,7 +344,7 @@ void handle_abandon(struct mount *m, uint64_t fh);
 struct handle *handle_ref(struct handle *h);
 void handle_unref(struct handle *h);
 struct handle *handle_find(const struct mount *m, uint64_t fh); /* NULL: there is none */
-struct mount_opened handle_opened(const struct handle *h);
+struct mount_opened handle_opened(struct handle *h);
 size_t handle_limit(const struct handle *h);
 void handle_changed(struct handle *h);
 

@@ -22,7 +22,7 @@ enum {
  */
 struct entry {
     struct node *n;
-    uint64_t id;
+    uint64_t slot;
     size_t name; /* where it begins in dir->names */
 };
 
@@ -132,8 +132,9 @@ static const char *entry_name(const struct dir *d, size_t i)
     return (const char *)d->names.data + d->entries[i - 2].name;
 }
 
-/* An offset is the id of the node before it, so that it means the same in another list: nodes are
- * listed in the order of their ids, which are behind 1 and 2, the offsets of "." and "..". */
+/* An offset is the slot of the node before it, so that it means the same in another list, also
+ * where a name has another node by then: nodes are listed in the order of their slots, which come
+ * after 1 and 2, the offsets of "." and "..". */
 static size_t index_of(const struct dir *d, uint64_t offset)
 {
     size_t low = 0, high = d->n_entries;
@@ -141,7 +142,7 @@ static size_t index_of(const struct dir *d, uint64_t offset)
         return offset;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (d->entries[middle].id <= offset)
+        if (d->entries[middle].slot <= offset)
             low = middle + 1;
         else
             high = middle;
@@ -149,12 +150,14 @@ static size_t index_of(const struct dir *d, uint64_t offset)
     return low + 2;
 }
 
-/* Has it an entry of its own, since it got this name while the list was taken? */
-static bool has_entry(const struct dir *d, const struct node *n, const char *name)
+/* Has it an entry of its own beside the one at `at`, since it got this name while the list was
+ * taken? */
+static bool has_other_entry(const struct dir *d, const struct node *n, const char *name, size_t at)
 {
-    for (size_t i = index_of(d, n->id - 1) - 2; i < d->n_entries && d->entries[i].id == n->id;
-         i++) {
-        if (strcmp(entry_name(d, i + 2), name) == 0)
+    for (size_t i = index_of(d, n->slot - 1); i < d->n_entries + 2; i++) {
+        if (d->entries[i - 2].slot != n->slot)
+            return false;
+        if (i != at && strcmp(entry_name(d, i), name) == 0)
             return true;
     }
     return false;
@@ -171,7 +174,7 @@ static struct node *entry_node(const struct dir *d, size_t i)
         return n;
     n = lookup_known(d->m, d->n, name);
     bool other = n && n->kind == NODE_ZNODE && n->life != NODE_PENDING;
-    return other && !has_entry(d, n, name) ? n : NULL;
+    return other && !has_other_entry(d, n, name, i) ? n : NULL;
 }
 
 static void fill_entry(struct dir *d, size_t i, struct node *n, bool plus, struct mount_entry *e)
@@ -181,7 +184,7 @@ static void fill_entry(struct dir *d, size_t i, struct node *n, bool plus, struc
     if (n->life == NODE_NAMED)
         e->st.st_mode = 0; /* of a kind that is not known */
     e->name = arena_str(&m->fx->arena, entry_name(d, i));
-    e->next = i < 2 ? i + 1 : d->entries[i - 2].id;
+    e->next = i < 2 ? i + 1 : d->entries[i - 2].slot;
     e->held = plus && i >= 2 && n->life == NODE_LIVE && (!n->is_dir || node_is_held(n));
     n->given = true;
     if (e->held)
@@ -208,7 +211,7 @@ static bool reply_from(struct dir *d)
         fill_entry(d, i, node, plus, &entries[n++]);
     }
     if (n == 0 && d->left == 0 && i < end) {
-        d->offset = d->entries[i - 3].id;
+        d->offset = d->entries[i - 3].slot;
         return false;
     }
     struct mount_reply *r = reply_add(d->req, MOUNT_REPLY_DIR);
@@ -231,10 +234,10 @@ static bool is_listed(const struct node *n)
     return n->kind == NODE_ZNODE && n->life != NODE_PENDING && strlen(n->shown) <= LISTED_NAME_MAX;
 }
 
-static int by_id(const void *a, const void *b)
+static int by_slot(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
-    return x->id < y->id ? -1 : x->id > y->id;
+    return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
 static void add_entry(struct dir *d, struct node *n)
@@ -243,9 +246,9 @@ static void add_entry(struct dir *d, struct node *n)
         d->cap = MAX(2 * d->cap, d->n->n_children + 2);
         d->entries = mem_realloc(d->entries, d->cap * sizeof(*d->entries));
     }
-    if (d->n_entries > 0 && d->entries[d->n_entries - 1].id > n->id)
+    if (d->n_entries > 0 && d->entries[d->n_entries - 1].slot > n->slot)
         d->sorted = false;
-    d->entries[d->n_entries++] = (struct entry){node_ref(n), n->id, d->names.len};
+    d->entries[d->n_entries++] = (struct entry){node_ref(n), n->slot, d->names.len};
     buf_append(&d->names, n->shown, strlen(n->shown) + 1);
 }
 
@@ -256,7 +259,7 @@ static void take_some(struct dir *d)
         if (!n) {
             cursor_close(&d->m->nodes, &d->cursor);
             if (!d->sorted)
-                sorter_begin(&d->sorter, d->entries, d->n_entries, sizeof(*d->entries), by_id);
+                sorter_begin(&d->sorter, d->entries, d->n_entries, sizeof(*d->entries), by_slot);
             d->phase = d->sorted ? DIR_READING : DIR_SORTING;
             return;
         }

@@ -347,18 +347,29 @@ static void reply_bytes(struct req req, const struct handle *h, const struct con
     buf_close(&joined);
 }
 
+/* A page that the kernel fills with it ends where the kernel's size does: where that is another
+ * version's, what is beyond would be zeros when the size is told. */
+static void note_page(struct handle *h, int64_t mzxid)
+{
+    struct node *n = h->node;
+    bool fits = n->size_mzxid == mzxid && (n->pages_mzxid == 0 || n->pages_mzxid == mzxid);
+    if (!fits && n->pages_mzxid != -1 && !h->mount->closed)
+        effect_add(h->mount, MOUNT_INVAL_INODE)->inval.ino = n->id;
+    n->pages_mzxid = fits ? mzxid : -1;
+}
+
 static void on_page(void *arg, struct node *n, int32_t err)
 {
     struct io *io = arg;
     (void)n;
-    struct node *mine = io->h->node;
-    struct content *c = mine->content ? mine->content : io->h->pinned;
+    struct handle *h = io->h;
+    struct content *c = h->node->content ? h->node->content : h->pinned;
     if (err != ZK_OK && err != ZK_NONODE) {
         reply_err(io->req, map_errno(err, false));
     } else {
-        bool mixed = mine->pages_mzxid != 0 && mine->pages_mzxid != c->mzxid;
-        mine->pages_mzxid = mixed ? -1 : c->mzxid;
-        reply_bytes(io->req, io->h, c, io->size, io->off);
+        reply_bytes(io->req, h, c, io->size, io->off);
+        if (h->paged)
+            note_page(h, c ? c->mzxid : 0);
     }
     io_end(io);
 }

@@ -55,15 +55,15 @@ static bool may_use_pages(const struct handle *h)
            (n->pages_mzxid == 0 || n->pages_mzxid == now);
 }
 
-struct mount_opened handle_opened(const struct handle *h)
+struct mount_opened handle_opened(struct handle *h)
 {
     struct mount_opened o = {.fh = h->fh};
     if (h->dir) {
         o.cache_dir = true;
         o.keep_cache = !h->node->list_lacks;
     } else {
-        o.keep_cache = may_use_pages(h);
-        o.direct_io = !o.keep_cache;
+        h->paged = o.keep_cache = may_use_pages(h);
+        o.direct_io = !h->paged;
         o.no_flush = !h->writable;
         if (!o.keep_cache)
             h->node->pages_mzxid = 0;

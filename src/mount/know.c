@@ -104,11 +104,13 @@ static struct node *replace(struct mount *m, struct node *n, bool untold)
 {
     struct node *parent = node_ref(n->parent);
     char *name = mem_strdup(n->name);
+    uint64_t slot = n->slot;
     if (untold)
         know_gone_untold(m, n);
     else
         know_gone(m, n);
     struct node *other = node_add(&m->nodes, parent, slice_str(name));
+    other->slot = slot;
     free(name);
     know_dirty(m, other);
     node_unref(&m->nodes, parent);
@@ -248,6 +250,7 @@ void know_renamed(struct mount *m, struct node *from, struct node *parent, struc
     struct node *to = node_child(&m->nodes, parent, name);
     if (to && to != from) {
         to->removed_here = true;
+        from->slot = to->slot;
         know_gone_untold(m, to);
     }
     drop_watches_below(m, from);
@@ -282,6 +285,7 @@ void know_revived(struct mount *m, struct node *from, struct node *to, int64_t z
     from->many = to->many;
     from->is_dir = to->is_dir;
     from->stat = to->stat;
+    from->slot = to->slot;
     know_gone_untold(m, to);
     node_restore(&m->nodes, from, parent, slice_str(to->name));
     from->made_here = false;

@@ -65,6 +65,7 @@ struct node {
     char *name;
     char *shown; /* the name that the kernel knows; the same, unless that is taken (map.c) */
     uint64_t id;
+    uint64_t slot; /* its place in listings: that of the node that had its name before */
     uint64_t lookups;
     unsigned refs;
     unsigned place; /* counts its moves: an answer about another path is not about it */

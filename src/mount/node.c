@@ -42,7 +42,7 @@ static uint64_t name_hash(uint64_t parent_id, struct slice name)
 static struct node *node_new(struct nodes *t, uint64_t id, enum node_kind kind, struct slice name)
 {
     struct node *n = mem_zalloc(sizeof(*n));
-    n->id = id;
+    n->id = n->slot = id;
     n->kind = kind;
     n->life = NODE_NAMED;
     n->name = n->shown = slice_dup_str(name);
@@ -348,6 +348,9 @@ void node_swap(struct nodes *t, struct node *a, struct node *b)
 {
     struct node *parent_a = a->parent, *parent_b = b->parent;
     char *name_a = mem_strdup(a->name), *name_b = mem_strdup(b->name);
+    uint64_t slot_a = a->slot;
+    a->slot = b->slot;
+    b->slot = slot_a;
     node_unlink(t, a);
     node_unlink(t, b);
     free_name(a);
