@@ -165,8 +165,8 @@ enum zab_event_type {
                              * tree of a leader that has the quorum's */
     ZAB_EV_FULL,            /* this disk has no room, `zxid` not 0; or has it again, 0. A leader
                              * without room resigns if the driver says that others have it */
-    ZAB_EV_TREES,           /* leader: those that wait for the tree may have it as it is at the end of
-                             * this step, in which nothing is committed */
+    ZAB_EV_TREES,           /* leader: those that wait for the tree may have it as it is at the
+                             * end of this step, in which nothing is committed */
     ZAB_EV_TREE_SENT,       /* leader: all of the tree that went to `conn` is on its way */
     ZAB_EV_SYNC_CHOSEN,     /* answer to ZAB_FX_CHOOSE_SYNC for `conn`: `sync`, `zxid` */
 };

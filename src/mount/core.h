@@ -315,7 +315,7 @@ struct handle {
     pid_t writer; /* who wrote last */
     int flags;
     bool writable;
-    bool paged; /* the kernel reads it from its page cache */
+    bool paged;           /* the kernel reads it from its page cache */
     bool expect_truncate; /* the SETATTR of an O_TRUNC may still come */
     struct content *pinned;
     struct draft draft;
