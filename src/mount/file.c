@@ -203,6 +203,10 @@ static void created(struct creating *c, struct node *n)
         draft_truncate(&h->draft, 0, 0);
     if (n->life == NODE_LIVE && n->kind == NODE_ZNODE && n->stat.data_length == 0)
         h->pinned = content_new(SLICE_EMPTY, &n->stat); /* also when it has no name any more */
+    else if (!(c->flags & O_TRUNC) && (c->flags & O_ACCMODE) != O_WRONLY && n->content)
+        h->pinned = content_ref(n->content);
+    if (h->pinned)
+        h->draft.base = h->pinned->version;
     h->draft.dirty = pending || (c->flags & O_TRUNC && n->stat.data_length > 0);
     if (h->draft.dirty)
         handle_changed(h); /* the node is to be made, be it empty */
@@ -227,16 +231,30 @@ static void on_made(void *arg, int err, struct node *n)
         created(c, n);
 }
 
-/* Somebody made it since the kernel looked: open what is there. */
-static void on_existing(void *arg, struct node *n, int32_t err)
+static void on_existing_content(void *arg, struct node *n, int32_t err)
 {
     struct creating *c = arg;
     if (err != ZK_OK)
-        creating_end(c, map_errno(err, true));
-    else if (n->is_dir)
-        creating_end(c, EISDIR);
+        creating_end(c, err == ZK_NONODE ? ESTALE : map_errno(err, false));
     else
         created(c, n);
+}
+
+/* Somebody made it since the kernel looked: open what is there, as open() does. */
+static void on_existing(void *arg, struct node *n, int32_t err)
+{
+    struct creating *c = arg;
+    int access = c->flags & O_ACCMODE;
+    if (err != ZK_OK)
+        creating_end(c, err == ZK_NONODE ? ESTALE : map_errno(err, true));
+    else if (n->is_dir)
+        creating_end(c, EISDIR);
+    else if (access != O_RDONLY && !(n->perms_own & ZK_PERM_WRITE))
+        creating_end(c, EACCES);
+    else if (access == O_WRONLY || (c->flags & O_TRUNC))
+        created(c, n);
+    else
+        fetch_content(c->m, n, on_existing_content, c);
 }
 
 static void create_there(struct creating *c)

@@ -23,7 +23,9 @@ struct rename {
     unsigned flags;
     bool replace;
     bool other_read; /* for an exchange */
-    unsigned place;  /* of `a`: with the name that was asked for */
+    struct content *moved_a,
+        *moved_b;   /* as they were sent; the second in an exchange, or checked */
+    unsigned place; /* of `a`: with the name that was asked for */
     unsigned tries;
     int64_t deadline_ms;
 };
@@ -42,6 +44,8 @@ static void rename_end(struct rename *r, int err)
     if (r->b)
         node_unref(t, r->b);
     node_unref(t, r->to_dir);
+    content_unref(r->moved_a);
+    content_unref(r->moved_b);
     free(r->to_name);
     free(r);
 }
@@ -105,6 +109,42 @@ static void rename_landed(struct rename *r, int64_t zxid)
     rename_end(r, 0);
 }
 
+/* Who has it open for writing goes on from what it is under its new name: the same bytes, in
+ * another znode. */
+static void rebase(struct mount *m, const struct node *n, const struct content *moved,
+                   const struct zk_stat *now)
+{
+    LIST_FOR_EACH (h, &m->drafts, struct handle, drafts) {
+        if (h->node != n || h->draft.base != moved->version)
+            continue;
+        h->draft.base = now->version;
+        if (h->pinned && h->pinned->version == moved->version) {
+            content_unref(h->pinned);
+            h->pinned = content_new(content_slice(moved), now);
+        }
+    }
+}
+
+static void multi_landed(struct rename *r, const struct answer *reply)
+{
+    struct jute_reader in = jute_reader_of(reply->body);
+    struct zk_stat first, second;
+    int32_t op, err;
+    bool read = request_multi_next(&in, &op, &err, &first);
+    if (read && (r->flags & RENAME_EXCHANGE)) {
+        if (request_multi_next(&in, &op, &err, &second)) {
+            rebase(r->m, r->a, r->moved_a, &second);
+            rebase(r->m, r->b, r->moved_b, &first);
+        }
+    } else if (read) {
+        if (op == ZK_OP_check)
+            first.version = r->moved_b->version;
+        first.mzxid = reply->zxid;
+        rebase(r->m, r->a, r->moved_a, &first);
+    }
+    rename_landed(r, reply->zxid);
+}
+
 /* ---- After a lost connection ---- */
 
 static void again(struct rename *r)
@@ -129,10 +169,12 @@ static void on_verify_new(void *arg, const struct answer *reply)
     struct slice sent = content_slice(r->a->content);
     bool same = r->a->content && slice_size(get.data) == slice_size(sent) &&
                 slice_starts_with(get.data, sent);
-    if (jute_ok(&in) && same)
+    if (jute_ok(&in) && same) {
+        rebase(r->m, r->a, r->moved_a, &get.stat);
         rename_landed(r, get.stat.mzxid);
-    else
+    } else {
         rename_end(r, EIO);
+    }
 }
 
 static void on_verify_old(void *arg, const struct answer *reply)
@@ -166,7 +208,7 @@ static void on_multi(void *arg, const struct answer *reply)
     struct rename *r = arg;
     switch (reply->err) {
     case ZK_OK:
-        rename_landed(r, reply->zxid);
+        multi_landed(r, reply);
         break;
     case ZK_CONNECTIONLOSS:
     case ZK_SESSIONEXPIRED:
@@ -202,6 +244,13 @@ static bool is_unchanged(const struct rename *r)
            slice_eq(content_slice(r->a->content), content_slice(r->b->content));
 }
 
+static void keep_content(struct content **kept, struct content *c)
+{
+    content_ref(c);
+    content_unref(*kept);
+    *kept = c;
+}
+
 static void send_multi(struct rename *r)
 {
     struct request_multi multi;
@@ -211,18 +260,22 @@ static void send_multi(struct rename *r)
     node_path(r->a, &from);
     to_path(r, &to);
     request_multi_begin(&multi, r->m->config.chroot);
+    keep_content(&r->moved_a, a);
     if (r->flags & RENAME_EXCHANGE) {
         struct content *b = r->b->content;
+        keep_content(&r->moved_b, b);
         request_multi_set(&multi, buf_slice(&from), content_slice(b), a->version);
         request_multi_set(&multi, buf_slice(&to), content_slice(a), b->version);
     } else {
-        if (r->replace && is_unchanged(r))
-            request_multi_check(&multi, buf_slice(&to), r->b->content->version);
-        else if (r->replace)
+        if (r->replace && is_unchanged(r)) {
+            keep_content(&r->moved_b, r->b->content);
+            request_multi_check(&multi, buf_slice(&to), r->moved_b->version);
+        } else if (r->replace) {
             request_multi_set(&multi, buf_slice(&to), content_slice(a), -1);
-        else
+        } else {
             request_multi_create(&multi, buf_slice(&to), content_slice(a),
                                  slice_is_null(r->a->acl) ? NULL : &acl, ZK_PERSISTENT);
+        }
         request_multi_delete(&multi, buf_slice(&from), a->version);
     }
     ask_multi(r->m, &multi, on_multi, r);

@@ -359,6 +359,71 @@ static void a_name_whose_maker_gave_up_is_told(void **state)
     assert_int_equal(n_effects[MOUNT_INJECT], before + 1);
 }
 
+/* Somebody has made it since the kernel was told that there is none. */
+static void a_create_of_what_is_there_opens_it(void **state)
+{
+    (void)state;
+    request((struct mount_request){
+        .op = MOUNT_CREATE, .ino = 1, .name = "a", .mode = 0644, .open_flags = O_RDWR | O_CREAT});
+    answer_all();
+    assert_int_equal(last.type, MOUNT_REPLY_CREATE);
+    uint64_t ino = last.entry.ino, fh = last.opened.fh;
+    request((struct mount_request){.op = MOUNT_READ, .ino = ino, .fh = fh, .size = 4096});
+    answer_all();
+    assert_int_equal(last.type, MOUNT_REPLY_DATA);
+    assert_int_equal(slice_size(last.data), strlen("hello"));
+    request((struct mount_request){.op = MOUNT_RELEASE, .fh = fh});
+}
+
+static uint64_t open_to_edit(const char *name)
+{
+    uint64_t ino = lookup(1, name);
+    request((struct mount_request){.op = MOUNT_OPEN, .ino = ino, .open_flags = O_RDWR});
+    answer_all();
+    assert_int_equal(last.type, MOUNT_REPLY_OPEN);
+    return last.opened.fh;
+}
+
+static void edit(uint64_t fh)
+{
+    request((struct mount_request){.op = MOUNT_WRITE, .fh = fh, .data = slice_str("J")});
+    answer_all();
+    request((struct mount_request){.op = MOUNT_FSYNC, .fh = fh});
+    answer_all();
+    assert_int_equal(last.type, MOUNT_REPLY_ERR);
+    assert_int_equal(last.err, 0);
+    request((struct mount_request){.op = MOUNT_RELEASE, .fh = fh});
+}
+
+/* It is another znode then, of another version, with the same bytes. */
+static void what_is_renamed_while_it_is_edited_is_edited_on(void **state)
+{
+    (void)state;
+    assert_true(znodes_set(&servers, "/a", slice_str("hello")));
+    assert_true(znodes_set(&servers, "/d", slice_str("another")));
+    assert_true(znodes_create(&servers, "/x", slice_str("third"), false));
+    tell_events();
+    pass_rounds();
+    uint64_t fh = open_to_edit("a");
+    request((struct mount_request){
+        .op = MOUNT_RENAME, .ino = 1, .name = "a", .new_ino = 1, .new_name = "d"});
+    answer_all();
+    assert_int_equal(last.err, 0);
+    edit(fh);
+    fh = open_to_edit("d");
+    uint64_t other = open_to_edit("x");
+    request((struct mount_request){.op = MOUNT_RENAME,
+                                   .ino = 1,
+                                   .name = "d",
+                                   .new_ino = 1,
+                                   .new_name = "x",
+                                   .flags = RENAME_BOTH});
+    answer_all();
+    assert_int_equal(last.err, 0);
+    edit(fh);
+    edit(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +454,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_name_is_found_while_it_is_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_whose_maker_gave_up_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_create_of_what_is_there_opens_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_renamed_while_it_is_edited_is_edited_on, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
