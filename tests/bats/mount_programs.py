@@ -230,7 +230,6 @@ class File:
         self.version = version
         self.draft = draft  # something waits for its commit
         self.new = new  # its name, too
-        self.moved = False  # it, or a directory above, got another name
 
     @property
     def position(self):
@@ -266,11 +265,6 @@ def other_version(s, name, c):
     if not own or name in ("close", "dup", "getdents") or own.stat.st_ino not in s.versions:
         return False
     return own.version != s.versions[own.stat.st_ino]
-
-
-def moved(s, name, c):
-    own = s.files.get(c.get("fd"))
-    return name in ("write", "ftruncate") and own is not None and own.moved
 
 
 def gone(s, name, c):
@@ -323,8 +317,7 @@ KNOWN = [
     (draft_of_another, "a draft is its descriptor's until it is closed: others see what was committed"),
     (new_name_below, "a file that O_CREAT made is no entry of its directory before its close"),
     (other_version, "an open file is one version: it shows no other one's changes, and ESTALE refuses to"
-     " write over them; an exchange is a change of both"),
-    (moved, "a rename makes another znode, so that what was opened before it may be of another version: ESTALE"),
+     " write over them"),
     (too_large, "EFBIG: a node and its path must fit into a packet"),
     (gone, "what is written to a file without a name has no place to go"),
     (exchanged_directory, "EXDEV: only files are exchanged"),
@@ -407,13 +400,6 @@ class Program:
         writes = flags & os.O_ACCMODE != os.O_RDONLY
         self.files[c["fd"]] = File(fd, writes, self.versions.get(inode, 0), new or (truncated and writes), new)
 
-    def renamed(self, c):
-        for path in (self.p.path(c), self.p.path(c, "to")):
-            if int(c["flags"]) == EXCHANGE:
-                self.changed(os.stat(path).st_ino)
-            for file in self.open_files():
-                file.moved |= (file.name + "/").startswith(path + "/")
-
     def follow(self, name, c, was_there):
         """A call that has succeeded."""
         file = self.files.get(c.get("fd"))
@@ -433,8 +419,6 @@ class Program:
             file.draft = file.new = False
         elif name == "truncate":
             self.changed(os.stat(self.p.path(c)).st_ino)
-        elif name == "rename":
-            self.renamed(c)
 
     # Calls.
 
