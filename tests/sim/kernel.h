@@ -125,7 +125,8 @@ struct inode {
     struct list watches;
     uint64_t iversion; /* of what is in it */
     struct dir_cache listing;
-    bool has_pages; /* of a file */
+    bool has_pages;      /* of a file */
+    uint64_t page_drops; /* how often they were dropped */
     struct buf pages;
 };
 

@@ -41,16 +41,17 @@ static int64_t read_pieces(struct process *p, struct file *f, uint64_t offset, u
     return (int64_t)got;
 }
 
-/* All pages at once, as the size of the inode is known: readahead, more or less. */
+/* All pages at once, as the size of the inode is known: readahead, more or less. A page is locked
+ * while it is read: who drops the pages meanwhile drops this one too, after it. */
 static int fill_pages(struct process *p, struct file *f)
 {
     struct inode *i = f->inode;
     struct buf all = {0};
     if (i->has_pages)
         return 0;
-    uint64_t size = (uint64_t)i->st.st_size;
+    uint64_t size = (uint64_t)i->st.st_size, drops = i->page_drops;
     int64_t got = size > 0 ? read_pieces(p, f, 0, size, &all) : 0;
-    if (got >= 0 && !i->has_pages && (uint64_t)i->st.st_size == size) {
+    if (got >= 0 && !i->has_pages && (uint64_t)i->st.st_size == size && i->page_drops == drops) {
         buf_reset(&i->pages);
         buf_append(&i->pages, all.data, all.len);
         memset(buf_extend(&i->pages, size - (uint64_t)got), 0, size - (uint64_t)got);
@@ -65,15 +66,15 @@ static int64_t read_pages(struct process *p, struct file *f, uint64_t offset, ui
 {
     struct inode *i = f->inode;
     int rc = 0;
-    if (offset + size > (uint64_t)i->st.st_size) /* where it ends is asked for, if need be */
-        rc = inode_getattr(p, i, f, true);
-    if (rc == 0)
-        rc = fill_pages(p, f);
-    if (rc < 0)
-        return rc;
+    do {
+        if (offset + size > (uint64_t)i->st.st_size) /* where it ends is asked for, if need be */
+            rc = inode_getattr(p, i, f, true);
+        if (rc == 0)
+            rc = fill_pages(p, f);
+        if (rc < 0)
+            return rc;
+    } while (!i->has_pages);
     size_t from = MIN(offset, i->pages.len), n = MIN(size, i->pages.len - from);
-    if (!i->has_pages)
-        return 0;
     buf_append(out, i->pages.data + from, n);
     return (int64_t)n;
 }

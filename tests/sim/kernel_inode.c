@@ -122,6 +122,7 @@ void inode_unlinked(struct inode *i)
 void inode_drop_pages(struct inode *i)
 {
     i->has_pages = false;
+    i->page_drops++;
     buf_reset(&i->pages);
 }
 
