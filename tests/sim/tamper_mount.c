@@ -282,6 +282,10 @@ static void tamper_close_reply(struct mountpoint *m, const struct mount_request 
     }
 }
 
+enum {
+    MINUTE_MS = 60000,
+};
+
 static bool tamper_reply(struct mountpoint *m, struct mount_reply *r)
 {
     const struct mount_request *q = kernel_asked(m->kernel, r->id);
@@ -294,6 +298,9 @@ static bool tamper_reply(struct mountpoint *m, struct mount_reply *r)
         return true;
     if (breaks(w, BREAK_mount_no_reply, 1000))
         return false;
+    if ((r->type == MOUNT_REPLY_ENTRY || r->type == MOUNT_REPLY_ATTR) && r->entry.attr_ms == 0 &&
+        breaks(w, BREAK_mount_keep_attr, 1))
+        r->entry.attr_ms = MINUTE_MS;
     if (r->op == MOUNT_FLUSH || r->op == MOUNT_FSYNC)
         tamper_close_reply(m, q, r);
     else if (r->type == MOUNT_REPLY_DIR && has_unknown(r) && breaks(w, BREAK_mount_unlistable, 1))
@@ -323,7 +330,7 @@ bool tamper_effect(struct mountpoint *m, struct mount_effect *e)
     case MOUNT_INVAL_ENTRY:
         return !breaks(m->w, BREAK_mount_meet_none, 1);
     case MOUNT_INVAL_INODE:
-        return !breaks(m->w, BREAK_mount_keep_attr, 3);
+        return !breaks(m->w, BREAK_mount_keep_attr, 1);
     case MOUNT_REPLY:
         return tamper_reply(m, e->reply);
     case MOUNT_LOG:
