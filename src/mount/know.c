@@ -151,10 +151,10 @@ struct node *know_stat(struct mount *m, struct node *n, const struct zk_stat *st
     /* No server's numbers: the kernel takes a size below zero for a broken mount. */
     n->stat.data_length = MAX(stat->data_length, 0);
     n->stat.num_children = MAX(stat->num_children, 0);
-    n->fresh = true;
     if (n->told_aversion < 0)
         n->told_aversion = stat->aversion;
     watch_apply(m, n);
+    n->fresh = node_is_watched(n); /* it stays true as long as events come */
     return n;
 }
 

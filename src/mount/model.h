@@ -220,6 +220,8 @@ static inline bool node_is_held(const struct node *n)
     return n->lookups > 0 || n->id == NODE_ROOT_ID;
 }
 
+bool node_is_watched(const struct node *n);
+
 /* Which watch it should have now. */
 enum node_watch node_wanted_watch(const struct node *n);
 

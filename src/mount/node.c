@@ -396,16 +396,26 @@ bool node_is_below(const struct node *n, const struct node *dir)
     return n != NULL;
 }
 
+/* By the watch of its directory? */
+static bool is_covered(const struct node *n)
+{
+    return n->parent && n->parent->listed && n->parent->many;
+}
+
+bool node_is_watched(const struct node *n)
+{
+    return n->watch != NODE_WATCH_NONE || is_covered(n);
+}
+
 enum node_watch node_wanted_watch(const struct node *n)
 {
     if (n->kind != NODE_ZNODE || n->life == NODE_GONE || n->life == NODE_PENDING)
         return NODE_WATCH_NONE;
-    bool covered = n->parent && n->parent->listed && n->parent->many;
     if (n->is_dir && n->too_long > 0 && node_is_held(n))
         return NODE_WATCH_BELOW;
     if (n->is_dir && (n->listed || n->releasing))
         return n->many ? NODE_WATCH_BELOW : NODE_WATCH_OWN;
-    if (covered)
+    if (is_covered(n))
         return NODE_WATCH_NONE;
     if (node_is_held(n) || (n->parent && n->parent->listed))
         return NODE_WATCH_OWN;
