@@ -127,8 +127,11 @@ static void begin(struct mount *m, const struct injection *i)
     case MOUNT_INJECT_ATTRIB:
         inval_inode(m, i->n, true);
         break;
+    case MOUNT_INJECT_RENAME: /* the kernel may have another there, that is gone as well */
+        inval_entry(m, i->from_parent, i->from_name);
+        tell_successor(m, i);
+        break;
     case MOUNT_INJECT_DELETE:
-    case MOUNT_INJECT_RENAME:
         if (successor(m, i)) { /* the kernel must not take that one for what goes */
             inval_names(m, i);
             tell_successor(m, i);
