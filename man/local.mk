@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # What a program says about itself in its help is printed by the program into its page as well.
-dist_man_MANS += %D%/zabd.8 %D%/zabfs-protocol.7
+dist_man_MANS += %D%/zabd.8 %D%/zabfs-architecture.7 %D%/zabfs-protocol.7
 nodist_man_MANS = %D%/zabctl.1 %D%/zabd.conf.5 %D%/zabfs.8
 EXTRA_DIST += %D%/zabd.conf.5.in %D%/zabfs.8.in
 CLEANFILES += $(nodist_man_MANS)
