@@ -65,11 +65,11 @@ void aclcheck_listed(struct mountpoint *m, int64_t rc, const struct buf *names)
             count[n]++;
     }
     for (int n = 0; n < MOUNT_CLOSED; n++) {
-        /* In an outage a listing is what was known before it. */
-        bool may_miss = count[n] == 0 && m->connected_ms < 0;
-        if (count[n] != 1 && !may_miss)
+        bool *seen = &m->closed_seen[n];
+        if (count[n] > 1 || (count[n] == 0 && *seen)) /* it may be new, and this an outage */
             sim_fail(m->w, SIM_BROKEN, "%s: a listing has closed/%d %zu times", m->kernel->name, n,
                      count[n]);
+        *seen |= count[n] == 1;
     }
 }
 

@@ -59,6 +59,7 @@ struct mountpoint {
     struct mount_later *later; /* at the end of this step */
     size_t n_later, cap_later;
     int64_t tick_at;
+    bool closed_seen[MOUNT_CLOSED]; /* in a listing */
     bool stepping, ready, stopping, ended, dead;
     bool without_zxids;    /* its events do not say of which transaction they are */
     int64_t idle_since_ms; /* -1: it is not */
