@@ -6,11 +6,12 @@
  *     client N S                    start client N, which goes to server S only
  *     N create PATH [MODE] | delete PATH | set PATH | get PATH | exists PATH | children PATH
  *       | watch PATH | sync PATH    client N asks; a read that ends in ! sets a watch
- *     N many COUNT                  it creates so many sequential nodes, each when the last is
- * there cut N | close N | die N       its connection, its session, itself power [S] | kill [S] the
- * machine or the process of a server ends, and starts again crash N [S]                   the same
- * at the N-th operation of its disk from now hold S | start S              when it ends it does not
- * start again; until it is started wipe S                        it ends, and its disk is lost
+ *     N many COUNT                  it creates so many sequential nodes, one after the other
+ *     cut N | close N | die N       its connection, its session, itself
+ *     power [S] | kill [S]          the machine or the process of a server ends, and starts again
+ *     crash N [S]                   the same at the N-th operation of its disk from now
+ *     hold S | start S              when it ends it stays down; until it is started
+ *     wipe S                        it ends, and its disk is lost
  *     pause S MS                    it stands still, and its clock goes on
  *     slow S MS                     its disk takes so much longer
  *     block A B                     nothing goes from server A to server B

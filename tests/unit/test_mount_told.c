@@ -44,6 +44,17 @@ static void change(bool worked)
     tell_events();
 }
 
+/* May the kernel keep what it had? Then it is listed. */
+static bool keeps_listing(uint64_t dir)
+{
+    request((struct mount_request){.op = MOUNT_OPENDIR, .ino = dir});
+    struct mount_opened o = last.opened;
+    request((struct mount_request){.op = MOUNT_READDIR, .ino = dir, .fh = o.fh, .size = 4096});
+    answer_all();
+    request((struct mount_request){.op = MOUNT_RELEASEDIR, .fh = o.fh});
+    return o.keep_cache;
+}
+
 /* The list could not be had when it was looked up; then it could. */
 static void a_name_that_was_looked_up_before_its_list_is_told_of(void **state)
 {
@@ -55,10 +66,7 @@ static void a_name_that_was_looked_up_before_its_list_is_told_of(void **state)
     answer_all();
     uint64_t dir = last.entry.ino;
     lookup(dir, "a");
-    request((struct mount_request){.op = MOUNT_OPENDIR, .ino = dir});
-    request((struct mount_request){
-        .op = MOUNT_READDIR, .ino = dir, .fh = last.opened.fh, .size = 4096});
-    answer_all();
+    (void)keeps_listing(dir);
     tell("/mnt/b/a");
     change(znodes_set(&servers, "/b/a", slice_str("new")));
     tell("/mnt/b/a");
@@ -110,17 +118,6 @@ static void the_end_is_told_of_what_somebody_was_given(void **state)
 }
 
 /* ---- What the kernel may keep ---- */
-
-/* May the kernel keep what it had? Then it is listed. */
-static bool keeps_listing(uint64_t dir)
-{
-    request((struct mount_request){.op = MOUNT_OPENDIR, .ino = dir});
-    struct mount_opened o = last.opened;
-    request((struct mount_request){.op = MOUNT_READDIR, .ino = dir, .fh = o.fh, .size = 4096});
-    answer_all();
-    request((struct mount_request){.op = MOUNT_RELEASEDIR, .fh = o.fh});
-    return o.keep_cache;
-}
 
 /* It was listed while a file was written that had not been made yet. */
 static void a_listing_without_a_pending_name_is_not_kept(void **state)
