@@ -54,7 +54,8 @@ static int fill_pages(struct process *p, struct file *f)
     if (got >= 0 && !i->has_pages && (uint64_t)i->st.st_size == size && i->page_drops == drops) {
         buf_reset(&i->pages);
         buf_append(&i->pages, all.data, all.len);
-        memset(buf_extend(&i->pages, size - (uint64_t)got), 0, size - (uint64_t)got);
+        if (size > (uint64_t)got)
+            memset(buf_extend(&i->pages, size - (uint64_t)got), 0, size - (uint64_t)got);
         i->has_pages = true;
     }
     buf_close(&all);
@@ -75,7 +76,8 @@ static int64_t read_pages(struct process *p, struct file *f, uint64_t offset, ui
             return rc;
     } while (!i->has_pages);
     size_t from = MIN(offset, i->pages.len), n = MIN(size, i->pages.len - from);
-    buf_append(out, i->pages.data + from, n);
+    if (n > 0)
+        buf_append(out, i->pages.data + from, n);
     return (int64_t)n;
 }
 
