@@ -412,7 +412,11 @@ static void on_more(void *arg, struct node *n, int32_t err)
 static bool has_moved_on(const struct handle *h)
 {
     const struct node *z = h->node;
-    return z->kind == NODE_ZNODE && z->life == NODE_LIVE && h->pinned && h->mount->connected &&
+    if (z->kind != NODE_ZNODE || !h->pinned)
+        return false;
+    if (z->life == NODE_GONE)
+        return z->content && z->content != h->pinned;
+    return z->life == NODE_LIVE && h->mount->connected &&
            (!z->fresh || h->pinned->mzxid != z->stat.mzxid);
 }
 

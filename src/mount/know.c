@@ -48,6 +48,9 @@ void know_gone(struct mount *m, struct node *n)
     LIST_FOR_EACH_SAFE (child, &n->children, struct node, siblings)
         know_gone(m, child);
     watch_end(m, n);
+    /* Nobody can read any more what it had last: it is as long as what is known of it. */
+    if (n->content)
+        n->stat.data_length = (int32_t)n->content->len;
     n->told = n->given;
     if (n->told)
         know_dirty(m, n);

@@ -247,6 +247,23 @@ static void a_truncating_open_is_answered_its_size(void **state)
     request((struct mount_request){.op = MOUNT_RELEASE, .fh = fh});
 }
 
+/* tail waits for ever where fstat promises what no read gives. */
+static void a_file_that_is_gone_is_as_long_as_what_can_be_read(void **state)
+{
+    (void)state;
+    uint64_t ino = lookup(1, "a");
+    (void)open_and_read(ino);
+    change(znodes_set(&servers, "/a", slice_str("hello, and more")));
+    tell("/mnt/a");
+    change(znodes_delete(&servers, "/a"));
+    tell("/mnt/a");
+    assert_true(told.delete);
+    request((struct mount_request){.op = MOUNT_GETATTR, .ino = ino});
+    answer_all();
+    assert_int_equal(last.type, MOUNT_REPLY_ATTR);
+    assert_int_equal(last.entry.st.st_size, strlen("hello"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +282,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_close_gave_up_is_no_success_for_its_copies, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_truncating_open_is_answered_its_size, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_is_gone_is_as_long_as_what_can_be_read, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
