@@ -179,6 +179,8 @@ static void drop_contents(struct mount *m, struct node *n)
 void know_closed(struct mount *m, struct node *n)
 {
     bool news = !n->closed && n->life == NODE_LIVE;
+    if (n->life == NODE_NAMED && !n->told) /* of what was made after this it is told apart */
+        n->told_mzxid = m->last_zxid;
     drop_contents(m, n);
     n->perms_own = n->perms_world = 0;
     n->closed = true;

@@ -213,7 +213,7 @@ static int32_t answer_read(struct znodes *t, enum zk_op op, struct slice path, s
     }
     if (!z)
         return ZK_NONODE;
-    if (z->closed && op != ZK_OP_exists)
+    if (z->closed)
         return ZK_NOAUTH;
     struct zk_stat stat = stat_of(t, z);
     if (op == ZK_OP_getChildren2) {

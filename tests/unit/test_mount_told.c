@@ -117,6 +117,19 @@ static void the_end_is_told_of_what_somebody_was_given(void **state)
     assert_true(!told.create && told.delete);
 }
 
+/* Nobody here may read it; there it is. */
+static void what_may_not_be_read_is_told_of(void **state)
+{
+    (void)state;
+    assert_true(znodes_create(&servers, "/x", slice_str("secret"), false));
+    change(znodes_set_acl(&servers, "/x", ZNODES_CLOSED));
+    tell("/mnt/x");
+    assert_true(told.create);
+    change(znodes_delete(&servers, "/x"));
+    tell("/mnt/x");
+    assert_true(told.delete);
+}
+
 /* ---- What the kernel may keep ---- */
 
 /* It was listed while a file was written that had not been made yet. */
@@ -273,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_touch_does_not_hide_what_others_wrote, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_is_told_of_what_somebody_was_given, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_may_not_be_read_is_told_of, setup, teardown),
         cmocka_unit_test_setup_teardown(a_listing_without_a_pending_name_is_not_kept, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(old_pages_are_not_used_for_a_new_version, setup_pages,
