@@ -44,7 +44,7 @@ static const struct option_entry {
      "without a quorum: read what is known, or fail (serve)"},
     {"unchanged=", "write|skip", OPT_CHOICE, FIELD(skip_unchanged),
      "a close that changes nothing: write makes a version all the same, which tells those who "
-     "watch; skip makes none, so that rsync and deployments that repeat themselves cost nothing "
+     "watch; skip makes none, so that cp and rsync --inplace of what is there cost nothing "
      "(write)"},
     {"modes=", "strict|ignore", OPT_CHOICE, FIELD(ignore_modes),
      "a mode that would hide a file and cannot be enforced, since the mount has no identity: fail "
