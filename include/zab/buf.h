@@ -74,8 +74,9 @@ static inline uint8_t *buf_extend(struct buf *b, size_t len)
 {
     if (b->cap - b->len < len)
         buf_reserve(b, len);
+    size_t at = b->len;
     b->len += len;
-    return b->data + b->len - len;
+    return at == 0 ? b->data : b->data + at; /* which may be null, where nothing is added */
 }
 
 static inline void buf_reset(struct buf *b)

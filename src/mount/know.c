@@ -51,8 +51,9 @@ void know_gone(struct mount *m, struct node *n)
     /* Nobody can read any more what it had last: it is as long as what is known of it. */
     if (n->content)
         n->stat.data_length = (int32_t)n->content->len;
-    n->told = n->given;
-    if (n->told)
+    if (n->life == NODE_PENDING)
+        n->told = true; /* the open has told of it */
+    if (n->given)
         know_dirty(m, n);
     node_remove(&m->nodes, n);
     node_unref(&m->nodes, n);

@@ -290,8 +290,8 @@ void map_xattr_list(struct buf *names);
 
 /* What the watchers of a node have to be told; in this order. */
 enum sync_change {
-    SYNC_DELETED = 1 << 0,
-    SYNC_CREATED = 1 << 1,
+    SYNC_CREATED = 1 << 0,
+    SYNC_DELETED = 1 << 1,
     SYNC_DATA = 1 << 2,
     SYNC_ACL = 1 << 3,
 };

@@ -162,10 +162,10 @@ static void tell(struct mount *m, struct node *n)
     sync_told(n);
     if (!watchable)
         return;
-    if (changes & SYNC_DELETED)
-        inject_push(m, MOUNT_INJECT_DELETE, n, NULL, NULL, NULL);
     if (changes & SYNC_CREATED)
         inject_push(m, MOUNT_INJECT_CREATE, n, NULL, NULL, NULL);
+    if (changes & SYNC_DELETED)
+        inject_push(m, MOUNT_INJECT_DELETE, n, NULL, NULL, NULL);
     if ((changes & SYNC_DATA) && n->is_dir)
         tell_data_file(m, n, told_length);
     else if (changes & SYNC_DATA)
@@ -228,7 +228,7 @@ static void tell_gone(struct round *r, const struct node *dir, const char *name)
     uint64_t hash = hash_bytes(name, strlen(name), 0);
     HMAP_FOR_EACH_WITH_HASH (b, &r->by_name, hash, struct member, by_name) {
         struct node *n = b->node;
-        if (n->life == NODE_GONE && n->parent == dir && n->told && strcmp(n->name, name) == 0)
+        if (n->life == NODE_GONE && n->parent == dir && n->given && strcmp(n->name, name) == 0)
             tell(r->m, n);
     }
 }

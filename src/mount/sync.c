@@ -6,8 +6,8 @@
 
 unsigned sync_changes(const struct node *n)
 {
-    if (n->life == NODE_GONE)
-        return n->told ? SYNC_DELETED : 0;
+    if (n->life == NODE_GONE && n->given) /* nothing is deleted that was not created */
+        return n->told ? SYNC_DELETED : SYNC_CREATED | SYNC_DELETED;
     if (n->life == NODE_NAMED && n->closed && !n->told)
         return SYNC_CREATED; /* no more is known of it than its name */
     if (n->life != NODE_LIVE)
