@@ -96,7 +96,7 @@ struct mount_reply *reply_add(struct req req, enum mount_reply_type type)
 void reply_give(struct mount *m, struct node *n)
 {
     node_hold(&m->nodes, n);
-    n->given = true;
+    n->given |= node_is_linked(n); /* else its end is told already, or will be */
     watch_apply(m, n);
 }
 

@@ -54,7 +54,7 @@ static bool fill_call(struct call *c, const char *name, char *fields)
         if (!set_field(c, &byte, w))
             return false;
     }
-    if (type == CALL_WRITE)
+    if (type == CALL_WRITE && c->size > 0)
         memset(buf_extend(&c->data, c->size), byte, c->size);
     return type < CALL_N_TYPES;
 }
