@@ -54,9 +54,10 @@ static bool is_one_transaction(const struct node *from, const struct node *to, b
 {
     bool same = from->is_dir || (content_now(from) && content_now(to));
     /* A multi may remove one thing and change another: what somebody has read here must be the
-     * same. */
+     * same; and what somebody writes here must not go into another file. */
+    bool unknown = !from->content && from->writers == 0;
     if (from->gone_zxid > 0)
-        return to->stat.mzxid == from->gone_zxid && (maybe || same || !from->content);
+        return to->stat.mzxid == from->gone_zxid && (maybe || same || unknown);
     bool made_after = !to->told && from->parent == to->parent && !from->after_change;
     return (maybe || same) && !made_after && to->stat.mzxid == from->parent->stat.pzxid;
 }
