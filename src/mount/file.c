@@ -44,8 +44,8 @@ static void opened(struct opening *o, struct content *content)
 
 /* ---- open ---- */
 
-/* Who replaces a file while it is opened must not
- * make the open fail: the kernel tries again only once. */
+/* Who replaces a file while it is opened must not make the open fail: the kernel tries again only
+ * once. */
 static struct node *successor(const struct mount *m, const struct node *n)
 {
     struct node *now = lookup_successor(m, n);

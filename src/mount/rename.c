@@ -22,10 +22,10 @@ struct rename {
     char *to_name;
     unsigned flags;
     bool replace;
-    bool other_read; /* for an exchange */
-    struct content *moved_a,
-        *moved_b;   /* as they were sent; the second in an exchange, or checked */
-    unsigned place; /* of `a`: with the name that was asked for */
+    bool other_read;         /* for an exchange */
+    struct content *moved_a; /* as it was sent */
+    struct content *moved_b; /* the same, in an exchange; or what was checked */
+    unsigned place;          /* of `a`: with the name that was asked for */
     unsigned tries;
     int64_t deadline_ms;
 };

@@ -23,8 +23,8 @@ static int64_t attr_timeout(struct mount *m, struct node *n)
     return n->kind == NODE_STATUS || !stays ? 0 : MIN(timeout_of(m), acl_age_left(m, z));
 }
 
-/* A directory that could be listed, and was not: what changes in it is not noticed. Whoever looks
- * it up is to ask us, so that it is listed before a watch is set on it. */
+/* A directory that could be listed, and was not: what changes in it is not noticed. Each lookup of
+ * it must come to us, so that it is listed before a watch is set on it. */
 static bool is_to_be_listed(const struct node *n)
 {
     return n->is_dir && n->kind == NODE_ZNODE && !n->listed && n->too_long == 0 &&

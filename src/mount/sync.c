@@ -23,22 +23,24 @@ unsigned sync_changes(const struct node *n)
     return changes;
 }
 
-void sync_told(struct node *n)
+static void note_data(struct node *n)
 {
-    n->told = n->given = n->life != NODE_GONE;
     n->told_mzxid = MAX(n->told_mzxid, n->stat.mzxid);
-    n->told_aversion = n->stat.aversion;
     n->told_length = n->stat.data_length;
     n->unread = false;
 }
 
+void sync_told(struct node *n)
+{
+    n->told = n->given = n->life != NODE_GONE;
+    n->told_aversion = n->stat.aversion;
+    note_data(n);
+}
+
 void sync_data_told(struct node *n)
 {
-    if (!n->told)
-        return;
-    n->told_mzxid = MAX(n->told_mzxid, n->stat.mzxid);
-    n->told_length = n->stat.data_length;
-    n->unread = false;
+    if (n->told)
+        note_data(n);
 }
 
 /* The content, if it is of the version that is there. */
